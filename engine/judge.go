@@ -1,0 +1,72 @@
+package engine
+
+import "slices"
+
+// note remembers who reported a failure or a slow call, where the policy asks
+// for more than one reporter.
+func (m *machine) note() {
+	if m.p.Reporters == 1 {
+		return
+	}
+	latest := reporter{by: token(clip(m.by)), seq: m.seq}
+	if m.shape.Kind == windowTime {
+		latest.bucket = m.cell
+	}
+	m.reporters = slices.DeleteFunc(m.reporters, func(r reporter) bool { return r.by == latest.by })
+	m.reporters = slices.Insert(m.reporters, 0, latest)
+	if len(m.reporters) > MaxReporters {
+		m.reporters = m.reporters[:MaxReporters]
+	}
+}
+
+// judge returns the first condition that holds, "" if none does. The window is
+// judged only in the policy's own shape.
+func (m *machine) judge() Cause {
+	p := m.p
+	if p.Consecutive > 0 && m.streak >= p.Consecutive && m.vouchedStreak() {
+		return CauseConsecutive
+	}
+	if p.Window.Kind == windowNone || m.shape != p.Window || !m.vouchedWindow() {
+		return ""
+	}
+	if p.Count > 0 && m.fails.all >= p.Count {
+		return CauseFailureCount
+	}
+	if p.Rate > 0 && m.calls.all >= p.MinCalls && m.fails.all*scale >= p.Rate*m.calls.all {
+		return CauseFailureRate
+	}
+	if p.SlowRate > 0 && m.calls.all >= p.MinCalls && m.slows.all*scale >= p.SlowRate*m.calls.all {
+		return CauseSlowRate
+	}
+	return ""
+}
+
+// vouchedStreak reports whether enough distinct reporters failed since the
+// streak began: it is the last so many numbered outcomes.
+func (m *machine) vouchedStreak() bool {
+	last, known := m.voucher()
+	return known && last.seq > m.seq-m.streak
+}
+
+// vouchedWindow reports whether enough distinct reporters lie in the window.
+func (m *machine) vouchedWindow() bool {
+	last, known := m.voucher()
+	if m.p.Reporters > 1 && m.shape.Kind == windowTime {
+		return known && last.bucket > m.cell-buckets
+	}
+	return known && last.seq > m.seq-m.calls.all
+}
+
+// voucher is the last of the reporters that a condition needs: they are kept
+// newest first, so if it lies in the window, all do. A policy that asks for one
+// has the one that reports now.
+func (m *machine) voucher() (reporter, bool) {
+	k := m.p.Reporters
+	if k == 1 {
+		return reporter{seq: m.seq, bucket: m.cell}, true
+	}
+	if int64(len(m.reporters)) < k {
+		return reporter{}, false
+	}
+	return m.reporters[k-1], true
+}

@@ -1,0 +1,217 @@
+package engine
+
+// machine is one step or control on a record, in progress. The functions of
+// machine.go, probes.go, window.go, transition.go and control.go stand in
+// scripts/*.lua under the same names and in the same order.
+type machine struct {
+	*Record
+	p        *Rules
+	now, rnd int64
+	by       string // who reports, or the operator
+	text     string // the error's text, or the reason
+	ownMS    int64  // the failure's own open time
+
+	wrote   bool // something but the TTL was written
+	bounded bool // at and next must be set anew
+	moves   []Transition
+	applied int64
+	stale   int64
+}
+
+// Step runs a batch as one atomic step at the time now with the random number
+// rnd, an integer below 2^20: first the end of an expired mode, then the
+// results, then the admissions. It makes at most one transition. On an absent
+// record it makes the record, even if the batch is empty.
+func (r *Record) Step(p *Rules, now, rnd int64, b Batch) Reply {
+	m := machine{Record: r, p: p, now: now, rnd: rnd}
+	if b.Attributed() {
+		m.by, m.text, m.ownMS = b.Reporter, b.Detail.Text, Millis(b.Detail.OpenFor)
+	}
+	reports := len(b.Results) > 0
+	if m.begin() && m.looks(reports) {
+		m.reanchor()
+		m.endMode()
+	}
+	for _, res := range b.Results {
+		m.settle(res)
+	}
+	reply := Reply{}
+	m.admit(b.Admissions, &reply)
+	m.expire(reports)
+	m.answer(&reply)
+	return reply
+}
+
+// begin makes a record that is absent and renews one that does not read well.
+// It reports false if it did either.
+func (m *machine) begin() bool {
+	if !m.exists {
+		m.renew(CauseCreated)
+		return false
+	}
+	if !m.readable() {
+		m.renew(CauseHealed)
+		return false
+	}
+	return true
+}
+
+// readable checks what every step checks: the head, outside auto the mode, in
+// half-open the round.
+func (m *machine) readable() bool {
+	return m.reads(fieldHead) &&
+		(m.mode == ModeAuto || m.reads(fieldMode)) &&
+		(m.state != StateHalfOpen || m.reads(fieldRound))
+}
+
+// looks reports whether the step reads the clock: closed and auto, an admission
+// looks at no time.
+func (m *machine) looks(reports bool) bool {
+	return reports || m.state != StateClosed || m.mode != ModeAuto
+}
+
+// reanchor mends times that lie further ahead than their own planned length,
+// after a clock that went back.
+func (m *machine) reanchor() {
+	m.notAfter(&m.since, m.now)
+	if m.state == StateOpen {
+		m.notAfter(&m.until, m.now+m.openFor)
+	}
+	if m.mode != ModeAuto && m.modeUntil > 0 {
+		m.notAfter(&m.modeUntil, m.now+m.modeFor)
+	}
+	if m.state == StateHalfOpen {
+		for i := range m.round.leases {
+			m.notAfter(&m.round.leases[i].deadline, m.now+m.round.leaseMS)
+		}
+	}
+}
+
+func (m *machine) notAfter(t *int64, latest int64) {
+	if *t > latest {
+		*t = latest
+		m.wrote = true
+	}
+}
+
+// endMode releases a mode whose time has run out.
+func (m *machine) endMode() {
+	if m.mode != ModeAuto && m.modeUntil > 0 && m.now >= m.modeUntil {
+		m.release(CauseModeEnded)
+	}
+}
+
+// settle counts the outcomes of one ticket, or drops them as stale.
+func (m *machine) settle(res Result) {
+	for _, run := range res.Runs {
+		before := m.applied
+		switch {
+		case len(m.moves) > 0 || res.Epoch != m.epoch:
+			// what follows a transition belongs to an epoch that is over
+		case m.counting() && res.Lease == 0:
+			m.settleClosed(run.Outcome, run.N)
+		case m.state == StateHalfOpen && m.mode != ModeForcedOpen && m.mode != ModeForcedClosed:
+			m.settleProbe(res.Lease, run.Outcome)
+		}
+		m.stale += run.N - (m.applied - before)
+	}
+}
+
+// admit grants what the state allows of n admissions.
+func (m *machine) admit(n int64, reply *Reply) {
+	if n == 0 || m.mode == ModeForcedOpen || m.mode == ModeForcedClosed {
+		return
+	}
+	if m.state == StateOpen && m.now >= m.until {
+		m.halfOpen(CauseElapsed)
+	}
+	switch m.state {
+	case StateClosed:
+		reply.Granted = n
+	case StateHalfOpen:
+		m.grant(n, reply)
+	}
+}
+
+// expire sets the TTL when there is none or less than half of it remains. A
+// mode without an end has none: an operator's word does not fade.
+func (m *machine) expire(reports bool) {
+	if m.mode != ModeAuto && m.modeUntil == 0 {
+		if m.expires != 0 {
+			m.expires = 0
+			m.wrote = true
+		}
+		return
+	}
+	if !m.wrote && !reports {
+		return
+	}
+	ttl := m.ttl()
+	left := m.expires - m.now
+	if m.expires == 0 || left > maxTTL || 2*left < ttl {
+		m.expires = m.now + ttl
+		m.bounded = true
+	}
+	m.bound(ttl)
+}
+
+// ttl is how long the record must outlive this step, in ms: IdleTTL and twice
+// the longest time that the record still has to remember.
+func (m *machine) ttl() int64 {
+	longest := int64(0)
+	if m.p.Window.Kind == windowTime {
+		longest = m.p.Window.Size
+	}
+	if m.counting() && m.shape.Kind == windowTime {
+		longest = max(longest, m.shape.Size)
+	}
+	switch {
+	case m.state == StateOpen:
+		longest = max(longest, m.until-m.now)
+	case m.state == StateHalfOpen:
+		longest = max(longest, m.round.leaseMS)
+	case m.trips > 0:
+		longest = max(longest, m.since+m.openFor-m.now)
+	}
+	if m.mode != ModeAuto {
+		longest = max(longest, m.modeUntil-m.now)
+	}
+	return m.p.IdleMS + 2*min(longest, maxMS)
+}
+
+// bound sets the time in which a step that only counts needs to look at nothing
+// else: the bucket stays and half of the TTL is not spent.
+func (m *machine) bound(ttl int64) {
+	if !m.bounded || m.state != StateClosed || m.mode != ModeAuto {
+		return
+	}
+	m.at = m.now
+	m.next = m.expires - ttl/2
+	if m.shape.Kind == windowTime {
+		m.next = min(m.next, (m.cell+1)*m.shape.bucket())
+	}
+}
+
+// answer completes the reply.
+func (m *machine) answer(reply *Reply) {
+	reply.State, reply.Mode, reply.Epoch = m.state, m.mode, m.epoch
+	reply.LeftMS = m.left()
+	reply.Applied, reply.Stale = m.applied, m.stale
+	reply.Policy = m.fingerprint
+	if len(m.moves) > 0 {
+		reply.Moved = m.moves[0]
+	}
+}
+
+// left is how long a rejection still lasts, in ms; in shadow, the state's.
+func (m *machine) left() int64 {
+	switch {
+	case m.mode == ModeForcedOpen:
+		return max(0, m.modeUntil-m.now)
+	case m.state == StateOpen:
+		return max(0, m.until-m.now)
+	case m.state == StateHalfOpen && m.round.free() == 0:
+		return max(0, m.round.earliest()-m.now)
+	}
+	return 0
+}

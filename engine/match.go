@@ -1,0 +1,137 @@
+package engine
+
+import (
+	"strings"
+	"unicode/utf8"
+)
+
+// match reads text by the layout that fmt.Sprintf wrote it with: %d is an
+// integer from 0 to 2^53 - 1 without leading zeros (*int64), %s a token
+// (*string), everything else stands for itself. It reports false unless the
+// whole text fits; then out may be partly set.
+func match(text, layout string, out ...any) bool {
+	for {
+		i := strings.IndexByte(layout, '%')
+		if i < 0 {
+			return text == layout
+		}
+		if !strings.HasPrefix(text, layout[:i]) {
+			return false
+		}
+		text = text[i:]
+		n := 0
+		switch dst := out[0].(type) {
+		case *int64:
+			n = leadingInt(text, dst)
+		case *string:
+			n = leadingToken(text)
+			*dst = text[:n]
+		}
+		if n == 0 {
+			return false
+		}
+		text, layout, out = text[n:], layout[i+2:], out[1:]
+	}
+}
+
+// leadingInt reads an integer and returns its length, 0 if there is none.
+func leadingInt(text string, n *int64) int {
+	*n = 0
+	i := 0
+	for i < len(text) && text[i] >= '0' && text[i] <= '9' {
+		*n = *n*10 + int64(text[i]-'0')
+		i++
+		if i > 16 {
+			return 0
+		}
+	}
+	if i > 1 && text[0] == '0' || *n > maxInt {
+		return 0
+	}
+	return i
+}
+
+// leadingToken returns the length of the token that text begins with.
+func leadingToken(text string) int {
+	i := 0
+	for i < len(text) && inToken(text[i]) {
+		i++
+	}
+	return i
+}
+
+// inToken reports whether c may stand in a token: what the grammar of a record
+// needs for itself may not.
+func inToken(c byte) bool { return plainInToken(c) || c == '%' }
+
+func plainInToken(c byte) bool {
+	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '.' || c == '_' || c == '-'
+}
+
+const upperHex = "0123456789ABCDEF"
+
+// token writes a caller's text so that nothing in it can be taken for the
+// record's own grammar: other bytes become %XX, no text becomes "-".
+func token(s string) string {
+	switch s {
+	case "":
+		return "-"
+	case "-":
+		return "%2D"
+	}
+	for i := 0; i < len(s); i++ {
+		if !plainInToken(s[i]) {
+			return escape(s)
+		}
+	}
+	return s
+}
+
+func escape(s string) string {
+	var b strings.Builder
+	for i := 0; i < len(s); i++ {
+		if c := s[i]; plainInToken(c) {
+			b.WriteByte(c)
+		} else {
+			b.WriteByte('%')
+			b.WriteByte(upperHex[c>>4])
+			b.WriteByte(upperHex[c&15])
+		}
+	}
+	return b.String()
+}
+
+// untoken undoes token. An escape that token would not have written stays as it is.
+func untoken(s string) string {
+	if s == "-" {
+		return ""
+	}
+	if !strings.Contains(s, "%") {
+		return s
+	}
+	var b strings.Builder
+	for i := 0; i < len(s); i++ {
+		if s[i] == '%' && i+2 < len(s) {
+			hi, lo := strings.IndexByte(upperHex, s[i+1]), strings.IndexByte(upperHex, s[i+2])
+			if hi >= 0 && lo >= 0 {
+				b.WriteByte(byte(hi<<4 | lo))
+				i += 2
+				continue
+			}
+		}
+		b.WriteByte(s[i])
+	}
+	return b.String()
+}
+
+// clip shortens a caller's text to 64 bytes, at a rune.
+func clip(s string) string {
+	if len(s) <= textBytes {
+		return s
+	}
+	n := textBytes
+	for n > textBytes-utf8.UTFMax && !utf8.RuneStart(s[n]) {
+		n--
+	}
+	return s[:n]
+}

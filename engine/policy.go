@@ -1,0 +1,169 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"time"
+)
+
+// Limits of a policy and of a record. A record beyond them is corrupt.
+const (
+	MaxDuration  = 366 * 24 * time.Hour // longest duration anywhere
+	MaxCalls     = 10_000               // largest count window
+	MaxProbes    = 1_000                // most probes of a round
+	MaxReporters = 16                   // reporters a record remembers
+	MaxTrips     = 1_000                // where the count of opens in a row saturates
+	MaxThreshold = math.MaxInt32        // largest ConsecutiveFailures, FailureCount, MinCalls
+)
+
+// Defaults of a policy whose field is zero.
+const (
+	DefaultConsecutiveFailures = 5
+	DefaultOpenFor             = time.Minute
+	DefaultMaxOpenFor          = time.Hour
+	DefaultMinCalls            = 10
+	DefaultLease               = 30 * time.Second
+	DefaultIdleTTL             = 24 * time.Hour
+)
+
+// Policy says when a circuit opens, for how long, and how it recovers. The zero
+// value is a usable policy: five consecutive failures open the circuit for a
+// minute, then one probe decides. Durations are used in whole milliseconds,
+// rounded up; none may exceed 366 days. Rates are used to the nearest 1/10 000.
+type Policy struct {
+	// ConsecutiveFailures opens the circuit after this many failures in a row.
+	// Zero: no such rule; but 5 if the policy has no rule at all.
+	ConsecutiveFailures int `json:"consecutive_failures,omitzero" yaml:"consecutive_failures,omitempty"`
+	// Window opens the circuit by what happened lately. Zero: no window.
+	Window Window `json:"window,omitzero" yaml:"window,omitempty"`
+	// OpenFor is how long calls are rejected before probes may start. Zero: 1 minute.
+	OpenFor time.Duration `json:"open_for,omitzero" yaml:"open_for,omitempty"`
+	// Backoff lengthens OpenFor when the circuit opens again and again. Zero: it does not.
+	Backoff Backoff `json:"backoff,omitzero" yaml:"backoff,omitempty"`
+	// HalfOpen says how the circuit recovers. Zero: one probe that succeeds.
+	HalfOpen HalfOpen `json:"half_open,omitzero" yaml:"half_open,omitempty"`
+	// StartOpen makes a new record begin open for OpenFor, for a dependency
+	// that must prove itself first. Zero: a new record is closed.
+	StartOpen bool `json:"start_open,omitzero" yaml:"start_open,omitempty"`
+	// MinReporters lets a condition hold only if the last so many distinct
+	// reporters (hosts, by default) of failures and slow calls all lie in its
+	// window, 1 to 16, so that one sick host cannot open the circuit for all.
+	// Zero: 1. A fleet of fewer never trips. In memory it is always 1.
+	MinReporters int `json:"min_reporters,omitzero" yaml:"min_reporters,omitempty"`
+	// IdleTTL is how long an idle record outlives its last use in a storage
+	// that expires. Zero: 24 hours.
+	IdleTTL time.Duration `json:"idle_ttl,omitzero" yaml:"idle_ttl,omitempty"`
+}
+
+// Window is a sliding window over outcomes: exactly one of Calls and Period,
+// with at least one of FailureRate, FailureCount and SlowCallRate. Conditions
+// are OR-ed, hold at >=, and are judged after each failure or slow call.
+type Window struct {
+	// Calls counts the last so many outcomes, 1 to 10 000. Zero: not count-based.
+	Calls int `json:"calls,omitzero" yaml:"calls,omitempty"`
+	// Period counts the outcomes of the last so long, in ten buckets aligned to
+	// the storage's clock. Zero: not time-based.
+	Period time.Duration `json:"period,omitzero" yaml:"period,omitempty"`
+	// FailureRate is the share of failures that opens the circuit, above 0 to 1.
+	// Zero: no such condition.
+	FailureRate float64 `json:"failure_rate,omitzero" yaml:"failure_rate,omitempty"`
+	// FailureCount is the number of failures that opens the circuit, whatever
+	// the number of calls. Zero: no such condition.
+	FailureCount int `json:"failure_count,omitzero" yaml:"failure_count,omitempty"`
+	// SlowCallRate is the share of slow calls that opens the circuit, above 0
+	// to 1. It needs SlowCallDuration. Zero: no such condition.
+	SlowCallRate float64 `json:"slow_call_rate,omitzero" yaml:"slow_call_rate,omitempty"`
+	// SlowCallDuration is what makes a call slow: it took at least so long.
+	SlowCallDuration time.Duration `json:"slow_call_duration,omitzero" yaml:"slow_call_duration,omitempty"`
+	// MinCalls is how many calls the window must hold before a rate is judged.
+	// Zero: 10, or Calls if that is less.
+	MinCalls int `json:"min_calls,omitzero" yaml:"min_calls,omitempty"`
+}
+
+// Backoff lengthens the open period for each time that the circuit opens again
+// without having stayed closed for as long as it was last open.
+type Backoff struct {
+	// Multiplier is applied to OpenFor once for each earlier open in a row, 1 to 10. Zero: 1.
+	Multiplier float64 `json:"multiplier,omitzero" yaml:"multiplier,omitempty"`
+	// Max is the longest open period, at least OpenFor. Zero: 1 hour, or OpenFor if that is longer.
+	Max time.Duration `json:"max,omitzero" yaml:"max,omitempty"`
+	// Jitter shortens each open period by a random share of up to this much, 0 to 1.
+	Jitter float64 `json:"jitter,omitzero" yaml:"jitter,omitempty"`
+}
+
+// HalfOpen is a round of probes: of n probes, m successes close the circuit and
+// more than n - m failures open it again.
+type HalfOpen struct {
+	// Probes is n, the most probes outstanding or settled in a round,
+	// fleet-wide, 1 to 1000. Zero: Successes, or 1.
+	Probes int `json:"probes,omitzero" yaml:"probes,omitempty"`
+	// Successes is m, 1 to Probes. Zero: 1.
+	Successes int `json:"successes,omitzero" yaml:"successes,omitempty"`
+	// Lease is the longest that a probe may take before its slot is given to
+	// another. Zero: the larger of OpenFor and 30 seconds.
+	Lease time.Duration `json:"lease,omitzero" yaml:"lease,omitempty"`
+}
+
+// Validate returns every fault of the policy, joined, each wrapping
+// [ErrInvalid]; nil if there is none.
+func (p Policy) Validate() error {
+	_, err := p.Rules()
+	return err
+}
+
+// faults collects what is wrong with a policy.
+type faults []error
+
+func (f *faults) add(format string, args ...any) {
+	args = append(args, ErrInvalid)
+	*f = append(*f, fmt.Errorf("redbreaker: policy: "+format+": %w", args...))
+}
+
+// count returns n, or unset if it is zero, after checking that it lies in [1, limit].
+func (f *faults) count(field string, n, unset, limit int) int64 {
+	if n == 0 {
+		n = unset
+	}
+	if n < 0 || n > limit {
+		f.add("%s is %d, use 1 to %d", field, n, limit)
+	}
+	return int64(n)
+}
+
+// millis returns d in milliseconds rounded up, or unset if it is zero.
+func (f *faults) millis(field string, d, unset time.Duration) int64 {
+	if d == 0 {
+		d = unset
+	}
+	if d < 0 || d > MaxDuration {
+		f.add("%s is %v, use above 0 to %v (366 days)", field, d, MaxDuration)
+		return 0
+	}
+	return Millis(d)
+}
+
+// share returns a rate of 0 to 1 in units of 1/10 000.
+func (f *faults) share(field string, rate float64) int64 {
+	switch scaled := math.Round(rate * scale); {
+	case rate == 0:
+		return 0
+	case math.IsNaN(rate) || rate < 0:
+		f.add("%s is %v, use a share above 0 to 1", field, rate)
+	case rate > 1:
+		f.add("%s is %v, use a share above 0 to 1 (for %g percent write %g)", field, rate, rate, rate/100)
+	case scaled < 1:
+		f.add("%s is %v, the smallest is 0.0001", field, rate)
+	default:
+		return int64(scaled)
+	}
+	return 0
+}
+
+// err joins the faults.
+func (f faults) err() error { return errors.Join(f...) }
+
+// Millis returns d in milliseconds, rounded up so that nothing ends early.
+func Millis(d time.Duration) int64 {
+	return int64((d + time.Millisecond - 1) / time.Millisecond)
+}

@@ -1,0 +1,81 @@
+package engine
+
+// halfOpen begins a round of probes.
+func (m *machine) halfOpen(cause Cause) {
+	m.leaveClosed()
+	m.transition(StateHalfOpen, m.mode, cause)
+	m.until = 0
+	m.round = round{probes: m.p.Probes, successes: m.p.Successes, leaseMS: m.p.LeaseMS}
+}
+
+// grant gives leases to as many of n admissions as there are free slots, after
+// taking back those whose time is over.
+func (m *machine) grant(n int64, reply *Reply) {
+	m.takeBack()
+	r := &m.round
+	granted := min(n, r.free())
+	if granted == 0 {
+		return
+	}
+	if r.grants+granted > maxGrant { // no honest round comes here
+		m.renew(CauseHealed)
+		m.admit(n, reply)
+		return
+	}
+	reply.Granted, reply.FirstLease = granted, r.grants+1
+	for range granted {
+		r.grants++
+		r.leases = append(r.leases, lease{r.grants, m.now + r.leaseMS})
+	}
+	m.wrote = true
+}
+
+// takeBack frees the slots of leases past their deadline: whoever held them is
+// gone, or will be told that its result is stale.
+func (m *machine) takeBack() {
+	kept := m.round.leases[:0]
+	for _, l := range m.round.leases {
+		if m.now < l.deadline {
+			kept = append(kept, l)
+		} else {
+			m.round.lapsed++
+			m.wrote = true
+		}
+	}
+	m.round.leases = kept
+}
+
+// settleProbe spends a lease that is held and not past its deadline; it judges
+// one outcome, whatever the run's length.
+func (m *machine) settleProbe(grant int64, o Outcome) {
+	if !m.spend(grant) {
+		return
+	}
+	m.applied++
+	m.wrote = true
+	r := &m.round
+	switch {
+	case o == Ignored: // the slot is free again
+	case o == Success || o == SlowSuccess && m.p.SlowRate == 0:
+		r.succeeded++
+		if r.succeeded >= r.successes {
+			m.closed(CauseRecovered)
+		}
+	default:
+		r.failed++
+		if r.failed > r.probes-r.successes {
+			m.open(CauseProbeFailed, o)
+		}
+	}
+}
+
+// spend takes the lease out of the round. It reports false if it is not held.
+func (m *machine) spend(grant int64) bool {
+	for i, l := range m.round.leases {
+		if l.grant == grant && m.now < l.deadline {
+			m.round.leases = append(m.round.leases[:i], m.round.leases[i+1:]...)
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,127 @@
+package engine
+
+// schema is the version of the record's layout. It changes only when an older
+// release could no longer read what a newer one wrote.
+const schema = 1
+
+// Bounds of what an honest step writes.
+const (
+	maxInt   = 1<<53 - 1 // Lua's numbers are exact below 2^53
+	maxEpoch = 1 << 52
+	maxMS    = int64(MaxDuration / 1e6)
+	maxGrant = 1 << 31
+	maxTTL   = 3 * maxMS // IdleTTL + 2 * the longest duration
+
+	buckets   = 10  // of a time window
+	chunk     = 128 // outcomes in one field of the count ring
+	logSlots  = 16
+	textBytes = 64 // of any text that a caller gives
+)
+
+// Record is all that is known of one breaker. The zero Record is absent: the
+// first step makes it. All times are ms of the storage's clock. A Record is not
+// safe for concurrent use.
+type Record struct {
+	exists bool
+	head
+	term
+	tally
+	cells     [buckets]cell // of a time window, by bucket number modulo 10
+	ring      []byte        // of a count window, one outcome's code each
+	reporters []reporter    // newest first
+	round     round
+	policy    string           // the rules' text at the last transition
+	log       [logSlots]string // entries, as codec.go writes them
+
+	// junk keeps fields that did not read well as they were, by name, until
+	// they are written anew.
+	junk map[string]string
+	// unknown keeps fields of a later release.
+	unknown []Field
+}
+
+// head holds what an admission needs; it changes only in a transition, or when
+// a clock went back.
+type head struct {
+	state       State
+	mode        Mode
+	epoch       int64  // changes with every transition
+	fingerprint string // of the policy of the last transition
+	since       int64  // when the state began
+	until       int64  // open: when probes may start; else 0
+	openFor     int64  // the length of this, or the last, open period
+	trips       int64  // opens in a row
+	newest      int64  // slot of the newest log entry
+}
+
+// term is what a mode other than auto carries.
+type term struct {
+	modeUntil, modeFor int64 // its end and planned length; both 0: until released
+	modeReason, modeBy string
+}
+
+// tally holds what an outcome needs in closed.
+type tally struct {
+	streak int64 // consecutive failures
+	seq    int64 // numbers the outcomes of this epoch, see [machine.settleClosed]
+	shape  Shape // of the window; none while it is empty
+	stood  int64 // when the shape began to stand
+	// cell is where the next outcome goes: the bucket's number, or the ring's index.
+	cell  int64
+	clean int64 // fast successes since the last failure or slow call, in a count window
+	calls pair
+	fails pair
+	slows pair
+	// at and next enclose the time in which nothing but counting happens.
+	at, next int64
+	expires  int64 // when the TTL ends; 0: there is none
+}
+
+// pair is a number in the current bucket (0 in a count window) and in the whole window.
+type pair struct{ now, all int64 }
+
+// cell is a bucket of a time window that is not the current one.
+type cell struct{ bucket, calls, fails, slows int64 }
+
+// reporter is who reported a failure or a slow call, and where its last one
+// lies: its number in this epoch, and its bucket.
+type reporter struct {
+	by          string
+	seq, bucket int64
+}
+
+// round is a half-open round of probes.
+type round struct {
+	probes, successes, leaseMS int64 // n, m and the lease length it began with
+	grants                     int64 // leases granted so far
+	succeeded, failed, lapsed  int64
+	leases                     []lease // outstanding, in the order of their grants
+}
+
+// lease is a probe's permission to count.
+type lease struct{ grant, deadline int64 }
+
+// counting reports whether outcomes without a lease are counted.
+func (r *Record) counting() bool {
+	return r.state == StateClosed && (r.mode == ModeAuto || r.mode == ModeShadow)
+}
+
+// settled is the number of probes of the round that have ended.
+func (r *round) settled() int64 { return r.succeeded + r.failed }
+
+// free is the number of probes that may still be granted.
+func (r *round) free() int64 { return r.probes - int64(len(r.leases)) - r.settled() }
+
+// earliest is the deadline of the lease that ends first; 0 if there is none.
+func (r *round) earliest() int64 {
+	first := int64(0)
+	for _, l := range r.leases {
+		if first == 0 || l.deadline < first {
+			first = l.deadline
+		}
+	}
+	return first
+}
+
+// within reports whether lo <= n <= hi.
+func within(n, lo, hi int64) bool { return lo <= n && n <= hi }

@@ -1,0 +1,240 @@
+package engine
+
+import (
+	"fmt"
+	"hash/fnv"
+	"math"
+	"time"
+)
+
+// scale is the unit of rates, multipliers and jitter: they travel as integers
+// of 1/10 000, so that Go and Lua do the same arithmetic.
+const scale = 10_000
+
+// Window kinds, as they stand in a record and in a policy's text.
+const (
+	windowNone  = "none"
+	windowCount = "count"
+	windowTime  = "time"
+)
+
+// Shape is the kind and size of a window: of calls, or of milliseconds.
+type Shape struct {
+	Kind string
+	Size int64
+}
+
+// bucket is the length of one of the ten buckets of a time window, in ms.
+func (s Shape) bucket() int64 { return (s.Size + buckets - 1) / buckets }
+
+// Rules are a [Policy] as the machine reads it: after defaults, in whole
+// milliseconds and in units of 1/10 000. Make them with [Policy.Rules].
+type Rules struct {
+	Consecutive int64 // failures in a row; 0: no such rule
+	Window      Shape
+	Count       int64 // failures in the window; 0: no such rule
+	Rate        int64 // failure rate; 0: no such rule
+	SlowRate    int64 // slow-call rate; 0: no such rule
+	SlowMS      int64 // what makes a call slow
+	MinCalls    int64
+	OpenMS      int64
+	Multiplier  int64
+	MaxMS       int64
+	Jitter      int64
+	Probes      int64
+	Successes   int64
+	LeaseMS     int64
+	StartOpen   int64 // 0 or 1
+	Reporters   int64
+	IdleMS      int64
+
+	text string
+}
+
+// rulesLayout is the text of rules without their fingerprint, for printing and
+// for reading. The Lua of lib/policy.lua reads the same.
+const rulesLayout = "consecutive=%d window=%s/%d count=%d rate=%d slow=%d/%d min=%d open_for=%d " +
+	"backoff=%d/%d/%d half_open=%d/%d/%d start_open=%d reporters=%d idle=%d"
+
+// Rules returns the policy after defaults, or every fault it has, each wrapping [ErrInvalid].
+func (p Policy) Rules() (Rules, error) {
+	var f faults
+	r := Rules{
+		Consecutive: f.count("ConsecutiveFailures", p.ConsecutiveFailures, p.defaultStreak(), MaxThreshold),
+		Window:      f.shape(p.Window),
+		OpenMS:      f.millis("OpenFor", p.OpenFor, DefaultOpenFor),
+		Jitter:      f.share("Backoff.Jitter", p.Backoff.Jitter),
+		Reporters:   f.count("MinReporters", p.MinReporters, 1, MaxReporters),
+		IdleMS:      f.millis("IdleTTL", p.IdleTTL, DefaultIdleTTL),
+	}
+	f.window(p.Window, &r)
+	f.backoff(p.Backoff, &r)
+	f.halfOpen(p.HalfOpen, &r)
+	if p.StartOpen {
+		r.StartOpen = 1
+	}
+	if err := f.err(); err != nil {
+		return Rules{}, err
+	}
+	r.text = r.encode()
+	return r, nil
+}
+
+// defaultStreak is the streak rule of a policy that does not name one.
+func (p Policy) defaultStreak() int {
+	if p.Window == (Window{}) {
+		return DefaultConsecutiveFailures
+	}
+	return 0
+}
+
+func (f *faults) shape(w Window) Shape {
+	switch {
+	case w.Calls != 0 && w.Period != 0:
+		f.add("Window has both Calls and Period, use one of them")
+	case w.Calls != 0:
+		return Shape{windowCount, f.count("Window.Calls", w.Calls, 0, MaxCalls)}
+	case w.Period != 0:
+		return Shape{windowTime, f.millis("Window.Period", w.Period, 0)}
+	}
+	return Shape{Kind: windowNone}
+}
+
+func (f *faults) window(w Window, r *Rules) {
+	r.Count = f.count("Window.FailureCount", w.FailureCount, 0, MaxThreshold)
+	r.Rate = f.share("Window.FailureRate", w.FailureRate)
+	r.SlowRate = f.share("Window.SlowCallRate", w.SlowCallRate)
+	r.SlowMS = f.millis("Window.SlowCallDuration", w.SlowCallDuration, 0)
+	unset := 0
+	if r.Window.Kind != windowNone {
+		unset = DefaultMinCalls
+	}
+	if w.Calls > 0 {
+		unset = min(unset, w.Calls)
+	}
+	r.MinCalls = f.count("Window.MinCalls", w.MinCalls, unset, MaxThreshold)
+
+	sized := w.Calls != 0 || w.Period != 0
+	threshold := w.FailureRate != 0 || w.FailureCount != 0 || w.SlowCallRate != 0
+	if threshold && !sized {
+		f.add("Window has a threshold but no size, set Calls or Period")
+	}
+	if sized && !threshold {
+		f.add("Window has a size but no threshold, set FailureRate, FailureCount or SlowCallRate")
+	}
+	if w.MinCalls != 0 && !sized {
+		f.add("Window.MinCalls needs a window, set Calls or Period")
+	}
+	if w.Calls > 0 && w.MinCalls > w.Calls {
+		f.add("Window.MinCalls is %d, above Calls (%d) it can never hold", w.MinCalls, w.Calls)
+	}
+	if w.Calls > 0 && w.FailureCount > w.Calls {
+		f.add("Window.FailureCount is %d, above Calls (%d) it can never hold", w.FailureCount, w.Calls)
+	}
+	if w.SlowCallRate != 0 && w.SlowCallDuration == 0 {
+		f.add("Window.SlowCallRate needs SlowCallDuration, say what is slow")
+	}
+	if w.SlowCallDuration != 0 && w.SlowCallRate == 0 {
+		f.add("Window.SlowCallDuration has no effect without SlowCallRate")
+	}
+}
+
+func (f *faults) backoff(b Backoff, r *Rules) {
+	r.Multiplier = scale
+	switch m := b.Multiplier; {
+	case m == 0:
+	case math.IsNaN(m) || m < 1 || m > 10:
+		f.add("Backoff.Multiplier is %v, use 1 to 10", m)
+	default:
+		r.Multiplier = int64(math.Round(m * scale))
+	}
+	unset := max(DefaultMaxOpenFor, time.Duration(r.OpenMS)*time.Millisecond)
+	r.MaxMS = f.millis("Backoff.Max", b.Max, unset)
+	if b.Max > 0 && r.MaxMS < r.OpenMS {
+		f.add("Backoff.Max is %v, below OpenFor (%v)", b.Max, time.Duration(r.OpenMS)*time.Millisecond)
+	}
+}
+
+func (f *faults) halfOpen(h HalfOpen, r *Rules) {
+	r.Successes = f.count("HalfOpen.Successes", h.Successes, 1, MaxProbes)
+	r.Probes = f.count("HalfOpen.Probes", h.Probes, max(1, h.Successes), MaxProbes)
+	if h.Probes > 0 && h.Successes > h.Probes {
+		f.add("HalfOpen.Successes is %d, above Probes (%d) the circuit can never close", h.Successes, h.Probes)
+	}
+	unset := max(DefaultLease, time.Duration(r.OpenMS)*time.Millisecond)
+	r.LeaseMS = f.millis("HalfOpen.Lease", h.Lease, unset)
+}
+
+// Text is the compact encoding of the rules, their fingerprint first. It is
+// what a script is given and what a record keeps.
+func (r *Rules) Text() string { return r.text }
+
+// Fingerprint tells whether two processes use the same rules: 8 hex digits.
+func (r *Rules) Fingerprint() string { return r.text[:8] }
+
+func (r *Rules) encode() string {
+	body := fmt.Sprintf(rulesLayout, r.Consecutive, r.Window.Kind, r.Window.Size, r.Count, r.Rate,
+		r.SlowRate, r.SlowMS, r.MinCalls, r.OpenMS, r.Multiplier, r.MaxMS, r.Jitter,
+		r.Probes, r.Successes, r.LeaseMS, r.StartOpen, r.Reporters, r.IdleMS)
+	h := fnv.New32a()
+	h.Write([]byte(body))
+	return fmt.Sprintf("%08x %s", h.Sum32(), body)
+}
+
+// parseRules reads what [Rules.Text] wrote. It reports false for text that no
+// policy could have written.
+func parseRules(text string) (Rules, bool) {
+	r := Rules{text: text}
+	var fingerprint string
+	read := match(text, "%s "+rulesLayout, &fingerprint, &r.Consecutive, &r.Window.Kind, &r.Window.Size,
+		&r.Count, &r.Rate, &r.SlowRate, &r.SlowMS, &r.MinCalls, &r.OpenMS, &r.Multiplier, &r.MaxMS,
+		&r.Jitter, &r.Probes, &r.Successes, &r.LeaseMS, &r.StartOpen, &r.Reporters, &r.IdleMS)
+	return r, read && len(fingerprint) == 8 && r.sound()
+}
+
+// sound reports whether the machine may calculate with the rules.
+func (r *Rules) sound() bool {
+	return r.Window.sound() && r.Consecutive <= MaxThreshold && r.Count <= MaxThreshold &&
+		r.Rate <= scale && r.SlowRate <= scale && r.SlowMS <= maxMS && r.MinCalls <= MaxThreshold &&
+		within(r.OpenMS, 1, maxMS) && within(r.Multiplier, scale, 10*scale) &&
+		within(r.MaxMS, r.OpenMS, maxMS) && r.Jitter <= scale &&
+		within(r.Probes, 1, MaxProbes) && within(r.Successes, 1, r.Probes) && within(r.LeaseMS, 1, maxMS) &&
+		r.StartOpen <= 1 && within(r.Reporters, 1, MaxReporters) && within(r.IdleMS, 1, maxMS)
+}
+
+// sound reports whether the kind is known and the size fits it.
+func (s Shape) sound() bool {
+	switch s.Kind {
+	case windowNone:
+		return s.Size == 0
+	case windowCount:
+		return within(s.Size, 1, MaxCalls)
+	case windowTime:
+		return within(s.Size, 1, maxMS)
+	}
+	return false
+}
+
+// Policy returns the policy that these rules came from, defaults filled in.
+func (r *Rules) Policy() Policy {
+	p := Policy{
+		ConsecutiveFailures: int(r.Consecutive),
+		Window: Window{
+			FailureRate: float64(r.Rate) / scale, FailureCount: int(r.Count),
+			SlowCallRate: float64(r.SlowRate) / scale, SlowCallDuration: ms(r.SlowMS), MinCalls: int(r.MinCalls),
+		},
+		OpenFor:      ms(r.OpenMS),
+		Backoff:      Backoff{Multiplier: float64(r.Multiplier) / scale, Max: ms(r.MaxMS), Jitter: float64(r.Jitter) / scale},
+		HalfOpen:     HalfOpen{Probes: int(r.Probes), Successes: int(r.Successes), Lease: ms(r.LeaseMS)},
+		StartOpen:    r.StartOpen == 1,
+		MinReporters: int(r.Reporters),
+		IdleTTL:      ms(r.IdleMS),
+	}
+	switch r.Window.Kind {
+	case windowCount:
+		p.Window.Calls = int(r.Window.Size)
+	case windowTime:
+		p.Window.Period = ms(r.Window.Size)
+	}
+	return p
+}

@@ -1,0 +1,163 @@
+package engine
+
+import (
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Snapshot is a record as a user sees it: durations instead of instants.
+type Snapshot struct {
+	Name string `json:"name"`
+	// Exists is false where there is no record; then only Name and Epoch are set.
+	Exists bool `json:"exists"`
+	// Epoch changes with every transition; -1 where there is no record.
+	Epoch int64 `json:"epoch"`
+	State State `json:"state"`
+	Mode  Mode  `json:"mode"`
+	// Age is how long the state has lasted.
+	Age time.Duration `json:"age"`
+	// RetryAfter is how long a rejection would still last: open, until probes
+	// may start; half-open, until the earliest lease ends if no slot is free.
+	RetryAfter time.Duration `json:"retry_after"`
+	// OpenFor is the length of this or the last open period.
+	OpenFor time.Duration `json:"open_for"`
+	// Trips is the number of opens in a row, for backoff.
+	Trips int `json:"trips"`
+	// ModeFor is how long the mode still lasts; 0 in auto or until released.
+	ModeFor    time.Duration `json:"mode_for"`
+	ModeReason string        `json:"mode_reason,omitzero"`
+	ModeBy     string        `json:"mode_by,omitzero"`
+	// Streak is the number of consecutive failures.
+	Streak int64 `json:"streak"`
+	// Calls, Failures and Slow are the tallies of the window; a slow failure is in both.
+	Calls    int64 `json:"calls"`
+	Failures int64 `json:"failures"`
+	Slow     int64 `json:"slow"`
+	// Reporters are the latest distinct reporters of failures and slow calls,
+	// newest first, where a policy asks for MinReporters.
+	Reporters []string `json:"reporters,omitzero"`
+	// Probes is the round of probes, in half-open.
+	Probes *ProbeRound `json:"probes,omitzero"`
+	// Policy is the policy of the last transition, after defaults; nil if it
+	// cannot be read.
+	Policy *Policy `json:"policy,omitzero"`
+	// Fingerprint tells policies apart.
+	Fingerprint string `json:"fingerprint,omitzero"`
+	// Log holds the last transitions, oldest first, 16 at most.
+	Log []Transition `json:"log,omitzero"`
+	// Unreadable names the fields that do not read well; the next step that
+	// needs one of them begins the record anew.
+	Unreadable []string `json:"unreadable,omitzero"`
+}
+
+// ProbeRound is a round of probes.
+type ProbeRound struct {
+	Probes      int           `json:"probes"`      // n, the slots
+	Successes   int           `json:"successes"`   // m, what closes the circuit
+	Lease       time.Duration `json:"lease"`       // how long a probe may take
+	Granted     int64         `json:"granted"`     // leases granted so far
+	Outstanding int           `json:"outstanding"` // leases not settled and not past their end
+	Succeeded   int64         `json:"succeeded"`
+	Failed      int64         `json:"failed"`
+	Lapsed      int64         `json:"lapsed"` // leases that ran out
+}
+
+// Transition is one change of state or mode, as the record's log keeps it.
+type Transition struct {
+	Name  string `json:"name,omitzero"`
+	Epoch int64  `json:"epoch"`
+	// At is the instant on the storage's clock, in ms; for ordering, not for people.
+	At int64 `json:"at_ms"`
+	// Ago is how long ago it was when it was read.
+	Ago      time.Duration `json:"ago"`
+	From     State         `json:"from"`
+	To       State         `json:"to"`
+	FromMode Mode          `json:"from_mode"`
+	ToMode   Mode          `json:"to_mode"`
+	Cause    Cause         `json:"cause"`
+	// Tally holds what caused it, such as streak=5 calls=12 failures=7 slow=0.
+	Tally string `json:"tally,omitzero"`
+	// By is the reporter or the operator, Text the error's text or the operator's reason.
+	By   string `json:"by,omitzero"`
+	Text string `json:"text,omitzero"`
+}
+
+// String is one line for people: closed > open (consecutive) streak=5 by web-2.
+func (t Transition) String() string {
+	var b strings.Builder
+	b.WriteString(place(t.From, t.FromMode) + " > " + place(t.To, t.ToMode) + " (" + string(t.Cause) + ")")
+	if t.Tally != "" {
+		b.WriteString(" " + t.Tally)
+	}
+	if t.By != "" {
+		b.WriteString(" by " + t.By)
+	}
+	if t.Text != "" {
+		b.WriteString(" " + strconv.Quote(t.Text))
+	}
+	return b.String()
+}
+
+// Snapshot is the record as users see it, at the time now: overdue times are 0,
+// times ahead at most their planned length.
+func (r *Record) Snapshot(name string, now int64) Snapshot {
+	if !r.exists {
+		return Snapshot{Name: name, Epoch: -1}
+	}
+	s := Snapshot{
+		Name: name, Exists: true, Epoch: r.epoch, State: r.state, Mode: r.mode,
+		Age: ms(now - r.since), OpenFor: ms(r.openFor), Trips: int(r.trips),
+		Streak: r.streak, Calls: r.calls.all, Failures: r.fails.all, Slow: r.slows.all,
+		ModeReason: r.modeReason, ModeBy: r.modeBy,
+		Fingerprint: r.fingerprint, Log: r.transitions(),
+	}
+	switch {
+	case r.state == StateOpen:
+		s.RetryAfter = ms(min(r.until-now, r.openFor))
+	case r.state == StateHalfOpen:
+		s.Probes = r.round.snapshot(now)
+		if s.Probes.full() {
+			s.RetryAfter = ms(min(r.round.earliest()-now, r.round.leaseMS))
+		}
+	}
+	if r.modeUntil > 0 {
+		s.ModeFor = ms(min(r.modeUntil-now, r.modeFor))
+	}
+	for _, p := range r.reporters {
+		s.Reporters = append(s.Reporters, untoken(p.by))
+	}
+	if rules, ok := r.Rules(); ok {
+		p := rules.Policy()
+		s.Policy = &p
+	}
+	for i := range s.Log {
+		s.Log[i].Name = name
+		s.Log[i].Ago = ms(now - s.Log[i].At)
+	}
+	s.Unreadable = slices.Sorted(maps.Keys(r.junk))
+	return s
+}
+
+func (d *round) snapshot(now int64) *ProbeRound {
+	p := &ProbeRound{
+		Probes: int(d.probes), Successes: int(d.successes), Lease: ms(d.leaseMS),
+		Granted: d.grants, Succeeded: d.succeeded, Failed: d.failed, Lapsed: d.lapsed,
+	}
+	for _, l := range d.leases {
+		if now < l.deadline {
+			p.Outstanding++
+		}
+	}
+	return p
+}
+
+// full reports whether no slot is free.
+func (p *ProbeRound) full() bool {
+	return int64(p.Outstanding)+p.Succeeded+p.Failed >= int64(p.Probes)
+}
+
+// ms is n milliseconds, 0 for what is overdue.
+func ms(n int64) time.Duration { return time.Duration(max(0, n)) * time.Millisecond }

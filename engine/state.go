@@ -1,0 +1,117 @@
+package engine
+
+import "fmt"
+
+// State is what the machine has decided. The zero value is closed.
+type State uint8
+
+// The three states of a circuit.
+const (
+	StateClosed   State = iota // calls pass and are counted
+	StateOpen                  // calls are rejected until the open period ends
+	StateHalfOpen              // a few probes pass, on leases
+)
+
+var stateNames = [...]string{"closed", "open", "half_open"}
+
+// String returns closed, open or half_open.
+func (s State) String() string { return nameOf(stateNames[:], int(s), "state") }
+
+// MarshalText writes the state's name.
+func (s State) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// UnmarshalText reads the name that MarshalText writes.
+func (s *State) UnmarshalText(text []byte) error {
+	i, err := indexOf(stateNames[:], string(text), "state")
+	*s = State(i)
+	return err
+}
+
+// Mode is what an operator has decided over the machine. The zero value is auto.
+type Mode uint8
+
+// The modes of a circuit.
+const (
+	ModeAuto         Mode = iota // the state decides
+	ModeForcedOpen               // every call is rejected (Polly: Isolated)
+	ModeForcedClosed             // every call is admitted, nothing is counted (resilience4j: DISABLED)
+	ModeShadow                   // every call is admitted, the machine runs on beneath (resilience4j: METRICS_ONLY)
+)
+
+var modeNames = [...]string{"auto", "forced_open", "forced_closed", "shadow"}
+
+// String returns auto, forced_open, forced_closed or shadow.
+func (m Mode) String() string { return nameOf(modeNames[:], int(m), "mode") }
+
+// MarshalText writes the mode's name.
+func (m Mode) MarshalText() ([]byte, error) { return []byte(m.String()), nil }
+
+// UnmarshalText reads the name that MarshalText writes.
+func (m *Mode) UnmarshalText(text []byte) error {
+	i, err := indexOf(modeNames[:], string(text), "mode")
+	*m = Mode(i)
+	return err
+}
+
+// Cause says why a transition happened.
+type Cause string
+
+// The causes, in the order in which the machine looks for them.
+const (
+	CauseConsecutive  Cause = "consecutive"   // ConsecutiveFailures in a row
+	CauseFailureCount Cause = "failure_count" // FailureCount in the window
+	CauseFailureRate  Cause = "failure_rate"  // FailureRate in the window
+	CauseSlowRate     Cause = "slow_rate"     // SlowCallRate in the window
+	CauseProbeFailed  Cause = "probe_failed"  // more than Probes - Successes probes failed
+	CauseRecovered    Cause = "recovered"     // Successes probes succeeded
+	CauseElapsed      Cause = "elapsed"       // the open period ended and a call came
+	CauseOperator     Cause = "operator"      // a Command
+	CauseModeEnded    Cause = "mode_ended"    // the time of a mode ran out
+	CauseCreated      Cause = "created"       // there was no record
+	CauseHealed       Cause = "healed"        // the record could not be read and began anew
+)
+
+// Outcome is how a protected call ended. The zero value is no outcome.
+type Outcome uint8
+
+// The outcomes. SlowSuccess and SlowFailure are found by the library from the
+// time a call took; a Classifier returns one of the first three.
+const (
+	Success Outcome = iota + 1
+	Failure
+	Ignored // counts neither way; a probe gives its slot back
+	SlowSuccess
+	SlowFailure
+)
+
+var outcomeNames = [...]string{"none", "success", "failure", "ignored", "slow_success", "slow_failure"}
+
+// String returns the outcome's name, such as slow_failure.
+func (o Outcome) String() string { return nameOf(outcomeNames[:], int(o), "outcome") }
+
+// outcomeCodes are the letters of outcomes in runs and in the count ring.
+const outcomeCodes = "?sfiSF"
+
+// Code is the letter that stands for the outcome in a run and in the record.
+func (o Outcome) Code() byte {
+	if int(o) >= len(outcomeCodes) {
+		return outcomeCodes[0]
+	}
+	return outcomeCodes[o]
+}
+
+func nameOf(names []string, i int, kind string) string {
+	if i < len(names) {
+		return names[i]
+	}
+	return fmt.Sprintf("%s(%d)", kind, i)
+}
+
+func indexOf(names []string, name, kind string) (int, error) {
+	for i, n := range names {
+		if n == name {
+			return i, nil
+		}
+	}
+	return 0, fmt.Errorf("redbreaker: %q is not a %s; use one of %q: %w", name, kind, names, ErrInvalid)
+}
