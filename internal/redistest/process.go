@@ -1,0 +1,210 @@
+package redistest
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// startTime bounds the start of a server, which takes some 20 ms.
+const startTime = 20 * time.Second
+
+// process is a redis-server of ours.
+type process struct {
+	program, dir string
+	args         []string
+	port         int
+
+	cmd      *exec.Cmd
+	lifeline *os.File // the script below kills the server when this closes
+	output   *os.File // ends with the server, and so tells that it has
+}
+
+// script becomes the server named by its second argument, and leaves a watcher
+// behind that reads standard input. A line there means that the server has been
+// seen to; the end of it, that the test binary is gone: then the watcher kills
+// the server and removes its directory, the first argument.
+const script = `
+dir=$1
+shift
+exec 3<&0 </dev/null
+(trap '' HUP INT TERM; read -r _ <&3 || { kill -9 $$; rm -rf -- "$dir"; }) >/dev/null 2>&1 &
+exec "$@" 3<&-
+`
+
+var errPortTaken = errors.New("the port is taken")
+
+// startProcess starts a server on a free loopback port that keeps its files in
+// dir and nothing on disk. args, appended to its command line, may change that.
+func startProcess(program, dir string, args ...string) (*process, error) {
+	p := &process{program: program, dir: dir, args: args}
+	return p, whilePortTaken(func() (err error) {
+		if p.port, err = freePort(); err != nil {
+			return err
+		}
+		return p.start()
+	})
+}
+
+// restart starts the server again, on the port that it had.
+func (p *process) restart() error { return whilePortTaken(p.start) }
+
+// whilePortTaken repeats start while it says that the port is taken: between
+// the choice of a port and the server's start, or while a server is down, it is
+// anybody's.
+func whilePortTaken(start func() error) error {
+	for deadline := time.Now().Add(startTime); ; {
+		if err := start(); !errors.Is(err, errPortTaken) || time.Now().After(deadline) {
+			return err
+		}
+	}
+}
+
+// freePort returns a port on which nothing listened just now. A cluster node
+// listens 10000 above it too, which must be a port as well.
+func freePort() (int, error) {
+	for {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return 0, err
+		}
+		port := l.Addr().(*net.TCPAddr).Port
+		if err := l.Close(); err != nil {
+			return 0, err
+		}
+		if port+10000 < 1<<16 {
+			return port, nil
+		}
+	}
+}
+
+// addr returns the host and port of the server.
+func (p *process) addr() string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(p.port)) }
+
+// logfile returns the path of the server's log.
+func (p *process) logfile() string { return filepath.Join(p.dir, "redis.log") }
+
+// start starts the server on its port, and returns when it takes connections.
+func (p *process) start() error {
+	if err := os.Remove(p.logfile()); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	input, lifeline, err := os.Pipe()
+	if err != nil {
+		return err
+	}
+	defer input.Close()
+	output, theirs, err := os.Pipe()
+	if err != nil {
+		lifeline.Close()
+		return err
+	}
+	defer theirs.Close()
+
+	p.lifeline, p.output = lifeline, output
+	p.cmd = exec.Command("sh", append([]string{
+		"-c", script, "sh", p.dir, p.program,
+		"--bind", "127.0.0.1", "--port", strconv.Itoa(p.port),
+		"--dir", p.dir, "--logfile", p.logfile(),
+		"--save", "", "--appendonly", "no",
+	}, p.args...)...)
+	p.cmd.Stdin, p.cmd.Stdout, p.cmd.Stderr = input, theirs, theirs
+	if err := p.cmd.Start(); err != nil {
+		p.release()
+		return err
+	}
+	theirs.Close() // or output would never end
+	if err := p.awaitReady(); err != nil {
+		return errors.Join(err, p.kill())
+	}
+	return nil
+}
+
+// awaitReady waits until the server says in its log that it takes connections.
+// To ask it instead would be to trust that whoever answers on the port is ours.
+func (p *process) awaitReady() error {
+	var complaint []byte
+	for deadline := time.Now().Add(startTime); ; {
+		text, exited := p.poll(5 * time.Millisecond)
+		complaint = append(complaint, text...)
+		log, err := os.ReadFile(p.logfile())
+		switch {
+		case err != nil && !errors.Is(err, os.ErrNotExist):
+			return err
+		case strings.Contains(string(log), "Address already in use"):
+			return errPortTaken
+		case exited:
+			return fmt.Errorf("%s has exited:\n%s%s", p.program, complaint, log)
+		case strings.Contains(string(log), "Ready to accept connections"):
+			return nil
+		case time.Now().After(deadline):
+			return fmt.Errorf("%s is not ready after %v:\n%s%s", p.program, startTime, complaint, log)
+		}
+	}
+}
+
+// poll waits for a moment, or until the server writes or exits. It is a way to
+// see the server's exit that takes no goroutine.
+func (p *process) poll(wait time.Duration) (text []byte, exited bool) {
+	buf := make([]byte, 4096)
+	if err := p.output.SetReadDeadline(time.Now().Add(wait)); err != nil {
+		return []byte(err.Error()), true
+	}
+	n, err := p.output.Read(buf)
+	return buf[:n], errors.Is(err, io.EOF)
+}
+
+// running reports whether the server was started and not yet stopped.
+func (p *process) running() bool { return p.lifeline != nil }
+
+// kill ends the server at once, as a crash would.
+func (p *process) kill() error {
+	return p.end(p.cmd.Process.Kill)
+}
+
+// stop lets the server shut down in order.
+func (p *process) stop() error {
+	return p.end(func() error { return p.cmd.Process.Signal(syscall.SIGTERM) })
+}
+
+// end sends a signal that ends the server, and waits for that.
+func (p *process) end(signal func() error) error {
+	if !p.running() {
+		return nil
+	}
+	err := signal()
+	if errors.Is(err, os.ErrProcessDone) {
+		err = nil
+	}
+	_ = p.cmd.Wait() // says only that a signal ended it
+	// After this the watcher does nothing. Before, it could have killed only our
+	// own process, which keeps its number until it is waited for.
+	_, _ = p.lifeline.WriteString("done\n")
+	p.release()
+	return err
+}
+
+// release closes what start opened.
+func (p *process) release() {
+	p.lifeline.Close()
+	p.output.Close()
+	p.lifeline, p.output = nil, nil
+}
+
+// signal sends the signal of that name to the running server. The shell's kill
+// knows STOP and CONT on systems where package syscall does not.
+func (p *process) signal(name string) error {
+	out, err := exec.Command("sh", "-c", `kill -s "$1" "$2"`, "sh", name, strconv.Itoa(p.cmd.Process.Pid)).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("kill -s %s: %w: %s", name, err, out)
+	}
+	return nil
+}
