@@ -1,0 +1,36 @@
+# How long each fuzz target runs.
+FUZZTIME ?= 5s
+
+GOLANGCI = go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+
+.PHONY: help demo test race bench lint fuzz ci
+
+help: ### Print this help
+	@grep -E '^[a-z]+:.*### ' $(MAKEFILE_LIST) | sed 's/:.*### /\t/' | expand -t 8
+
+demo: ### Watch a few replicas share one breaker through a failing dependency
+	go run ./cmd/redbreaker demo
+
+test: ### Run the tests; they say what they skip for want of a redis-server
+	go test ./...
+
+race: ### Run the tests under the race detector
+	go test -race ./...
+
+bench: ### Measure what calls and scripts cost
+	go test -run '^$$' -bench . ./...
+
+lint: ### Run go vet and golangci-lint
+	go vet ./...
+	$(GOLANGCI) run
+
+fuzz: ### Run each fuzz target for FUZZTIME
+	@set -e; for package in $$(go list ./...); do \
+		for target in $$(go test -list '^Fuzz' $$package | grep '^Fuzz' || true); do \
+			echo "$$package $$target"; \
+			go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) $$package; \
+		done; \
+	done
+
+ci: ### Run what the project's CI runs
+	.ci/run
