@@ -202,6 +202,11 @@ func (b *Breaker) settle(ctx context.Context, t Ticket, start, at int64, err err
 		b.report(ctx, t, Success, 0, nil)
 		return
 	}
+	b.weigh(ctx, t, start, at, err, returned)
+}
+
+// weigh finds out how a call counts, then settles it.
+func (b *Breaker) weigh(ctx context.Context, t Ticket, start, at int64, err error, returned bool) {
 	if at == 0 {
 		at = b.clock(start)
 	}

@@ -1,0 +1,154 @@
+package redbreaker_test
+
+import (
+	"context"
+	"reflect"
+	"sync"
+	"testing"
+	"time"
+	"unsafe"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/redbreaker/redbreaker"
+	"github.com/redbreaker/redbreaker/engine"
+)
+
+// More than four fields, or 32 bytes, and a permit no longer travels in registers.
+func TestPermit_isSmall(t *testing.T) {
+	if n, size := reflect.TypeFor[redbreaker.Permit]().NumField(), unsafe.Sizeof(redbreaker.Permit{}); n > 4 || size > 32 {
+		t.Errorf("a permit has %d fields and %d bytes, want at most 4 and 32", n, size)
+	}
+}
+
+func TestPermit_settles(t *testing.T) {
+	for name, test := range map[string]struct {
+		settle func(*redbreaker.Permit)
+		want   []report
+	}{
+		"Success": {func(p *redbreaker.Permit) { p.Success() }, []report{{Outcome: redbreaker.Success}}},
+		"Failure": {
+			func(p *redbreaker.Permit) { p.Failure(errDown) },
+			[]report{{Outcome: redbreaker.Failure, Detail: engine.Detail{Text: "*errors.errorString"}}},
+		},
+		"Failure of nothing": {func(p *redbreaker.Permit) { p.Failure(nil) }, []report{{Outcome: redbreaker.Failure}}},
+		"Failure of what is ignored": {
+			func(p *redbreaker.Permit) { p.Failure(context.Canceled) },
+			[]report{{Outcome: redbreaker.Failure, Detail: engine.Detail{Text: "*errors.errorString"}}},
+		},
+		"Failure with its own open time": {
+			func(p *redbreaker.Permit) { p.Failure(redbreaker.RetryAfterError(errDown, time.Hour)) },
+			[]report{{Outcome: redbreaker.Failure, Detail: engine.Detail{Text: "*errors.errorString", OpenFor: time.Hour}}},
+		},
+		"Ignore":      {func(p *redbreaker.Permit) { p.Ignore() }, nil},
+		"Done of nil": {func(p *redbreaker.Permit) { p.Done(nil) }, []report{{Outcome: redbreaker.Success}}},
+		"Done": {
+			func(p *redbreaker.Permit) { err := errDown; p.Done(&err) },
+			[]report{{Outcome: redbreaker.Failure, Detail: engine.Detail{Text: "*errors.errorString"}}},
+		},
+		"Done of a cancelled call": {func(p *redbreaker.Permit) { err := context.Canceled; p.Done(&err) }, nil},
+		"Done of a late call": {
+			func(p *redbreaker.Permit) { err := context.DeadlineExceeded; p.Done(&err) },
+			[]report{{Outcome: redbreaker.Failure, Detail: engine.Detail{Text: "context.deadlineExceededError"}}},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			store := newFake()
+			b := newBreaker(t, redbreaker.Policy{}, redbreaker.WithStorage(store))
+			p := acquire(t, b)
+			test.settle(&p)
+			p.Success() // must change nothing
+			p.Failure(errDown)
+			p.Ignore()
+			p.Done(nil)
+			if diff := cmp.Diff(test.want, store.reported()); diff != "" {
+				t.Errorf("reports (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestPermit_settlesOnceAmongGoroutines(t *testing.T) {
+	store := newFake()
+	b := newBreaker(t, redbreaker.Policy{}, redbreaker.WithStorage(store))
+	p := acquire(t, b)
+	var all sync.WaitGroup
+	for range 8 {
+		all.Add(1)
+		go func() { defer all.Done(); p.Success() }()
+	}
+	all.Wait()
+	if r := store.reported(); len(r) != 1 {
+		t.Errorf("reported %d times", len(r))
+	}
+}
+
+func TestPermit_zeroDoesNothing(t *testing.T) {
+	var p redbreaker.Permit
+	p.Success()
+	p.Failure(errDown)
+	p.Ignore()
+	err := errDown
+	p.Done(&err)
+}
+
+// charge is what a user writes around a Permit.
+func charge(b *redbreaker.Breaker, work func() error) (err error) {
+	p, err := b.Acquire(ctx)
+	if err != nil {
+		return err
+	}
+	defer p.Done(&err)
+	return work()
+}
+
+func TestDone_deferred(t *testing.T) {
+	b := newBreaker(t, redbreaker.Policy{ConsecutiveFailures: 2})
+	wantErr(t, charge(b, func() error { return errDown }), errDown)
+	if err := charge(b, func() error { return nil }); err != nil {
+		t.Error(err)
+	}
+	if s := inspect(t, b); s.Streak != 0 {
+		t.Errorf("the success did not count: streak %d", s.Streak)
+	}
+}
+
+func TestDone_panicIsAFailureAndGoesOn(t *testing.T) {
+	b := newBreaker(t, opensAtOnce)
+	func() {
+		defer func() {
+			if got := recover(); got != "boom" {
+				t.Errorf("recovered %v, want boom", got)
+			}
+		}()
+		_ = charge(b, func() error { panic("boom") })
+	}()
+	wantState(t, b, redbreaker.StateOpen)
+}
+
+func TestPermit_probe(t *testing.T) {
+	store, clock := newClocked()
+	b := newBreaker(t, redbreaker.Policy{ConsecutiveFailures: 1, HalfOpen: redbreaker.HalfOpen{Lease: time.Second}}, redbreaker.WithStorage(store))
+	_ = b.Do(ctx, fail)
+	clock.advance(time.Minute)
+	lost := acquire(t, b)
+	_, err := b.Acquire(ctx)
+	wantRejected(t, err, redbreaker.ReasonProbing)
+
+	clock.advance(time.Second) // the lease runs out
+	probe := acquire(t, b)
+	lost.Failure(errDown) // too late: it holds no lease
+	wantState(t, b, redbreaker.StateHalfOpen)
+	probe.Success()
+	wantState(t, b, redbreaker.StateClosed)
+}
+
+func TestPermit_droppedAfterStop(t *testing.T) {
+	store, _ := newClocked()
+	b := newBreaker(t, opensAtOnce, redbreaker.WithStorage(store))
+	other := newBreaker(t, opensAtOnce, redbreaker.WithStorage(store))
+	p := acquire(t, b)
+	b.Stop()
+	p.Failure(errDown)
+	wantState(t, other, redbreaker.StateClosed)
+}
