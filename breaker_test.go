@@ -30,7 +30,7 @@ func TestNew_namesEveryFault(t *testing.T) {
 		"redbreaker: WithStorage got nil, check the error of what made the storage: invalid argument",
 		"redbreaker: WithStorage got nil, check the error of what made the storage: invalid argument",
 		"redbreaker: WithClassifier got nil, pass a function from error to Outcome: invalid argument",
-		"redbreaker: WithFallback got fallback(0), use FallbackAllow or FallbackDeny: invalid argument",
+		"redbreaker: WithFallback got 0, use FallbackAllow or FallbackDeny: invalid argument",
 	)
 }
 
@@ -175,10 +175,9 @@ func TestDo_doneContextCountsNothing(t *testing.T) {
 // A caller that leaves during the call is still counted.
 func TestDo_contextDoneDuringTheCall(t *testing.T) {
 	b := newBreaker(t, redbreaker.Policy{ConsecutiveFailures: 2})
-	short, cancel := context.WithTimeout(ctx, time.Millisecond)
-	defer cancel()
-	err := b.Do(short, func(c context.Context) error {
-		<-c.Done()
+	late := &lateContext{Context: ctx}
+	err := b.Do(late, func(c context.Context) error {
+		late.expired = true
 		return c.Err()
 	})
 	wantErr(t, err, context.DeadlineExceeded)
@@ -301,10 +300,13 @@ func TestDo_allocatesNothing(t *testing.T) {
 	timed := newBreaker(t, slowPolicy, redbreaker.WithStorage(idle{}), redbreaker.WithHooks(redbreaker.Hooks{
 		OnOutcome: func(string, redbreaker.Outcome, time.Duration) {},
 	}))
+	rejected := newBreaker(t, redbreaker.Policy{}, redbreaker.WithStorage(idle{rejects: &redbreaker.RejectedError{}}),
+		redbreaker.WithHooks(redbreaker.Hooks{OnReject: func(*redbreaker.RejectedError) {}}))
 	for name, f := range map[string]func(){
-		"Do":    func() { _ = b.Do(ctx, succeed) },
-		"timed": func() { _ = timed.Do(ctx, succeed) },
-		"Call":  func() { _, _ = redbreaker.Call(ctx, b, func(context.Context) (int, error) { return 1, nil }) },
+		"rejected": func() { _ = rejected.Do(ctx, succeed) },
+		"Do":       func() { _ = b.Do(ctx, succeed) },
+		"timed":    func() { _ = timed.Do(ctx, succeed) },
+		"Call":     func() { _, _ = redbreaker.Call(ctx, b, func(context.Context) (int, error) { return 1, nil }) },
 		"Acquire": func() {
 			p, _ := b.Acquire(ctx)
 			p.Success()
@@ -324,15 +326,24 @@ func TestDo_allocatesNothing(t *testing.T) {
 }
 
 // idle is a storage that costs nothing, to weigh what stands around it.
-type idle struct{ engine.Storage }
-
-func (idle) Bind(string, redbreaker.Policy, func(redbreaker.Event)) (engine.Handle, error) {
-	return idleHandle{}, nil
+type idle struct {
+	engine.Storage
+	rejects *redbreaker.RejectedError
 }
 
-type idleHandle struct{ engine.Handle }
+func (i idle) Bind(string, redbreaker.Policy, func(redbreaker.Event)) (engine.Handle, error) {
+	return idleHandle{rejects: i.rejects}, nil
+}
 
-func (idleHandle) Acquire(context.Context) (redbreaker.Ticket, error) {
+type idleHandle struct {
+	engine.Handle
+	rejects *redbreaker.RejectedError
+}
+
+func (h idleHandle) Acquire(context.Context) (redbreaker.Ticket, error) {
+	if h.rejects != nil {
+		return redbreaker.Ticket{}, h.rejects
+	}
 	return redbreaker.Ticket{Epoch: 1}, nil
 }
 

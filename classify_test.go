@@ -57,15 +57,27 @@ func TestClassify_defaults(t *testing.T) {
 			case cancelled:
 				during = func() { cancel(errCause) }
 			case expired:
-				short, stop := context.WithTimeout(ctx, time.Millisecond)
-				defer stop()
-				c, during = short, func() { <-short.Done() }
+				late := &lateContext{Context: ctx}
+				c, during = late, func() { late.expired = true }
 			}
 			if got := outcomeOf(t, c, during, test.err); got != test.want {
 				t.Errorf("counted as %v, want %v", got, test.want)
 			}
 		})
 	}
+}
+
+// lateContext is one whose deadline passes when the test says so.
+type lateContext struct {
+	context.Context
+	expired bool
+}
+
+func (c *lateContext) Err() error {
+	if c.expired {
+		return context.DeadlineExceeded
+	}
+	return nil
 }
 
 func TestClassify_userRules(t *testing.T) {
@@ -126,7 +138,9 @@ func TestRetryAfterError(t *testing.T) {
 
 	store, _ := newClocked()
 	b := newBreaker(t, opensAtOnce, redbreaker.WithStorage(store))
-	_ = b.Do(ctx, func(context.Context) error { return fmt.Errorf("get: %w", redbreaker.RetryAfterError(errDown, 10*time.Minute)) })
+	_ = b.Do(ctx, func(context.Context) error {
+		return fmt.Errorf("get: %w", redbreaker.RetryAfterError(errDown, 10*time.Minute))
+	})
 	r := wantRejected(t, b.Do(ctx, succeed), redbreaker.ReasonOpen)
 	if got := r.RetryAfter(); got != 10*time.Minute {
 		t.Errorf("open for %v, want 10m", got)

@@ -3,7 +3,6 @@ package redbreaker
 import (
 	"context"
 	"errors"
-	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -20,17 +19,6 @@ const (
 	FallbackAllow Fallback = iota + 1 // calls pass and are not counted
 	FallbackDeny                      // calls are rejected with ReasonUnavailable
 )
-
-// String returns allow or deny.
-func (f Fallback) String() string {
-	switch f {
-	case FallbackAllow:
-		return "allow"
-	case FallbackDeny:
-		return "deny"
-	}
-	return fmt.Sprintf("fallback(%d)", uint8(f))
-}
 
 // fallback is a Handle around a storage's. It decides where the storage does
 // not, so that no error of a storage reaches a call, and tells when that begins

@@ -55,7 +55,7 @@ func WithClassifier(c Classifier) Option {
 func WithFallback(f Fallback) Option {
 	return func(o *settings) {
 		if f != FallbackAllow && f != FallbackDeny {
-			o.fault("WithFallback got %v, use FallbackAllow or FallbackDeny", f)
+			o.fault("WithFallback got %d, use FallbackAllow or FallbackDeny", f)
 			return
 		}
 		o.fallback = f

@@ -1,0 +1,225 @@
+package redbreaker_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/redbreaker/redbreaker"
+)
+
+// outages makes a breaker over a storage, and what its hooks hear of outages.
+func outages(t *testing.T, opts ...redbreaker.Option) (*redbreaker.Breaker, *fake, chan redbreaker.Event) {
+	t.Helper()
+	store := newFake()
+	heard := make(chan redbreaker.Event, 100)
+	note := func(e redbreaker.Event) { heard <- e }
+	b := newBreaker(t, opensAtOnce, append(opts, redbreaker.WithStorage(store),
+		redbreaker.WithHooks(redbreaker.Hooks{OnDegraded: note, OnRestored: note}))...)
+	return b, store, heard
+}
+
+func wantEvent(t *testing.T, heard chan redbreaker.Event, kind redbreaker.EventKind) redbreaker.Event {
+	t.Helper()
+	e := next(t, heard)
+	if e.Kind != kind || e.Name != "dep" {
+		t.Fatalf("heard %+v, want %v", e, kind)
+	}
+	return e
+}
+
+func TestFallbackAllow_isTheDefault(t *testing.T) {
+	b, store, heard := outages(t)
+	store.breaks("acquire", unreachable("acquire"))
+	for range 3 {
+		wantErr(t, b.Do(ctx, fail), errDown) // runs, and is not counted
+	}
+	p := acquire(t, b)
+	p.Failure(errDown)
+	e := wantEvent(t, heard, redbreaker.EventDegraded)
+	wantText(t, e.Err, "redbreaker: acquire dep: storage error (not executed): connection refused")
+	if !b.Status().Degraded {
+		t.Error("the status does not tell")
+	}
+
+	store.clock.advance(90 * time.Second)
+	store.breaks("acquire", nil)
+	if err := b.Do(ctx, succeed); err != nil {
+		t.Error(err)
+	}
+	if e := wantEvent(t, heard, redbreaker.EventRestored); e.Outage != 90*time.Second {
+		t.Errorf("the outage took %v, want 1m30s", e.Outage)
+	}
+	if b.Status().Degraded || len(heard) != 0 {
+		t.Errorf("degraded %v after the outage, %d more events", b.Status().Degraded, len(heard))
+	}
+	if r := store.reported(); len(r) != 1 || r[0].Outcome != redbreaker.Success {
+		t.Errorf("reported %v, want the last call only", r)
+	}
+}
+
+func TestFallbackDeny(t *testing.T) {
+	var rejected []*redbreaker.RejectedError
+	b, store, heard := outages(t, redbreaker.WithFallback(redbreaker.FallbackDeny),
+		redbreaker.WithHooks(redbreaker.Hooks{OnReject: func(e *redbreaker.RejectedError) { rejected = append(rejected, e) }}))
+	cause := unreachable("acquire")
+	store.breaks("acquire", cause)
+	err := b.Do(ctx, func(context.Context) error { t.Error("the function ran"); return nil })
+	r := wantRejected(t, err, redbreaker.ReasonUnavailable)
+	if r.Err != cause || r.Name != "dep" || r.RetryAfter() != 0 {
+		t.Errorf("rejection %+v", r)
+	}
+	wantErr(t, err, cause)
+	wantText(t, err, "redbreaker: dep: call rejected: unavailable: redbreaker: acquire dep: storage error (not executed): connection refused")
+	if len(rejected) != 1 {
+		t.Errorf("OnReject heard %d times", len(rejected))
+	}
+	wantEvent(t, heard, redbreaker.EventDegraded)
+}
+
+func TestFallback_explicitAllow(t *testing.T) {
+	b, store, _ := outages(t, redbreaker.WithFallback(redbreaker.FallbackAllow))
+	store.breaks("acquire", readOnly("acquire"))
+	if err := b.Do(ctx, succeed); err != nil {
+		t.Error(err)
+	}
+}
+
+// An error that a storage should not return is no caller's business either.
+func TestFallback_foreignError(t *testing.T) {
+	b, store, heard := outages(t)
+	store.breaks("acquire", errors.New("surprise"))
+	wantErr(t, b.Do(ctx, fail), errDown)
+	e := wantEvent(t, heard, redbreaker.EventDegraded)
+	wantText(t, e.Err, "redbreaker: acquire dep: storage error (unknown): surprise")
+}
+
+func TestFallback_reportChangesNoResult(t *testing.T) {
+	b, store, heard := outages(t)
+	store.breaks("report", readOnly("report"))
+	if err := b.Do(ctx, succeed); err != nil {
+		t.Errorf("Do: %v", err)
+	}
+	wantErr(t, b.Do(ctx, fail), errDown)
+	e := wantEvent(t, heard, redbreaker.EventDegraded)
+	wantText(t, e.Err, "redbreaker: report dep: storage error (refused): READONLY")
+	// Admissions that work do not end what results have begun.
+	if !b.Status().Degraded || len(heard) != 0 {
+		t.Errorf("degraded %v, %d more events", b.Status().Degraded, len(heard))
+	}
+	store.breaks("report", errors.New("surprise"))
+	_ = b.Do(ctx, succeed)
+	store.breaks("report", nil)
+	_ = b.Do(ctx, succeed)
+	wantEvent(t, heard, redbreaker.EventRestored)
+}
+
+// Both operations fail; the outage ends when both work again.
+func TestFallback_oneOutageForBoth(t *testing.T) {
+	b, store, heard := outages(t)
+	p := acquire(t, b)
+	store.breaks("acquire", unreachable("acquire"))
+	store.breaks("report", unreachable("report"))
+	_ = b.Do(ctx, succeed)
+	p.Success()
+	wantEvent(t, heard, redbreaker.EventDegraded)
+	store.breaks("acquire", nil)
+	_ = b.Do(ctx, succeed) // its report fails
+	if !b.Status().Degraded {
+		t.Error("restored while results are lost")
+	}
+	store.breaks("report", nil)
+	_ = b.Do(ctx, succeed)
+	wantEvent(t, heard, redbreaker.EventRestored)
+	if len(heard) != 0 {
+		t.Errorf("heard %+v too", <-heard)
+	}
+}
+
+// A rejection is an answer.
+func TestFallback_rejectionEndsTheOutage(t *testing.T) {
+	b, store, heard := outages(t)
+	_ = b.Do(ctx, fail)
+	store.breaks("acquire", unreachable("acquire"))
+	_ = b.Do(ctx, succeed)
+	wantEvent(t, heard, redbreaker.EventDegraded)
+	store.breaks("acquire", nil)
+	wantRejected(t, b.Do(ctx, succeed), redbreaker.ReasonOpen)
+	wantEvent(t, heard, redbreaker.EventRestored)
+}
+
+// The caller's own deadline is no fault of the storage.
+func TestFallback_callersDeadline(t *testing.T) {
+	b, store, heard := outages(t)
+	short, cancel := context.WithCancel(ctx)
+	store.breaks("acquire", contextEnds{cancel})
+	if err := b.Do(short, succeed); err != context.Canceled {
+		t.Errorf("got %v, want the context's error", err)
+	}
+	if b.Status().Degraded || len(heard) != 0 {
+		t.Error("the storage was blamed")
+	}
+}
+
+// contextEnds is an error whose coming ends the caller's context first.
+type contextEnds struct{ cancel context.CancelFunc }
+
+func (e contextEnds) Error() string        { return "context canceled" }
+func (e contextEnds) Is(target error) bool { e.cancel(); return target == context.Canceled }
+
+// The fallback of a newer schema is the same; OnDegraded tells what to do.
+func TestFallback_recordOfANewerRelease(t *testing.T) {
+	b, store, heard := outages(t)
+	store.breaks("acquire", &redbreaker.StorageError{Class: redbreaker.ClassOurs, Op: "acquire", Name: "dep", Err: redbreaker.ErrNewerSchema})
+	if err := b.Do(ctx, succeed); err != nil {
+		t.Error(err)
+	}
+	wantErr(t, wantEvent(t, heard, redbreaker.EventDegraded).Err, redbreaker.ErrNewerSchema)
+}
+
+func TestFallback_logsOncePerOutage(t *testing.T) {
+	out := captureLog(t)
+	store := newFake()
+	done := make(chan redbreaker.Event, 10)
+	b := newBreaker(t, opensAtOnce, redbreaker.WithStorage(store),
+		redbreaker.WithHooks(redbreaker.Hooks{OnAnomaly: func(e redbreaker.Event) { done <- e }}))
+	for range 2 {
+		store.breaks("acquire", unreachable("acquire"))
+		for range 10 {
+			_ = b.Do(ctx, succeed)
+		}
+		store.breaks("acquire", nil)
+		_ = b.Do(ctx, succeed)
+	}
+	store.raise("dep", redbreaker.Event{Kind: redbreaker.EventLost}) // the last in the queue
+	next(t, done)
+	const degraded = `level=WARN msg="redbreaker: the storage does not answer, the fallback decides" breaker=dep error="redbreaker: acquire dep: storage error (not executed): connection refused"`
+	if got := strings.Count(out.String(), degraded); got != 2 || strings.Count(out.String(), "\n") != 4 {
+		t.Errorf("the log of two outages:\n%s", out.String())
+	}
+}
+
+// Many callers see one outage.
+func TestFallback_concurrent(t *testing.T) {
+	b, store, heard := outages(t)
+	store.breaks("acquire", unreachable("acquire"))
+	together := func() {
+		var all sync.WaitGroup
+		for range 8 {
+			all.Add(1)
+			go func() { defer all.Done(); _ = b.Do(ctx, succeed) }()
+		}
+		all.Wait()
+	}
+	together()
+	store.breaks("acquire", nil)
+	together()
+	wantEvent(t, heard, redbreaker.EventDegraded)
+	wantEvent(t, heard, redbreaker.EventRestored)
+	if len(heard) != 0 {
+		t.Errorf("heard %+v too", <-heard)
+	}
+}

@@ -1,0 +1,310 @@
+package redbreaker_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"log/slog"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/redbreaker/redbreaker"
+)
+
+// recorder notes what hooks hear, one line each.
+type recorder chan string
+
+func newRecorder() recorder { return make(recorder, 1000) }
+
+func (r recorder) hooks() redbreaker.Hooks {
+	note := func(hook string) func(redbreaker.Event) {
+		return func(e redbreaker.Event) { r <- fmt.Sprint(hook, " ", e.Kind, " ", e.Name) }
+	}
+	return redbreaker.Hooks{
+		OnTransition: func(t redbreaker.Transition) { r <- fmt.Sprint("transition ", t.Cause, " ", t.Name) },
+		OnOutcome: func(name string, o redbreaker.Outcome, d time.Duration) {
+			r <- fmt.Sprint("outcome ", o, " ", name, " ", d)
+		},
+		OnReject:   func(e *redbreaker.RejectedError) { r <- fmt.Sprint("reject ", e.Reason, " ", e.Name) },
+		OnDegraded: note("degraded"),
+		OnRestored: note("restored"),
+		OnAnomaly:  note("anomaly"),
+	}
+}
+
+// want waits for these lines, in this order.
+func (r recorder) want(t *testing.T, lines ...string) {
+	t.Helper()
+	for _, want := range lines {
+		if got := next(t, r); got != want {
+			t.Errorf("heard %q, want %q", got, want)
+		}
+	}
+}
+
+func TestHooks_inline(t *testing.T) {
+	heard := newRecorder()
+	store := newFake()
+	h := heard.hooks()
+	b := newBreaker(t, opensAtOnce, redbreaker.WithStorage(store),
+		redbreaker.WithHooks(redbreaker.Hooks{OnOutcome: h.OnOutcome, OnReject: h.OnReject}))
+	_ = b.Do(ctx, func(context.Context) error { store.clock.advance(3 * time.Millisecond); return nil })
+	p := acquire(t, b)
+	p.Ignore()
+	_ = b.Do(ctx, fail)
+	_ = b.Do(ctx, succeed)
+	_, _ = b.Acquire(ctx)
+	heard.want(t, "outcome success dep 3ms", "outcome ignored dep 0s", "outcome failure dep 0s", "reject open dep", "reject open dep")
+	// Not let through, but not rejected either.
+	cancelled, cancel := context.WithCancel(ctx)
+	cancel()
+	_ = b.Do(cancelled, succeed)
+	b.Stop()
+	_ = b.Do(ctx, succeed)
+	if len(heard) != 0 {
+		t.Errorf("heard %q", <-heard)
+	}
+}
+
+func TestHooks_uncountedCallsHaveOutcomes(t *testing.T) {
+	heard := newRecorder()
+	b := newBreaker(t, opensAtOnce, redbreaker.WithHooks(redbreaker.Hooks{OnOutcome: func(_ string, o redbreaker.Outcome, _ time.Duration) {
+		heard <- o.String()
+	}}))
+	control(t, b, redbreaker.Command{Action: redbreaker.ActionForceClosed})
+	_ = b.Do(ctx, fail)
+	heard.want(t, "failure")
+}
+
+func TestHooks_panickingCallHasAnOutcome(t *testing.T) {
+	heard := newRecorder()
+	b := newBreaker(t, opensAtOnce, redbreaker.WithHooks(redbreaker.Hooks{OnOutcome: func(_ string, o redbreaker.Outcome, _ time.Duration) {
+		heard <- o.String()
+		panic("hook")
+	}}))
+	func() {
+		defer func() {
+			if got := recover(); got != "boom" {
+				t.Errorf("recovered %v: the shield of the hook took the panic of the call", got)
+			}
+		}()
+		_ = b.Do(ctx, func(context.Context) error { panic("boom") })
+	}()
+	heard.want(t, "failure")
+	wantState(t, b, redbreaker.StateOpen)
+}
+
+func TestHooks_transitionsInOrder(t *testing.T) {
+	heard := newRecorder()
+	store, clock := newClocked()
+	b := newBreaker(t, opensAtOnce, redbreaker.WithStorage(store),
+		redbreaker.WithHooks(redbreaker.Hooks{OnTransition: heard.hooks().OnTransition}))
+	_ = b.Do(ctx, fail)
+	clock.advance(time.Minute)
+	_ = b.Do(ctx, succeed)
+	control(t, b, redbreaker.Command{Action: redbreaker.ActionShadow})
+	heard.want(t, "transition created dep", "transition consecutive dep", "transition elapsed dep",
+		"transition recovered dep", "transition operator dep")
+}
+
+func TestHooks_kinds(t *testing.T) {
+	heard := newRecorder()
+	store := newFake()
+	newBreaker(t, opensAtOnce, redbreaker.WithStorage(store), redbreaker.WithHooks(heard.hooks()))
+	for k := redbreaker.EventTransition; k <= redbreaker.EventDropped+1; k++ { // and one that is not known here
+		store.raise("dep", redbreaker.Event{Kind: k, Transition: redbreaker.Transition{Cause: "cause"}})
+	}
+	heard.want(t,
+		"transition cause dep",
+		"transition cause dep", "anomaly healed dep",
+		"anomaly lost dep",
+		"anomaly skew dep",
+		"degraded degraded dep",
+		"restored restored dep",
+		"anomaly dropped dep",
+	)
+}
+
+func TestHooks_addUp(t *testing.T) {
+	one, two := newRecorder(), newRecorder()
+	store := newFake()
+	b := newBreaker(t, opensAtOnce, redbreaker.WithStorage(store), redbreaker.WithHooks(one.hooks()),
+		redbreaker.WithHooks(redbreaker.Hooks{}), redbreaker.WithHooks(two.hooks()))
+	_ = b.Do(ctx, fail)
+	for _, heard := range []recorder{one, two} {
+		var got []string
+		for range 3 {
+			got = append(got, next(t, heard))
+		}
+		if all := strings.Join(got, "\n"); !strings.Contains(all, "outcome failure dep 0s") || !strings.Contains(all, "transition consecutive dep") {
+			t.Errorf("heard %q", got)
+		}
+	}
+}
+
+// The oldest events make room, and the gap is told in its place.
+func TestHooks_fullQueueDropsTheOldest(t *testing.T) {
+	store := newFake()
+	busy, release := make(chan bool), make(chan bool)
+	heard := newRecorder()
+	newBreaker(t, opensAtOnce, redbreaker.WithStorage(store), redbreaker.WithHooks(redbreaker.Hooks{
+		OnTransition: func(tr redbreaker.Transition) {
+			if tr.Epoch == 0 {
+				busy <- true
+				<-release
+			}
+			heard <- fmt.Sprint(tr.Epoch)
+		},
+		OnAnomaly: func(e redbreaker.Event) { heard <- fmt.Sprint(e.Kind, " ", e.Dropped, " ", e.Name) },
+	}))
+	move := func(epoch int64) {
+		store.raise("dep", redbreaker.Event{Kind: redbreaker.EventTransition, Transition: redbreaker.Transition{Epoch: epoch}})
+	}
+	move(0)
+	next(t, busy)
+	for epoch := range int64(256 + 44) {
+		move(epoch + 1)
+	}
+	close(release)
+	heard.want(t, "0", "dropped 44 dep", "45", "46")
+	for epoch := 47; epoch <= 300; epoch++ {
+		heard.want(t, fmt.Sprint(epoch))
+	}
+}
+
+func TestHooks_misbehave(t *testing.T) {
+	logged := captureLog(t)
+	store := newFake()
+	heard := newRecorder()
+	var b *redbreaker.Breaker
+	b = newBreaker(t, opensAtOnce, redbreaker.WithStorage(store),
+		redbreaker.WithHooks(redbreaker.Hooks{
+			OnTransition: func(tr redbreaker.Transition) {
+				switch tr.Epoch {
+				case 1:
+					panic("hook")
+				case 2:
+					runtime.Goexit()
+				case 3:
+					_ = b.Do(ctx, fail) // raises more events
+					_ = b.Do(ctx, succeed)
+				case 4:
+					b.Stop()
+				}
+			},
+			OnOutcome: func(string, redbreaker.Outcome, time.Duration) { panic("hook") },
+			OnReject:  func(*redbreaker.RejectedError) { panic("hook") },
+		}),
+		redbreaker.WithHooks(redbreaker.Hooks{
+			OnTransition: func(tr redbreaker.Transition) { heard <- fmt.Sprint(tr.Epoch < 10, " ", tr.Cause) },
+			OnReject:     func(*redbreaker.RejectedError) { heard <- "reject" },
+		}))
+	for epoch := range int64(3) {
+		store.raise("dep", redbreaker.Event{Kind: redbreaker.EventTransition, Transition: redbreaker.Transition{Epoch: epoch + 1}})
+		heard.want(t, map[int64]string{0: "true ", 1: "true ", 2: "reject"}[epoch])
+	}
+	heard.want(t, "true ", "false created", "false consecutive")
+	store.raise("dep", redbreaker.Event{Kind: redbreaker.EventTransition, Transition: redbreaker.Transition{Epoch: 4}})
+	heard.want(t, "true ")
+	store.raise("dep", redbreaker.Event{Kind: redbreaker.EventTransition, Transition: redbreaker.Transition{Epoch: 5}})
+	wantErr(t, b.Do(ctx, succeed), redbreaker.ErrStopped)
+	if got := strings.Count(logged.String(), "a hook panicked"); got != 1 {
+		t.Errorf("panics are logged %d times, want once", got)
+	}
+	if len(heard) != 0 {
+		t.Errorf("heard %q after Stop", <-heard)
+	}
+}
+
+// A hook that exits its goroutine inline ends the caller's, but the call counts.
+func TestHooks_inlineGoexit(t *testing.T) {
+	b := newBreaker(t, opensAtOnce, redbreaker.WithHooks(redbreaker.Hooks{
+		OnOutcome: func(string, redbreaker.Outcome, time.Duration) { runtime.Goexit() },
+	}))
+	inGoroutine(func() { _ = b.Do(ctx, fail) })
+	wantState(t, b, redbreaker.StateOpen)
+}
+
+func TestLogHooks(t *testing.T) {
+	var out syncBuffer
+	store := newFake()
+	done := newRecorder()
+	newBreaker(t, opensAtOnce, redbreaker.WithStorage(store),
+		redbreaker.WithHooks(redbreaker.LogHooks(newLogger(&out))),
+		redbreaker.WithHooks(redbreaker.Hooks{OnAnomaly: done.hooks().OnAnomaly}))
+	opened := redbreaker.Transition{To: redbreaker.StateOpen, Cause: redbreaker.CauseConsecutive}
+	closed := redbreaker.Transition{From: redbreaker.StateHalfOpen, Cause: redbreaker.CauseRecovered}
+	for _, e := range []redbreaker.Event{
+		{Kind: redbreaker.EventTransition, Transition: opened},
+		{Kind: redbreaker.EventTransition, Transition: closed},
+		{Kind: redbreaker.EventDegraded, Err: errDown},
+		{Kind: redbreaker.EventRestored, Outage: time.Second},
+		{Kind: redbreaker.EventLost, Epoch: 7},
+		{Kind: redbreaker.EventSkew, Policy: "abcd"},
+		{Kind: redbreaker.EventDropped, Dropped: 3},
+		{Kind: redbreaker.EventHealed, Transition: redbreaker.Transition{Cause: redbreaker.CauseHealed}},
+	} {
+		store.raise("dep", e)
+	}
+	for range 4 {
+		next(t, done)
+	}
+	want := `level=WARN msg="redbreaker: transition" breaker=dep transition="closed > open (consecutive)"
+level=INFO msg="redbreaker: transition" breaker=dep transition="half_open > closed (recovered)"
+level=WARN msg="redbreaker: the storage does not answer, the fallback decides" breaker=dep error="dependency is down"
+level=INFO msg="redbreaker: the storage answers again" breaker=dep outage=1s
+level=WARN msg="redbreaker: anomaly" breaker=dep kind=lost epoch=7
+level=WARN msg="redbreaker: anomaly" breaker=dep kind=skew policy=abcd
+level=WARN msg="redbreaker: anomaly" breaker=dep kind=dropped dropped=3
+level=INFO msg="redbreaker: transition" breaker=dep transition="closed > closed (healed)"
+level=WARN msg="redbreaker: anomaly" breaker=dep kind=healed transition="closed > closed (healed)"
+`
+	if diff := cmp.Diff(want, out.String()); diff != "" {
+		t.Errorf("log (-want +got):\n%s", diff)
+	}
+}
+
+// syncBuffer is a bytes.Buffer for several goroutines.
+type syncBuffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (s *syncBuffer) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.buf.Write(p)
+}
+
+func (s *syncBuffer) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.buf.String()
+}
+
+// newLogger logs without the time.
+func newLogger(out *syncBuffer) *slog.Logger {
+	return slog.New(slog.NewTextHandler(out, &slog.HandlerOptions{
+		ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+			if a.Key == slog.TimeKey {
+				return slog.Attr{}
+			}
+			return a
+		},
+	}))
+}
+
+// captureLog stands in for slog's default logger during a test.
+func captureLog(t *testing.T) *syncBuffer {
+	t.Helper()
+	out := &syncBuffer{}
+	old := slog.Default()
+	slog.SetDefault(newLogger(out))
+	t.Cleanup(func() { slog.SetDefault(old) })
+	return out
+}
