@@ -93,9 +93,14 @@ func ExampleCallCheck() {
 		return err
 	}
 	fetch := func(context.Context) (*http.Response, error) {
-		return &http.Response{StatusCode: http.StatusServiceUnavailable}, nil // http.DefaultClient.Do(...)
+		return &http.Response{StatusCode: http.StatusServiceUnavailable, Body: http.NoBody}, nil // http.DefaultClient.Do(...)
 	}
 	r, err := redbreaker.CallCheck(context.Background(), catalog, check, fetch)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer r.Body.Close()
 	fmt.Println(r.StatusCode, err)
 	fmt.Println(catalog.State())
 	// Output:
