@@ -29,8 +29,7 @@ const (
 	modeLayout  = "until=%d for=%d reason=%s by=%s"
 	roundLayout = "probes=%d successes=%d lease=%d grants=%d succeeded=%d failed=%d lapsed=%d leases="
 	leaseLayout = "%d@%d"
-	repLayout   = "epoch=%d"
-	placeLayout = " %s:%d:%d"
+	placeLayout = "%s:%d:%d"
 )
 
 func cellField(i int64) string { return "w" + strconv.FormatInt(i, 10) }
@@ -252,45 +251,25 @@ func (r *Record) parseChunk(i int64, text string) {
 	copy(part, text)
 }
 
+// parseReporters reads reporters, newest first, each once.
 func (r *Record) parseReporters(text string) {
 	if !r.counting() || text == "" {
 		return
 	}
-	var epoch int64
-	of, _, _ := strings.Cut(text, " ")
-	read := match(of, repLayout, &epoch)
-	if read && epoch != r.epoch {
-		return // of an epoch that is over
-	}
-	list, ok := parsePlaces(text[len(of):], r.seq)
-	if !read || !ok {
-		r.spoil(fieldReporters, text)
-		return
+	newest := r.seq
+	var list []reporter
+	for _, part := range strings.Split(text, " ") {
+		var p reporter
+		known := func(o reporter) bool { return o.by == p.by }
+		if !match(part, placeLayout, &p.by, &p.seq, &p.bucket) || !within(p.seq, 1, newest) ||
+			slices.ContainsFunc(list, known) || len(list) == MaxReporters {
+			r.spoil(fieldReporters, text)
+			return
+		}
+		newest = p.seq - 1
+		list = append(list, p)
 	}
 	r.reporters = list
-}
-
-// parsePlaces reads reporters, newest first, each once.
-func parsePlaces(text string, newest int64) ([]reporter, bool) {
-	var list []reporter
-	for text != "" {
-		end := strings.IndexByte(text[1:], ' ') + 1
-		if end == 0 {
-			end = len(text)
-		}
-		var p reporter
-		if !match(text[:end], placeLayout, &p.by, &p.seq, &p.bucket) || !within(p.seq, 1, newest) {
-			return nil, false
-		}
-		known := slices.ContainsFunc(list, func(o reporter) bool { return o.by == p.by })
-		if known || len(list) == MaxReporters {
-			return nil, false
-		}
-		list = append(list, p)
-		newest = p.seq - 1
-		text = text[end:]
-	}
-	return list, true
 }
 
 func (r *Record) parseRound(text string) {
@@ -334,10 +313,11 @@ func (d *round) sound() bool {
 func (r *Record) Fields() []Field {
 	var fields []Field
 	add := func(name, value string) {
-		if junk, bad := r.junk[name]; bad {
+		junk, bad := r.junk[name]
+		if bad {
 			value = junk
 		}
-		if value != "" {
+		if value != "" || bad {
 			fields = append(fields, Field{name, value})
 		}
 	}
@@ -388,15 +368,11 @@ func (r *Record) addCells(add func(name, value string)) {
 }
 
 func (r *Record) reportersText() string {
-	if len(r.reporters) == 0 {
-		return ""
+	places := make([]string, len(r.reporters))
+	for i, p := range r.reporters {
+		places[i] = fmt.Sprintf(placeLayout, p.by, p.seq, p.bucket)
 	}
-	var b strings.Builder
-	fmt.Fprintf(&b, repLayout, r.epoch)
-	for _, p := range r.reporters {
-		fmt.Fprintf(&b, placeLayout, p.by, p.seq, p.bucket)
-	}
-	return b.String()
+	return strings.Join(places, " ")
 }
 
 // String is the round as the record's text has it.

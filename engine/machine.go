@@ -152,6 +152,9 @@ func (m *machine) expire(reports bool) {
 		m.expires = m.now + ttl
 		m.bounded = true
 	}
+	if !m.reads(fieldTally) {
+		m.expires = 0 // there is nowhere to keep it
+	}
 	m.bound(ttl)
 }
 

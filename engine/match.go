@@ -5,9 +5,15 @@ import (
 	"unicode/utf8"
 )
 
+// Match is match for package scripts, whose replies have the same grammar.
+func Match(text, layout string, out ...any) bool { return match(text, layout, out...) }
+
+// Token is a caller's text as a script takes it: clipped and escaped.
+func Token(s string) string { return token(clip(s)) }
+
 // match reads text by the layout that fmt.Sprintf wrote it with: %d is an
-// integer from 0 to 2^53 - 1 without leading zeros (*int64), %s a token
-// (*string), everything else stands for itself. It reports false unless the
+// integer from 0 to 2^53 - 1 (*int64), %s a token (*string), everything else
+// stands for itself. It reports false unless the
 // whole text fits; then out may be partly set.
 func match(text, layout string, out ...any) bool {
 	for {
@@ -34,18 +40,16 @@ func match(text, layout string, out ...any) bool {
 	}
 }
 
-// leadingInt reads an integer and returns its length, 0 if there is none.
+// leadingInt reads an integer and returns its length, 0 if there is none or it
+// is too large.
 func leadingInt(text string, n *int64) int {
 	*n = 0
 	i := 0
 	for i < len(text) && text[i] >= '0' && text[i] <= '9' {
-		*n = *n*10 + int64(text[i]-'0')
+		*n = min(*n*10+int64(text[i]-'0'), maxInt+1)
 		i++
-		if i > 16 {
-			return 0
-		}
 	}
-	if i > 1 && text[0] == '0' || *n > maxInt {
+	if *n > maxInt {
 		return 0
 	}
 	return i

@@ -15,6 +15,7 @@ import (
 // takes MinReporters as 1.
 type Memory struct {
 	clock  func() time.Duration
+	random func() int64
 	closed atomic.Bool
 
 	mu      sync.Mutex
@@ -45,7 +46,11 @@ func WithClock(now func() time.Duration) MemoryOption {
 // a testing/synctest bubble it runs on the bubble's clock.
 func NewMemory(opts ...MemoryOption) *Memory {
 	start := time.Now()
-	m := &Memory{clock: func() time.Duration { return time.Since(start) }, records: map[string]*memoryRecord{}}
+	m := &Memory{
+		clock:   func() time.Duration { return time.Since(start) },
+		random:  random,
+		records: map[string]*memoryRecord{},
+	}
 	for _, o := range opts {
 		o(m)
 	}
@@ -114,7 +119,7 @@ func (m *Memory) Control(ctx context.Context, name string, c Command) (Snapshot,
 	if !ok {
 		rules, _ = Policy{}.Rules()
 	}
-	_, err := r.record.Control(&rules, m.now(), random(), c)
+	_, err := r.record.Control(&rules, m.now(), m.random(), c)
 	if r.record.exists {
 		m.records[name] = r
 	}
@@ -200,7 +205,7 @@ func (h *memoryHandle) step(b Batch, at int64) (Reply, error) {
 	}
 	h.record.mu.Lock()
 	defer h.record.mu.Unlock()
-	r := h.record.record.Step(&h.rules, at/int64(time.Millisecond), random(), b)
+	r := h.record.record.Step(&h.rules, at/int64(time.Millisecond), h.memory.random(), b)
 	h.Observe(b, r)
 	return r, nil
 }
@@ -218,7 +223,7 @@ func (h *memoryHandle) Control(ctx context.Context, c Command) (Snapshot, error)
 	h.record.mu.Lock()
 	defer h.record.mu.Unlock()
 	now := h.memory.now()
-	moves, err := h.record.record.Control(&h.rules, now, random(), c)
+	moves, err := h.record.record.Control(&h.rules, now, h.memory.random(), c)
 	h.Commanded(moves)
 	return h.record.record.Snapshot(h.name, now), err
 }

@@ -1,0 +1,419 @@
+package engine_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"testing/fstest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/redis/go-redis/v9"
+	"pgregory.net/rapid"
+
+	"github.com/redbreaker/redbreaker/engine"
+	"github.com/redbreaker/redbreaker/internal/redistest"
+	"github.com/redbreaker/redbreaker/scripts"
+)
+
+// The twins: the pure machine, the in-memory engine and the Lua take one stream
+// of operations; after each, replies and whole records must agree.
+
+// twinPolicies are what the stream draws two of: every rule, alone and together.
+var twinPolicies = []engine.Policy{
+	{},
+	{ConsecutiveFailures: 2, OpenFor: 5 * time.Second},
+	{ConsecutiveFailures: 1, OpenFor: time.Second, Backoff: engine.Backoff{Multiplier: 1.7, Max: 9 * time.Second, Jitter: 0.3}},
+	{Window: engine.Window{Calls: 5, FailureRate: 0.6, MinCalls: 3}, OpenFor: 3 * time.Second},
+	{Window: engine.Window{Calls: 300, FailureCount: 4, SlowCallRate: 0.5, SlowCallDuration: time.Second}, OpenFor: 2 * time.Second},
+	{Window: engine.Window{Calls: 130, FailureCount: 100}, OpenFor: 2 * time.Second},
+	{Window: engine.Window{Period: 10 * time.Second, FailureRate: 0.5, MinCalls: 4}, HalfOpen: engine.HalfOpen{Probes: 3, Successes: 2, Lease: 4 * time.Second}},
+	{Window: engine.Window{Period: 95 * time.Second, FailureCount: 6}, ConsecutiveFailures: 4, HalfOpen: engine.HalfOpen{Probes: 2}},
+	{ConsecutiveFailures: 3, MinReporters: 2, Window: engine.Window{Period: 20 * time.Second, FailureCount: 5}},
+	{MinReporters: 3, Window: engine.Window{Calls: 12, FailureCount: 4}},
+	{StartOpen: true, OpenFor: 4 * time.Second, HalfOpen: engine.HalfOpen{Probes: 5, Successes: 3, Lease: time.Second}, IdleTTL: time.Minute},
+}
+
+// lua is the machine as a server runs it, on a clock that the test moves.
+type lua struct {
+	name string
+	rdb  *redis.Client
+	key  string
+}
+
+const clockFromArgs = "local function clock() return ARGV[7] + 0 end\n"
+
+// onArgs is the scripts with a clock that reads its time from ARGV[7].
+var onArgs = func() map[string]*scripts.Script {
+	files := fstest.MapFS{}
+	_ = fs.WalkDir(scripts.Files, ".", func(path string, d fs.DirEntry, _ error) error {
+		if !d.IsDir() {
+			data, _ := fs.ReadFile(scripts.Files, path)
+			files[path] = &fstest.MapFile{Data: data}
+		}
+		return nil
+	})
+	files["lib/clock.lua"] = &fstest.MapFile{Data: []byte(clockFromArgs)}
+	all := map[string]*scripts.Script{}
+	for _, name := range []string{"step", "control", "inspect"} {
+		s, err := scripts.Assemble(files, name)
+		if err != nil {
+			panic(err)
+		}
+		all[name] = s
+	}
+	return all
+}()
+
+func (l *lua) eval(t rapid.TB, script string, now int64, args []any) any {
+	t.Helper()
+	for len(args) < 6 {
+		args = append(args, []any{"", "", "", "-", "0", "-"}[len(args)])
+	}
+	args = append(args, now)
+	s := onArgs[script]
+	reply, err := l.rdb.EvalSha(context.Background(), s.SHA, []string{l.key}, args...).Result()
+	if redis.HasErrorPrefix(err, "NOSCRIPT") {
+		reply, err = l.rdb.Eval(context.Background(), s.Source, []string{l.key}, args...).Result()
+	}
+	if err != nil {
+		t.Fatalf("%s: %s: %v", l.name, script, err)
+	}
+	return reply
+}
+
+// fields is the whole record, in the form of the pure machine's.
+func (l *lua) fields(t rapid.TB) []engine.Field {
+	t.Helper()
+	all, err := l.rdb.HGetAll(context.Background(), l.key).Result()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fieldsOf(all)
+}
+
+func fieldsOf(all map[string]string) []engine.Field {
+	var fields []engine.Field
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		fields = append(fields, engine.Field{Name: name, Value: all[name]})
+	}
+	return fields
+}
+
+// canonical reads and writes fields: cells that the window no longer reaches
+// and what belongs to another state are dropped, the order is the codec's.
+func canonical(t rapid.TB, fields []engine.Field) []engine.Field {
+	t.Helper()
+	r, err := engine.ParseRecord(fields)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r.Fields()
+}
+
+// world is one stream of operations on all twins.
+type world struct {
+	rules   []*engine.Rules
+	policy  []engine.Policy
+	now     int64
+	pure    engine.Record
+	luas    []*lua
+	memory  *engine.Memory // nil once its record and the pure one may differ
+	handles []engine.Handle
+	rnd     int64
+	tickets []engine.Ticket
+	saved   map[string]string // an earlier record, for a rollback
+}
+
+const start = 1_795_500_000_000
+
+func newWorld(t *rapid.T, luas []*lua) *world {
+	w := &world{now: start, luas: luas, memory: nil}
+	w.memory = engine.NewMemory(engine.WithClock(func() time.Duration { return time.Duration(w.now) * time.Millisecond }))
+	w.memory.SetRandom(func() int64 { return w.rnd })
+	for range 2 {
+		p := rapid.SampledFrom(twinPolicies).Draw(t, "policy")
+		rules, err := p.Rules()
+		if err != nil {
+			t.Fatal(err)
+		}
+		h, err := w.memory.Bind("twin", p, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if p.MinReporters > 1 {
+			w.memory = nil // it takes MinReporters as 1
+		}
+		w.rules, w.policy, w.handles = append(w.rules, &rules), append(w.policy, p), append(w.handles, h)
+		if w.memory == nil {
+			w.memory = engine.NewMemory()
+			w.handles = nil
+			for range 2 {
+				w.handles = append(w.handles, nil)
+			}
+		}
+	}
+	for _, l := range luas {
+		if err := l.rdb.Del(context.Background(), l.key).Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return w
+}
+
+func (w *world) comparesMemory() bool { return w.handles[0] != nil && w.handles[1] != nil }
+
+func (w *world) dropMemory() { w.handles[0] = nil }
+
+// step runs a batch everywhere.
+func (w *world) step(t *rapid.T, b engine.Batch) {
+	i := rapid.IntRange(0, 1).Draw(t, "who")
+	w.rnd = rapid.Int64Range(0, 1<<20-1).Draw(t, "rnd")
+	t.Logf("%d step %d rnd=%d %+v", w.now, i, w.rnd, b)
+	memory := w.comparesMemory()
+	want := w.pure.Step(w.rules[i], w.now, w.rnd, b)
+	for _, l := range w.luas {
+		reply := l.eval(t, "step", w.now, scripts.StepArgs(w.rules[i], w.rnd, b))
+		got, err := scripts.DecodeStep(reply, w.rules[i], b)
+		if err != nil {
+			t.Fatalf("%s: %v", l.name, err)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Fatalf("reply of %s (-pure +lua):\n%s\nraw: %v", l.name, diff, reply)
+		}
+	}
+	if memory {
+		got, err := w.handles[i].Step(context.Background(), b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Fatalf("reply of memory (-pure +memory):\n%s", diff)
+		}
+	}
+	for n := range want.Granted {
+		ticket := engine.Ticket{Epoch: want.Epoch}
+		if want.FirstLease > 0 {
+			ticket.Lease = want.FirstLease + n
+		}
+		w.tickets = append(w.tickets, ticket)
+	}
+	w.compare(t)
+}
+
+// control runs a command everywhere.
+func (w *world) control(t *rapid.T, c engine.Command, stored bool) {
+	i := rapid.IntRange(0, 1).Draw(t, "who")
+	w.rnd = rapid.Int64Range(0, 1<<20-1).Draw(t, "rnd")
+	t.Logf("%d control %d rnd=%d stored=%v %+v", w.now, i, w.rnd, stored, c)
+	rules := w.rules[i]
+	if stored {
+		if own, ok := w.pure.Rules(); ok {
+			rules = &own
+		}
+	}
+	moves, want := w.pure.Control(rules, w.now, w.rnd, c)
+	for _, l := range w.luas {
+		reply := l.eval(t, "control", w.now, scripts.ControlArgs(w.rules[i], stored, w.rnd, c))
+		_, now, got, err := scripts.DecodeControl(reply)
+		if !errors.Is(err, want) || want == nil && err != nil {
+			t.Fatalf("%s: control: %v, pure: %v", l.name, err, want)
+		}
+		if diff := cmp.Diff(moves, got); diff != "" {
+			t.Fatalf("transitions of %s (-pure +lua):\n%s", l.name, diff)
+		}
+		if now != w.now {
+			t.Fatalf("%s: now %d, want %d", l.name, now, w.now)
+		}
+	}
+	if w.comparesMemory() {
+		if stored {
+			w.dropMemory()
+		} else if _, err := w.handles[i].Control(context.Background(), c); !errors.Is(err, want) {
+			t.Fatalf("memory: control: %v, pure: %v", err, want)
+		}
+	}
+	w.compare(t)
+}
+
+// compare holds the records against each other.
+func (w *world) compare(t *rapid.T) {
+	t.Helper()
+	want := canonical(t, w.pure.Fields())
+	for _, l := range w.luas {
+		if diff := cmp.Diff(want, canonical(t, l.fields(t))); diff != "" {
+			t.Fatalf("record of %s (-pure +lua):\n%s", l.name, diff)
+		}
+	}
+	if w.comparesMemory() {
+		if diff := cmp.Diff(want, canonical(t, w.memory.Record("twin"))); diff != "" {
+			t.Fatalf("record of memory (-pure +memory):\n%s", diff)
+		}
+	}
+}
+
+// load replaces the record everywhere by these fields.
+func (w *world) load(t *rapid.T, all map[string]string) {
+	ctx := context.Background()
+	r, err := engine.ParseRecord(fieldsOf(all))
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.pure = r
+	w.dropMemory()
+	for _, l := range w.luas {
+		_, err := l.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
+			p.Del(ctx, l.key)
+			if len(all) > 0 {
+				p.HSet(ctx, l.key, all)
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.compare(t)
+}
+
+func (w *world) drawTicket(t *rapid.T) engine.Ticket {
+	if len(w.tickets) == 0 || rapid.IntRange(0, 9).Draw(t, "foreign") == 0 {
+		return engine.Ticket{Epoch: rapid.Int64Range(1, 1<<52).Draw(t, "epoch"), Lease: rapid.Int64Range(0, 3).Draw(t, "lease")}
+	}
+	latest := max(0, len(w.tickets)-1-rapid.IntRange(0, 5).Draw(t, "back"))
+	return w.tickets[latest]
+}
+
+func drawRuns(t *rapid.T) []engine.Run {
+	return rapid.SliceOfN(rapid.Custom(func(t *rapid.T) engine.Run {
+		return engine.Run{
+			Outcome: rapid.SampledFrom([]engine.Outcome{engine.Success, engine.Failure, engine.Failure, engine.Ignored,
+				engine.SlowSuccess, engine.SlowFailure}).Draw(t, "outcome"),
+			N: rapid.SampledFrom([]int64{1, 1, 1, 2, 3, 7, 150}).Draw(t, "n"),
+		}
+	}), 1, 3).Draw(t, "runs")
+}
+
+func (w *world) drawBatch(t *rapid.T) engine.Batch {
+	b := engine.Batch{Reporter: rapid.SampledFrom([]string{"web-1", "web-2", "a host: {3}", ""}).Draw(t, "reporter")}
+	for range rapid.IntRange(0, 3).Draw(t, "results") {
+		b.Results = append(b.Results, engine.Result{Ticket: w.drawTicket(t), Runs: drawRuns(t)})
+	}
+	b.Admissions = rapid.Int64Range(0, 4).Draw(t, "admissions")
+	if rapid.IntRange(0, 3).Draw(t, "detail") == 0 {
+		b.Detail.OpenFor = time.Duration(rapid.IntRange(1, 20_000).Draw(t, "own")) * time.Millisecond
+		b.Detail.Text = rapid.SampledFrom([]string{"", "*net.OpError", "é%- " + strings.Repeat("long ", 20)}).Draw(t, "text")
+	}
+	return b
+}
+
+func drawCommand(t *rapid.T, epoch int64) engine.Command {
+	c := engine.Command{
+		Action:  engine.Action(rapid.IntRange(1, 7).Draw(t, "action")),
+		Reason:  rapid.SampledFrom([]string{"", "deploy", "a - b"}).Draw(t, "reason"),
+		By:      rapid.SampledFrom([]string{"", "ops"}).Draw(t, "by"),
+		IfEpoch: rapid.SampledFrom([]int64{0, 0, 0, epoch, -1, 7}).Draw(t, "ifepoch"),
+	}
+	if c.Action != engine.ActionHalfOpen && c.Action != engine.ActionReset && c.Action != engine.ActionRelease {
+		c.For = time.Duration(rapid.SampledFrom([]int{0, 0, 1, 1500, 60_000}).Draw(t, "for")) * time.Millisecond
+	}
+	return c
+}
+
+var leadingZero = regexp.MustCompile(`(^|[^0-9])0[0-9]`)
+
+// drawJunk is what a field may be replaced by: almost right, or not at all.
+func drawJunk(t *rapid.T, all map[string]string) (field, text string) {
+	field = rapid.SampledFrom([]string{"head", "tally", "round", "rep", "mode", "policy", "w0", "w1", "w2", "w5", "log:03", "later"}).Draw(t, "field")
+	old := all[field]
+	switch rapid.IntRange(0, 3).Draw(t, "kind") {
+	case 0: // a number changed
+		words := strings.FieldsFunc(old, func(c rune) bool { return c < '0' || c > '9' })
+		if len(words) == 0 {
+			return field, "?"
+		}
+		word := rapid.SampledFrom(words).Draw(t, "word")
+		other := rapid.SampledFrom([]string{"", "0", "1", "2", "3", "12", "1000", "9007199254740991", "9007199254740992", "99999999999999999999", "1e3", "nan"}).Draw(t, "other")
+		return field, strings.Replace(old, word, other, 1)
+	case 1: // a word changed
+		return field, strings.NewReplacer("closed", "open", "open", "half_open", "auto", "forced_open", "time", "count", "count", "time").Replace(old)
+	case 2: // cut
+		return field, old[:rapid.IntRange(0, len(old)).Draw(t, "cut")]
+	}
+	return field, rapid.SampledFrom([]string{"?", "nan", "-1", "1795508 1 1 1", "ssssf", "a:1:1 b:2:2", strings.Repeat("f", 128)}).Draw(t, "text")
+}
+
+func (w *world) run(t *rapid.T) {
+	t.Repeat(map[string]func(*rapid.T){
+		"admit":  func(t *rapid.T) { w.step(t, engine.Batch{Admissions: rapid.Int64Range(0, 3).Draw(t, "n")}) },
+		"settle": func(t *rapid.T) { w.step(t, w.drawBatch(t)) },
+		"fail": func(t *rapid.T) {
+			w.step(t, engine.Batch{Reporter: rapid.SampledFrom([]string{"web-1", "web-2", "web-3"}).Draw(t, "reporter"), Results: []engine.Result{
+				{Ticket: w.drawTicket(t), Runs: []engine.Run{{Outcome: engine.Failure, N: rapid.Int64Range(1, 4).Draw(t, "n")}}},
+			}})
+		},
+		"wait": func(t *rapid.T) {
+			w.now += rapid.SampledFrom([]int64{1, 10, 999, 1000, 2500, 5000, 60_000, 61_000, 3_600_000, 50_000_000}).Draw(t, "ms")
+		},
+		"back": func(t *rapid.T) {
+			w.now -= rapid.SampledFrom([]int64{1, 500, 3000, 9_500, 20_000, 4_000_000}).Draw(t, "ms")
+		},
+		"until": func(t *rapid.T) {
+			if left := w.pure.Snapshot("", w.now).RetryAfter; left > 0 {
+				w.now += left.Milliseconds() + rapid.Int64Range(-1, 1).Draw(t, "off")
+			}
+		},
+		"control": func(t *rapid.T) {
+			w.control(t, drawCommand(t, w.pure.Snapshot("", w.now).Epoch), rapid.Bool().Draw(t, "stored"))
+		},
+		"junk": func(t *rapid.T) {
+			all, _ := w.luas[0].rdb.HGetAll(context.Background(), w.luas[0].key).Result()
+			field, text := drawJunk(t, all)
+			t.Logf("junk %s %q", field, text)
+			all[field] = text
+			if _, err := engine.ParseRecord(fieldsOf(all)); err != nil || leadingZero.MatchString(text) {
+				t.Skip("a newer layout has a test of its own; miniredis takes 010 for 8")
+			}
+			w.load(t, all)
+		},
+		"flush": func(t *rapid.T) { w.load(t, nil) },
+		"save": func(t *rapid.T) {
+			w.saved, _ = w.luas[0].rdb.HGetAll(context.Background(), w.luas[0].key).Result()
+		},
+		"rollback": func(t *rapid.T) {
+			if w.saved != nil {
+				w.load(t, maps.Clone(w.saved))
+			}
+		},
+		"inspect": func(t *rapid.T) {
+			want := w.pure.Snapshot("twin", w.now)
+			for _, l := range w.luas {
+				r, now, err := scripts.DecodeInspect(l.eval(t, "inspect", w.now, nil))
+				if err != nil {
+					t.Fatal(err)
+				}
+				if diff := cmp.Diff(want, r.Snapshot("twin", now)); diff != "" {
+					t.Fatalf("inspect of %s (-pure +lua):\n%s", l.name, diff)
+				}
+			}
+		},
+	})
+}
+
+func TestTwins_miniredis(t *testing.T) {
+	_, rdb := redistest.Mini(t)
+	twins := []*lua{{"miniredis", rdb, "twin:{a}"}}
+	rapid.Check(t, func(t *rapid.T) { newWorld(t, twins).run(t) })
+}
+
+func TestTwins_redis(t *testing.T) {
+	rdb := redistest.Client(t)
+	twins := []*lua{{"redis", rdb, fmt.Sprintf("%s:{a}", redistest.Namespace(t))}}
+	rapid.Check(t, func(t *rapid.T) { newWorld(t, twins).run(t) })
+}

@@ -1,0 +1,57 @@
+package scripts
+
+import (
+	"strconv"
+	"strings"
+
+	"github.com/redbreaker/redbreaker/engine"
+)
+
+// MaxAdmissions is the most calls that one step may ask to admit.
+const MaxAdmissions = 1_000_000
+
+// StepArgs writes the ARGV of step.lua. rnd is an integer below 2^20. Arguments
+// that a step does not need are left out: each costs the server time.
+func StepArgs(rules *engine.Rules, rnd int64, b engine.Batch) []any {
+	args := []any{strconv.FormatInt(b.Admissions, 10) + " " + strconv.FormatInt(rnd, 10), rules.Text()}
+	if len(b.Results) == 0 {
+		return args
+	}
+	args = append(args, results(b.Results))
+	if b.Attributed() {
+		args = append(args, engine.Token(b.Reporter), engine.Millis(b.Detail.OpenFor), engine.Token(b.Detail.Text))
+	}
+	return args
+}
+
+// results writes epoch[.lease] and runs for each ticket.
+func results(list []engine.Result) string {
+	var b strings.Builder
+	for i, res := range list {
+		if i > 0 {
+			b.WriteByte(' ')
+		}
+		b.WriteString(strconv.FormatInt(res.Epoch, 10))
+		if res.Lease != 0 {
+			b.WriteByte('.')
+			b.WriteString(strconv.FormatInt(res.Lease, 10))
+		}
+		b.WriteByte(' ')
+		for _, run := range res.Runs {
+			b.WriteByte(run.Outcome.Code())
+			b.WriteString(strconv.FormatInt(run.N, 10))
+		}
+	}
+	return b.String()
+}
+
+// ControlArgs writes the ARGV of control.lua. stored lets the record's own
+// policy decide where it has one that reads well.
+func ControlArgs(rules *engine.Rules, stored bool, rnd int64, c engine.Command) []any {
+	by := "own"
+	if stored {
+		by = "stored"
+	}
+	what := c.Action.String() + " " + strconv.FormatInt(engine.Millis(c.For), 10) + " " + strconv.FormatInt(rnd, 10)
+	return []any{what, rules.Text(), by, c.IfEpoch, engine.Token(c.By), engine.Token(c.Reason)}
+}

@@ -1,0 +1,126 @@
+-- The fields that only some steps need, as text: the rest of codec.go.
+
+-- salvage takes from a head that does not read well what it can: the epoch, and
+-- the mode's name.
+function m.salvage(text)
+  m.state, m.mode, m.epoch, m.fingerprint = 'closed', 'auto', 0, ''
+  m.since, m.until_ms, m.open_for, m.trips, m.newest = 0, 0, 0, 0, 0
+  local mode = text:match('^[^ ]* [^ ]* ([^ ]*) ')
+  if MODES[mode] then m.mode = mode end
+  local epoch = text:match(' epoch=(%d+)')
+  if epoch and within(epoch + 0, 1, MAX_EPOCH) then m.epoch = epoch + 0 end
+end
+
+-- read_mode reads what a mode other than auto carries. It returns false if it
+-- does not read well.
+function m.read_mode()
+  if m.mode_reads == 'unread' then
+    local text = redis.call('HGET', KEYS[1], 'mode') or ''
+    local until_ms, for_ms, reason, by = text:match('^until=(%d+) for=(%d+) reason=([%w%._%%-]+) by=([%w%._%%-]+)$')
+    m.mode_reads = until_ms ~= nil and
+      until_ms + 0 <= MAX_INT and (until_ms + 0 > 0) == (for_ms + 0 > 0) and for_ms + 0 <= MAX_MS
+    if m.mode_reads then
+      m.mode_until, m.mode_for, m.mode_reason, m.mode_by = until_ms + 0, for_ms + 0, reason, by
+    end
+  end
+  return m.mode_reads
+end
+
+-- read_cells reads the buckets of a time window, but the one of the current
+-- bucket's slot. It returns nil if one does not read well.
+function m.read_cells()
+  local cells = {}
+  local got = redis.call('HMGET', KEYS[1], 'w0', 'w1', 'w2', 'w3', 'w4', 'w5', 'w6', 'w7', 'w8', 'w9')
+  for i = 0, BUCKETS - 1 do
+    local text = got[i + 1]
+    if text and text ~= '' and i ~= m.cell % BUCKETS then
+      local bucket, calls, fails, slows = text:match('^(%d+) (%d+) (%d+) (%d+)$')
+      if not bucket or math.max(bucket + 0, calls + 0) > MAX_INT or
+        bucket % BUCKETS ~= i or fails + 0 > calls + 0 or slows + 0 > calls + 0 then
+        return nil
+      end
+      cells[i] = { bucket = bucket + 0, calls = calls + 0, fails = fails + 0, slows = slows + 0 }
+    end
+  end
+  return cells
+end
+
+-- read_chunk reads one field of the count ring. It returns nil if it does not
+-- read well.
+function m.read_chunk(i)
+  if not m.cells[i] then
+    local text = redis.call('HGET', KEYS[1], string.format('w%d', i)) or ''
+    if #text ~= math.min(CHUNK, m.calls_all - i * CHUNK) or text:find('[^sfSF]') then return nil end
+    m.cells[i] = text
+  end
+  return m.cells[i]
+end
+
+-- read_reporters reads reporters, newest first, each once. It returns false if
+-- they do not read well.
+function m.read_reporters()
+  if m.reporters then return true end
+  local text = redis.call('HGET', KEYS[1], 'rep') or ''
+  m.reporters = {}
+  if text == '' then return true end
+  local newest, known = m.seq, {}
+  for part in (text .. ' '):gmatch('([^ ]*) ') do
+    local by, seq, bucket = part:match('^([%w%._%%-]+):(%d+):(%d+)$')
+    if not by or not within(seq + 0, 1, newest) or bucket + 0 > MAX_INT or known[by] or #m.reporters == 16 then
+      m.reporters = false
+      return false
+    end
+    newest, known[by] = seq - 1, true
+    m.reporters[#m.reporters + 1] = { by = by, seq = seq + 0, bucket = bucket + 0 }
+  end
+  return true
+end
+
+-- read_round reads the round of probes. It returns false if it does not read well.
+function m.read_round()
+  if m.round_reads ~= 'unread' then return m.round_reads end
+  local text = redis.call('HGET', KEYS[1], 'round') or ''
+  local probes, successes, lease_ms, grants, succeeded, failed, lapsed, leases = text:match(
+    '^probes=(%d+) successes=(%d+) lease=(%d+) grants=(%d+) succeeded=(%d+) failed=(%d+) lapsed=(%d+) leases=([%d@,-]+)$')
+  m.round_reads = probes ~= nil and lapsed + 0 <= MAX_INT
+  if not m.round_reads then return false end
+  m.probes, m.successes, m.lease_ms, m.grants = probes + 0, successes + 0, lease_ms + 0, grants + 0
+  m.succeeded, m.failed, m.lapsed = succeeded + 0, failed + 0, lapsed + 0
+  m.round_reads = m.parse_leases(leases) and m.sound_round()
+  return m.round_reads
+end
+
+function m.parse_leases(text)
+  m.leases = {}
+  if text == '-' then return true end
+  local last = 0
+  for part in (text .. ','):gmatch('([^,]*),') do
+    local grant, deadline = part:match('^(%d+)@(%d+)$')
+    if not grant or not within(grant + 0, last + 1, m.grants) or deadline + 0 > MAX_INT then return false end
+    last = grant + 0
+    m.leases[#m.leases + 1] = { grant = last, deadline = deadline + 0 }
+  end
+  return true
+end
+
+-- sound_round tells whether an honest step could have written the round.
+function m.sound_round()
+  return within(m.probes, 1, 1000) and within(m.successes, 1, m.probes) and within(m.lease_ms, 1, MAX_MS) and
+    m.grants <= MAX_GRANT and m.succeeded < m.successes and m.failed <= m.probes - m.successes and m.free() >= 0
+end
+
+function m.reporters_text()
+  local places = {}
+  for i, p in ipairs(m.reporters) do places[i] = string.format('%s:%d:%d', p.by, p.seq, p.bucket) end
+  return table.concat(places, ' ')
+end
+
+function m.round_text()
+  local leases = {}
+  for i, l in ipairs(m.leases) do leases[i] = string.format('%d@%d', l.grant, l.deadline) end
+  local list = table.concat(leases, ',')
+  if list == '' then list = '-' end
+  return string.format('probes=%d successes=%d lease=%d grants=%d succeeded=%d failed=%d lapsed=%d leases=%s', m.probes,
+    m.successes, m.lease_ms, m.grants, m.succeeded, m.failed, m.lapsed, list)
+end
+

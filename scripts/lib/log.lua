@@ -1,0 +1,40 @@
+-- The log of transitions: what log.go writes.
+
+-- record writes a transition to the log:
+-- epoch at from[/mode]>to[/mode] cause [tally] [by=token] [text=token]
+function m.record(move, cause, tally)
+  m.newest = (m.newest + 1) % 16
+  local entry = string.format('%d %d %s %s', m.epoch, m.now, move, cause)
+  if tally ~= '' then entry = entry .. ' ' .. tally end
+  if m.by ~= '-' then entry = entry .. ' by=' .. m.by end
+  if m.text ~= '-' then entry = entry .. ' text=' .. m.text end
+  m.moves[#m.moves + 1] = { slot = m.newest, entry = entry }
+end
+
+-- tallies is what caused a transition, for the log.
+function m.tallies(cause)
+  if cause == 'consecutive' or cause == 'failure_count' or cause == 'failure_rate' or cause == 'slow_rate' then
+    return string.format('streak=%d calls=%d failures=%d slow=%d', m.streak, m.calls_all, m.fails_all, m.slows_all)
+  elseif cause == 'probe_failed' or cause == 'recovered' then
+    return string.format('succeeded=%d failed=%d lapsed=%d', m.succeeded, m.failed, m.lapsed)
+  end
+  return ''
+end
+
+-- place names a state and, where it is not auto, the mode over it.
+function m.place(state, mode)
+  if mode == 'auto' then return state end
+  return state .. '/' .. mode
+end
+
+-- latest finds the slot of the newest entry by its epoch, where the head cannot
+-- tell; -1 if there is none.
+function m.latest()
+  local slot, epoch = -1, 0
+  for i = 0, 15 do
+    local entry = redis.call('HGET', KEYS[1], string.format('log:%02d', i)) or ''
+    local e = entry:match('^%d+')
+    if e and e + 0 <= MAX_INT and e + 0 > epoch then slot, epoch = i, e + 0 end
+  end
+  return slot
+end

@@ -1,0 +1,166 @@
+-- One step on the record: what machine.go does.
+
+-- What most steps never call is defined when it is first called: defining a
+-- function costs the server as much as running a short one.
+setmetatable(m, { __index = function(_, name)
+  setmetatable(m, nil)
+  -- @include lib/fields.lua
+  -- @include lib/probes.lua
+  -- @include lib/transition.lua
+  -- @include lib/judge.lua
+  -- @include lib/log.lua
+  return m[name]
+end })
+
+-- begin makes a record that is absent and renews one that does not read well.
+-- It returns false if it did either.
+function m.begin()
+  if not m.exists then
+    m.renew('created')
+    return false
+  end
+  if not m.readable() then
+    m.renew('healed')
+    return false
+  end
+  return true
+end
+
+-- readable checks what every step checks: the head, outside auto the mode, in
+-- half-open the round.
+function m.readable()
+  return m.head_reads and
+    (m.mode == 'auto' or m.read_mode()) and
+    (m.state ~= 'half_open' or m.read_round())
+end
+
+-- looks tells whether the step reads the clock: closed and auto, an admission
+-- looks at no time.
+function m.looks(reports)
+  return reports or not m.exists or not m.head_reads or m.state ~= 'closed' or m.mode ~= 'auto'
+end
+
+-- reanchor mends times that lie further ahead than their own planned length,
+-- after a clock that went back.
+function m.reanchor()
+  if m.not_after(m, 'since', m.now) then m.wrote_head = true end
+  if m.state == 'open' then
+    if m.not_after(m, 'until_ms', m.now + m.open_for) then m.wrote_head = true end
+  end
+  if m.mode ~= 'auto' and m.mode_until > 0 then
+    if m.not_after(m, 'mode_until', m.now + m.mode_for) then m.wrote_mode = true end
+  end
+  if m.state == 'half_open' then
+    for _, l in ipairs(m.leases) do
+      if m.not_after(l, 'deadline', m.now + m.lease_ms) then m.wrote_round = true end
+    end
+  end
+end
+
+function m.not_after(t, field, latest)
+  if t[field] <= latest then return false end
+  t[field] = latest
+  m.wrote = true
+  return true
+end
+
+-- end_mode releases a mode whose time has run out.
+function m.end_mode()
+  if m.mode ~= 'auto' and m.mode_until > 0 and m.now >= m.mode_until then m.release('mode_ended') end
+end
+
+-- settle counts n equal outcomes of one ticket, or drops them as stale.
+function m.settle(epoch, lease, code, n)
+  local before = m.applied
+  if #m.moves > 0 or epoch ~= m.epoch then
+    -- what follows a transition belongs to an epoch that is over
+  elseif m.counting() and lease == 0 then
+    m.settle_closed(code, n)
+  elseif m.state == 'half_open' and m.mode ~= 'forced_open' and m.mode ~= 'forced_closed' then
+    m.settle_probe(lease, code)
+  end
+  m.stale = m.stale + n - (m.applied - before)
+end
+
+-- admit grants what the state allows of n admissions.
+function m.admit(n, reply)
+  if n == 0 or m.mode == 'forced_open' or m.mode == 'forced_closed' then return end
+  if m.state == 'open' and m.now >= m.until_ms then m.half_open('elapsed') end
+  if m.state == 'closed' then
+    reply.granted = n
+  elseif m.state == 'half_open' then
+    m.grant(n, reply)
+  end
+end
+
+-- expire sets the TTL when there is none or less than half of it remains. A
+-- mode without an end has none: an operator's word does not fade.
+function m.expire(reports)
+  if m.mode ~= 'auto' and m.mode_until == 0 then
+    if m.expires ~= 0 then
+      m.expires = 0
+      m.wrote, m.wrote_tally, m.persist = true, true, true
+    end
+    return
+  end
+  if not m.wrote and not reports then return end
+  local ttl_ms = m.ttl()
+  local remains = m.expires - m.now
+  if m.expires == 0 or remains > MAX_TTL or 2 * remains < ttl_ms then
+    m.expires = m.now + ttl_ms
+    m.bounded, m.wrote_tally, m.pexpire = true, true, ttl_ms
+  end
+  if not m.tally_reads then m.expires = 0 end -- there is nowhere to keep it
+  m.bound(ttl_ms)
+end
+
+-- ttl is how long the record must outlive this step, in ms: idle time and twice
+-- the longest time that the record still has to remember.
+function m.ttl()
+  local longest = 0
+  if p.kind == 'time' then longest = p.size end
+  if m.counting() and m.kind == 'time' then longest = math.max(longest, m.size) end
+  if m.state == 'open' then
+    longest = math.max(longest, m.until_ms - m.now)
+  elseif m.state == 'half_open' then
+    longest = math.max(longest, m.lease_ms)
+  elseif m.trips > 0 then
+    longest = math.max(longest, m.since + m.open_for - m.now)
+  end
+  if m.mode ~= 'auto' then longest = math.max(longest, m.mode_until - m.now) end
+  return p.idle_ms + 2 * math.min(longest, MAX_MS)
+end
+
+-- bound sets the time in which a step that only counts needs to look at nothing
+-- else: the bucket stays and half of the TTL is not spent.
+function m.bound(ttl_ms)
+  if not m.bounded or m.state ~= 'closed' or m.mode ~= 'auto' then return end
+  m.at = m.now
+  m.next = m.expires - math.floor(ttl_ms / 2)
+  if m.kind == 'time' then m.next = math.min(m.next, (m.cell + 1) * bucket_ms(m.size)) end
+end
+
+-- answer is the reply: the bare epoch if the circuit is closed and auto and all
+-- was admitted and applied, else everything.
+function m.answer(admissions, reply)
+  if m.state == 'closed' and m.mode == 'auto' and reply.granted == admissions and m.stale == 0 and #m.moves == 0 and
+    m.fingerprint == p.fingerprint then
+    return string.format('%d', m.epoch)
+  end
+  local text = string.format('%s %s epoch=%d left=%d granted=%d lease=%d applied=%d stale=%d policy=%s', m.state, m.mode,
+    m.epoch, m.left(), reply.granted, reply.first_lease, m.applied, m.stale, m.fingerprint)
+  if #m.moves > 0 then text = text .. '\n' .. m.moves[1].entry end
+  return text
+end
+
+-- left is how long a rejection still lasts, in ms; in shadow, the state's.
+function m.left()
+  if m.mode == 'forced_open' then
+    return math.max(0, m.mode_until - m.now)
+  elseif m.state == 'open' then
+    return math.max(0, m.until_ms - m.now)
+  elseif m.state == 'half_open' and m.free() == 0 then
+    return math.max(0, m.earliest() - m.now)
+  end
+  return 0
+end

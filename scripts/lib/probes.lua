@@ -1,0 +1,87 @@
+-- A round of probes: what probes.go does.
+
+function m.free() return m.probes - #m.leases - m.succeeded - m.failed end
+
+function m.earliest()
+  local first = 0
+  for _, l in ipairs(m.leases) do
+    if first == 0 or l.deadline < first then first = l.deadline end
+  end
+  return first
+end
+
+-- half_open begins a round of probes.
+function m.half_open(cause)
+  m.leave_closed()
+  m.transition('half_open', m.mode, cause)
+  m.until_ms = 0
+  m.begin_round(p.probes, p.successes, p.lease_ms)
+end
+
+function m.begin_round(probes, successes, lease_ms)
+  m.probes, m.successes, m.lease_ms = probes, successes, lease_ms
+  m.grants, m.succeeded, m.failed, m.lapsed, m.leases = 0, 0, 0, 0, {}
+  m.wrote_round = true
+end
+
+-- grant gives leases to as many of n admissions as there are free slots, after
+-- taking back those whose time is over.
+function m.grant(n, reply)
+  m.take_back()
+  local granted = math.min(n, m.free())
+  if granted == 0 then return end
+  if m.grants + granted > MAX_GRANT then -- no honest round comes here
+    m.renew('healed')
+    m.admit(n, reply)
+    return
+  end
+  reply.granted, reply.first_lease = granted, m.grants + 1
+  for _ = 1, granted do
+    m.grants = m.grants + 1
+    m.leases[#m.leases + 1] = { grant = m.grants, deadline = m.now + m.lease_ms }
+  end
+  m.wrote, m.wrote_round = true, true
+end
+
+-- take_back frees the slots of leases past their deadline: whoever held them is
+-- gone, or will be told that its result is stale.
+function m.take_back()
+  local kept = {}
+  for _, l in ipairs(m.leases) do
+    if m.now < l.deadline then
+      kept[#kept + 1] = l
+    else
+      m.lapsed = m.lapsed + 1
+      m.wrote, m.wrote_round = true, true
+    end
+  end
+  m.leases = kept
+end
+
+-- settle_probe spends a lease that is held and not past its deadline; it judges
+-- one outcome, whatever the run's length.
+function m.settle_probe(lease, code)
+  if not m.spend(lease) then return end
+  m.applied = m.applied + 1
+  m.wrote, m.wrote_round = true, true
+  if code == 'i' then
+    -- the slot is free again
+  elseif code == 's' or code == 'S' and p.slow_rate == 0 then
+    m.succeeded = m.succeeded + 1
+    if m.succeeded >= m.successes then m.closed('recovered') end
+  else
+    m.failed = m.failed + 1
+    if m.failed > m.probes - m.successes then m.open('probe_failed', code) end
+  end
+end
+
+-- spend takes the lease out of the round. It returns false if it is not held.
+function m.spend(lease)
+  for i, l in ipairs(m.leases) do
+    if l.grant == lease and m.now < l.deadline then
+      table.remove(m.leases, i)
+      return true
+    end
+  end
+  return false
+end

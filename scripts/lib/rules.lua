@@ -1,0 +1,40 @@
+-- The policy as text: what rules.go encodes.
+
+local MAX_MS = 31622400000 -- 366 days
+local SCALE = 10000        -- unit of rates, multipliers and jitter
+
+local function within(n, lo, hi) return lo <= n and n <= hi end
+
+-- sound_shape tells whether the kind is known and the size fits it.
+local function sound_shape(kind, size)
+  if kind == 'none' then return size == 0 end
+  if kind == 'count' then return within(size, 1, 10000) end
+  return kind == 'time' and within(size, 1, MAX_MS)
+end
+
+-- parse_rules returns the rules, or nil for text that is not of their form.
+local function parse_rules(text)
+  local fingerprint, consecutive, kind, size, count, rate, slow_rate, slow_ms, min_calls, open_ms, multiplier, max_ms,
+    jitter, probes, successes, lease_ms, start_open, reporters, idle_ms = text:match(
+    '^([%w%._%%-]+) consecutive=(%d+) window=(%a+)/(%d+) count=(%d+) rate=(%d+) slow=(%d+)/(%d+) min=(%d+) ' ..
+    'open_for=(%d+) backoff=(%d+)/(%d+)/(%d+) half_open=(%d+)/(%d+)/(%d+) start_open=(%d+) reporters=(%d+) idle=(%d+)$')
+  if not fingerprint or #fingerprint ~= 8 then return nil end
+  return {
+    text = text, fingerprint = fingerprint, consecutive = consecutive + 0, kind = kind, size = size + 0,
+    count = count + 0, rate = rate + 0, slow_rate = slow_rate + 0, slow_ms = slow_ms + 0, min_calls = min_calls + 0,
+    open_ms = open_ms + 0, multiplier = multiplier + 0, max_ms = max_ms + 0, jitter = jitter + 0,
+    probes = probes + 0, successes = successes + 0, lease_ms = lease_ms + 0, start_open = start_open + 0,
+    reporters = reporters + 0, idle_ms = idle_ms + 0,
+  }
+end
+
+-- sound_rules tells whether the machine may calculate with the rules. Those of a
+-- caller are: they come from a policy that was validated.
+local function sound_rules(p)
+  return sound_shape(p.kind, p.size) and p.consecutive <= 2147483647 and p.count <= 2147483647 and
+    p.rate <= SCALE and p.slow_rate <= SCALE and p.slow_ms <= MAX_MS and p.min_calls <= 2147483647 and
+    within(p.open_ms, 1, MAX_MS) and within(p.multiplier, SCALE, 10 * SCALE) and
+    within(p.max_ms, p.open_ms, MAX_MS) and p.jitter <= SCALE and
+    within(p.probes, 1, 1000) and within(p.successes, 1, p.probes) and within(p.lease_ms, 1, MAX_MS) and
+    p.start_open <= 1 and within(p.reporters, 1, 16) and within(p.idle_ms, 1, MAX_MS)
+end

@@ -1,0 +1,197 @@
+-- What is counted while closed: what window.go does.
+
+local function failing(code)
+  if code == 'f' or code == 'F' then return 1 end
+  return 0
+end
+
+local function slow(code)
+  if code == 'S' or code == 'F' then return 1 end
+  return 0
+end
+
+-- settle_closed counts n equal outcomes of a closed circuit, and judges each
+-- failure and slow call. It numbers what it counts (seq): every failure and slow
+-- call, and in a count window every success that changes the ring.
+function m.settle_closed(code, n)
+  if not m.tally_reads then
+    m.renew('healed')
+    return
+  end
+  if code == 'i' then
+    m.applied = m.applied + n
+    return
+  end
+  if not m.turn() then
+    m.renew('healed')
+    return
+  end
+  if code == 's' then
+    m.good(n)
+    return
+  end
+  while n > 0 and #m.moves == 0 do
+    m.bad(code)
+    n = n - 1
+  end
+end
+
+-- turn brings the window to now: mends times after a clock that went back,
+-- gives a shape its turn, moves to the current bucket. It returns false if a
+-- bucket does not read well.
+function m.turn()
+  if m.kind ~= 'none' then
+    if m.not_after(m, 'stood', m.now) then m.wrote_tally = true end
+  end
+  if m.kind == 'time' and m.cell * bucket_ms(m.size) > m.now + m.size then m.empty() end
+  if m.kind ~= 'none' and p.kind ~= 'none' and not m.same_shape() and m.had_turn() then m.empty() end
+  if m.kind == 'none' then m.shape_as(p.kind, p.size) end
+  if m.kind == 'time' and math.floor(m.now / bucket_ms(m.size)) > m.cell then
+    return m.rotate(math.floor(m.now / bucket_ms(m.size)))
+  end
+  return true
+end
+
+function m.same_shape() return m.kind == p.kind and m.size == p.size end
+
+-- had_turn tells whether another shape may take the window's place: a time
+-- window had its period, a count window is full or an hour old, both at least a
+-- minute.
+function m.had_turn()
+  local age = m.now - m.stood
+  if age < 60000 then return false end
+  if m.kind == 'time' then return age >= m.size end
+  return m.calls_all == m.size or age >= 3600000
+end
+
+-- empty forgets window and reporters, and with them the window's shape.
+function m.empty()
+  m.kind, m.size, m.stood, m.cell, m.clean = 'none', 0, 0, 0, 0
+  m.calls_now, m.calls_all, m.fails_now, m.fails_all, m.slows_now, m.slows_all = 0, 0, 0, 0, 0, 0
+  m.cells, m.wrote_cells, m.reporters = {}, {}, {}
+  m.wrote, m.wrote_tally, m.wrote_reporters, m.bounded = true, true, true, true
+end
+
+-- shape_as gives an empty window its shape. Buckets of an earlier window would
+-- look like this one's: they go.
+function m.shape_as(kind, size)
+  if kind == 'none' then return end
+  m.kind, m.size, m.stood = kind, size, m.now
+  if kind == 'time' then
+    m.cell = math.floor(m.now / bucket_ms(size))
+    for i = 0, BUCKETS - 1 do m.wrote_cells[i] = '' end
+  end
+  m.wrote, m.wrote_tally, m.bounded = true, true, true
+end
+
+-- rotate puts the current bucket away and adds up those that the window still
+-- reaches. It returns false if one of them does not read well.
+function m.rotate(bucket)
+  local cells = m.read_cells()
+  if not cells then return false end
+  local put = { bucket = m.cell, calls = m.calls_now, fails = m.fails_now, slows = m.slows_now }
+  cells[m.cell % BUCKETS] = put
+  m.wrote_cells[m.cell % BUCKETS] = string.format('%d %d %d %d', put.bucket, put.calls, put.fails, put.slows)
+  local calls, fails, slows = 0, 0, 0
+  for _, c in pairs(cells) do
+    if c.bucket > bucket - BUCKETS and c.bucket < bucket then
+      calls, fails, slows = calls + c.calls, fails + c.fails, slows + c.slows
+    end
+  end
+  m.cell = bucket
+  m.calls_now, m.fails_now, m.slows_now = 0, 0, 0
+  m.calls_all, m.fails_all, m.slows_all = calls, fails, slows
+  m.wrote, m.wrote_tally, m.bounded = true, true, true
+  return true
+end
+
+-- good counts n fast successes. They cannot trip, so they are not judged. A
+-- count window full of them stays as it is.
+function m.good(n)
+  if m.streak > 0 then
+    m.streak = 0
+    m.wrote, m.wrote_tally = true, true
+  end
+  if m.kind == 'time' then
+    m.add(n, 0, 0)
+  elseif m.kind == 'count' then
+    local moved = math.min(n, m.size - m.clean)
+    local pushed = m.push('s', moved)
+    m.seq = m.seq + pushed
+    m.clean = m.clean + pushed
+    if pushed < moved then
+      m.applied = m.applied + pushed
+      m.renew('healed')
+      return
+    end
+  end
+  m.applied = m.applied + n
+end
+
+-- bad counts one failure or slow call and judges it.
+function m.bad(code)
+  local unread = p.reporters > 1 and not m.read_reporters()
+  if unread or m.kind == 'count' and m.push(code, 1) == 0 then
+    m.renew('healed')
+    return
+  end
+  m.applied = m.applied + 1
+  m.wrote, m.wrote_tally = true, true
+  m.seq = m.seq + 1
+  m.streak = m.streak + 1
+  if code == 'S' then m.streak = 0 end
+  m.clean = 0
+  if m.kind == 'time' then m.add(1, failing(code), slow(code)) end
+  m.note()
+  local cause = m.judge()
+  if cause then m.open(cause, code) end
+end
+
+function m.add(calls, fails, slows)
+  m.calls_now, m.calls_all = m.calls_now + calls, m.calls_all + calls
+  m.fails_now, m.fails_all = m.fails_now + fails, m.fails_all + fails
+  m.slows_now, m.slows_all = m.slows_now + slows, m.slows_all + slows
+  m.wrote, m.wrote_tally = true, true
+end
+
+-- push puts n equal outcomes into the count ring, each in place of the oldest
+-- once the ring is full. It returns how many: fewer if a part of the ring does
+-- not read well.
+function m.push(code, n)
+  local pushed = 0
+  while pushed < n do
+    local part = math.min(n - pushed, CHUNK - m.cell % CHUNK, m.size - m.cell)
+    if not m.push_part(code, part) then break end
+    pushed = pushed + part
+  end
+  return pushed
+end
+
+-- push_part pushes n outcomes within one field of the ring.
+function m.push_part(code, n)
+  local i, from = math.floor(m.cell / CHUNK), m.cell % CHUNK
+  local full = m.calls_all == m.size
+  local text = ''
+  if full or from > 0 then
+    text = m.read_chunk(i)
+    if not text then return false end
+  end
+  local fails, slows = 0, 0
+  if full then
+    local old = text:sub(from + 1, from + n)
+    local _, count = old:gsub('[fF]', '')
+    fails = count
+    _, count = old:gsub('[SF]', '')
+    slows = count
+    if fails > m.fails_all or slows > m.slows_all then return false end
+  else
+    m.calls_all = m.calls_all + n
+  end
+  text = text:sub(1, from) .. code:rep(n) .. text:sub(from + n + 1)
+  m.cells[i], m.wrote_cells[i] = text, text
+  m.fails_all = m.fails_all + n * failing(code) - fails
+  m.slows_all = m.slows_all + n * slow(code) - slows
+  m.cell = (m.cell + n) % m.size
+  m.wrote, m.wrote_tally = true, true
+  return true
+end

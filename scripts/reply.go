@@ -1,0 +1,155 @@
+package scripts
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/redbreaker/redbreaker/engine"
+)
+
+// DecodeStep reads the reply of step.lua to a batch of these rules. The errors
+// are engine.ErrWrongType, engine.ErrNewerSchema, and one about a reply that no
+// script of this release gives.
+func DecodeStep(reply any, rules *engine.Rules, b engine.Batch) (engine.Reply, error) {
+	text, ok := reply.(string)
+	if !ok {
+		return engine.Reply{}, surprise(reply)
+	}
+	if text == "" || text[0] == '!' {
+		return engine.Reply{}, refusal(text)
+	}
+	if epoch, err := strconv.ParseInt(text, 10, 64); err == nil && epoch > 0 {
+		return engine.Reply{Epoch: epoch, Granted: b.Admissions, Applied: outcomes(b), Policy: rules.Fingerprint()}, nil
+	}
+	return decodeWhole(text, b)
+}
+
+// outcomes is how many outcomes a batch reports.
+func outcomes(b engine.Batch) int64 {
+	n := int64(0)
+	for _, res := range b.Results {
+		for _, run := range res.Runs {
+			n += run.N
+		}
+	}
+	return n
+}
+
+const wholeLayout = "epoch=%d left=%d granted=%d lease=%d applied=%d stale=%d policy=%s"
+
+func decodeWhole(text string, b engine.Batch) (engine.Reply, error) {
+	line, entry, moved := strings.Cut(text, "\n")
+	var r engine.Reply
+	words := strings.SplitN(line, " ", 3)
+	if len(words) < 3 || r.State.UnmarshalText([]byte(words[0])) != nil || r.Mode.UnmarshalText([]byte(words[1])) != nil ||
+		!engine.Match(words[2], wholeLayout, &r.Epoch, &r.LeftMS, &r.Granted, &r.FirstLease, &r.Applied, &r.Stale, &r.Policy) {
+		return engine.Reply{}, surprise(text)
+	}
+	if r.Granted > b.Admissions || r.Applied+r.Stale != outcomes(b) {
+		return engine.Reply{}, surprise(text)
+	}
+	if moved {
+		if r.Moved, moved = engine.ParseTransition(entry); !moved {
+			return engine.Reply{}, surprise(text)
+		}
+	}
+	return r, nil
+}
+
+// DecodeControl reads the reply of control.lua: the record as it is now, the
+// server's time, and the transitions made. It returns engine.ErrConflict and
+// engine.ErrForced besides the errors of DecodeStep.
+func DecodeControl(reply any) (engine.Record, int64, []engine.Transition, error) {
+	list, err := strs(reply)
+	if err != nil {
+		return engine.Record{}, 0, nil, err
+	}
+	if len(list) < 3 {
+		return engine.Record{}, 0, nil, surprise(reply)
+	}
+	var moves []engine.Transition
+	for line := range strings.Lines(list[2]) {
+		t, ok := engine.ParseTransition(strings.TrimSuffix(line, "\n"))
+		if !ok {
+			return engine.Record{}, 0, nil, surprise(reply)
+		}
+		moves = append(moves, t)
+	}
+	record, now, err := record(append(list[1:2:2], list[3:]...))
+	if err != nil {
+		return engine.Record{}, 0, nil, err
+	}
+	verdicts := map[string]error{"done": nil, "conflict": engine.ErrConflict, "forced": engine.ErrForced}
+	verdict, known := verdicts[list[0]]
+	if !known {
+		return engine.Record{}, 0, nil, surprise(reply)
+	}
+	return record, now, moves, verdict
+}
+
+// DecodeInspect reads the reply of inspect.lua: the record and the server's time.
+func DecodeInspect(reply any) (engine.Record, int64, error) {
+	list, err := strs(reply)
+	if err != nil {
+		return engine.Record{}, 0, err
+	}
+	return record(list)
+}
+
+// record reads {now, field, value, ...}.
+func record(list []string) (engine.Record, int64, error) {
+	if len(list)%2 == 0 {
+		return engine.Record{}, 0, surprise(list)
+	}
+	var now int64
+	if !engine.Match(list[0], "%d", &now) {
+		return engine.Record{}, 0, surprise(list)
+	}
+	var fields []engine.Field
+	for i := 1; i < len(list); i += 2 {
+		fields = append(fields, engine.Field{Name: list[i], Value: list[i+1]})
+	}
+	r, err := engine.ParseRecord(fields)
+	return r, now, err
+}
+
+// strs reads an array of strings; a single string is a refusal.
+func strs(reply any) ([]string, error) {
+	switch reply := reply.(type) {
+	case string:
+		return nil, refusal(reply)
+	case []any:
+		list := make([]string, len(reply))
+		for i, v := range reply {
+			s, ok := v.(string)
+			if !ok {
+				return nil, surprise(reply)
+			}
+			list[i] = s
+		}
+		return list, nil
+	}
+	return nil, surprise(reply)
+}
+
+// refusal is the error of a reply that begins with an exclamation mark.
+func refusal(text string) error {
+	kind, rest, _ := strings.Cut(strings.TrimPrefix(text, "!"), " ")
+	switch {
+	case !strings.HasPrefix(text, "!"):
+	case kind == "type":
+		return fmt.Errorf("a %s: %w", rest, engine.ErrWrongType)
+	case kind == "schema":
+		return fmt.Errorf("layout %s: %w", rest, engine.ErrNewerSchema)
+	case kind == "args":
+		return fmt.Errorf("redbreaker: the script refused ARGV[%s], which is a bug of this release", rest)
+	}
+	return surprise(text)
+}
+
+// surprise is the error of a reply that no script of this release gives.
+func surprise(reply any) error {
+	text := fmt.Sprintf("%T %.80q", reply, fmt.Sprint(reply))
+	return fmt.Errorf("redbreaker: the server answered with a reply that no script gives, is a proxy in between? %s", text)
+}

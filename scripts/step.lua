@@ -1,0 +1,73 @@
+--[[
+step.lua: one atomic step on one breaker: the end of an expired mode, then
+results of calls, then admissions.
+
+KEYS[1]  the record, a hash
+
+ARGV[1]  "admissions rnd": calls that ask to be admitted, 0 to 1000000; a random integer below 2^20
+ARGV[2]  the policy's text, fingerprint first
+ARGV[3]  optional: results: "epoch[.lease] runs" repeated, a run being a letter (s success, f failure, i ignored, S slow success, F slow failure) and a number; "" for none
+ARGV[4]  optional, with the next two: who reports, a token; "-" for nobody
+ARGV[5]  the failures' own open time, in ms, 0 for none
+ARGV[6]  the failures' error text, a token; "-" for none
+
+Returns  "<epoch>": closed, auto, all admitted, all applied, no transition, the same policy
+         "<state> <mode> epoch=<n> left=<ms> granted=<n> lease=<first> applied=<n> stale=<n> policy=<fingerprint>", and after a newline the log entry of a transition if there was one
+         "!type <type>": the key holds another type; nothing was written
+         "!schema <n>": the record is of a newer layout; nothing was written
+         "!args <n>": ARGV[n] is not of the form above; nothing was written
+
+Writes   HSET, PERSIST, PEXPIRE, PUBLISH; in this order, each at most once; nothing for a rejection or an admission while closed
+
+Invariants
+         one transition at most; an outcome counts only in its own epoch and, for a probe, while its lease is held; all is validated before anything is written
+]]
+-- @include lib/clock.lua
+-- @include lib/rules.lua
+-- @include lib/record.lua
+-- @include lib/machine.lua
+-- @include lib/window.lua
+
+local admissions, rnd = ARGV[1]:match('^(%d+) (%d+)$')
+if not admissions or admissions + 0 > 1000000 or rnd + 0 >= 1048576 then return '!args 1' end
+admissions, m.rnd = admissions + 0, rnd + 0
+
+p = parse_rules(ARGV[2])
+if not p then return '!args 2' end
+
+local results, reports = {}, ARGV[3] ~= nil and ARGV[3] ~= ''
+if reports then
+  for id, runs in (ARGV[3] .. ' '):gmatch('(%S*) (%S*) ') do
+    local epoch, lease = id:match('^(%d+)%.?(%d*)$')
+    if not epoch or runs:gsub('[sfiSF]%d+', '') ~= '' then return '!args 3' end
+    if lease == '' then lease = 0 end
+    for code, n in runs:gmatch('(%a)(%d+)') do
+      results[#results + 1] = { epoch = epoch + 0, lease = lease + 0, code = code, n = n + 0 }
+    end
+  end
+  if #results == 0 then return '!args 3' end
+end
+if ARGV[4] then
+  if not ARGV[4]:find('^[%w%._%%-]+$') then return '!args 4' end
+  if not ARGV[5]:find('^%d+$') then return '!args 5' end
+  if not ARGV[6]:find('^[%w%._%%-]+$') then return '!args 6' end
+  m.by, m.own_ms, m.text = ARGV[4], ARGV[5] + 0, ARGV[6]
+end
+
+local refused = m.load()
+if refused then return refused end
+local looks = m.looks(reports)
+if looks then
+  m.now = clock()
+  m.parse_tally(m.tally)
+end
+if m.begin() and looks then
+  m.reanchor()
+  m.end_mode()
+end
+for _, result in ipairs(results) do m.settle(result.epoch, result.lease, result.code, result.n) end
+local reply = { granted = 0, first_lease = 0 }
+m.admit(admissions, reply)
+m.expire(reports)
+m.save()
+return m.answer(admissions, reply)
