@@ -253,7 +253,7 @@ func TestDo_slowCalls(t *testing.T) {
 		err := call()
 		p.Done(&err)
 		for i, r := range store.reported() {
-			end := int64(time.Second + time.Duration(i+1)*test.took)
+			end := int64(time.Second+time.Duration(i+1)*test.took) + 1 // the clock begins at 1
 			if r.Outcome != test.want || r.At != end {
 				t.Errorf("%v, %v: reported %v at %d, want %v at %d", test.took, test.err, r.Outcome, r.At, test.want, end)
 			}

@@ -36,7 +36,6 @@ func TestBubble_slowCalls(t *testing.T) {
 		b := newBreaker(t, redbreaker.Policy{Window: redbreaker.Window{
 			Calls: 2, SlowCallRate: 1, SlowCallDuration: time.Second,
 		}})
-		time.Sleep(time.Second)
 		slow := func(context.Context) error { time.Sleep(time.Second); return nil }
 		for range 2 {
 			if err := b.Do(ctx, slow); err != nil {

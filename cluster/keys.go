@@ -73,3 +73,6 @@ func (k Keys) Name(key string) (string, bool) {
 // The scripts know only the key, and derive the channel from it: what stands
 // before the first ":{", then ":events".
 func (k Keys) Channel() string { return k.namespace + ":events" }
+
+// Scratch returns a key that no breaker has, for trying what is allowed.
+func (k Keys) Scratch() string { return k.namespace + ":{#ping}" }

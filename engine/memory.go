@@ -72,11 +72,11 @@ func (m *Memory) Bind(name string, p Policy, sink func(Event)) (Handle, error) {
 	if m.closed.Load() {
 		return nil, ErrStopped
 	}
-	p.MinReporters = min(p.MinReporters, 1)
-	rules, err := p.Rules()
-	if err = errors.Join(CheckName(name), err); err != nil {
+	if err := errors.Join(CheckName(name), p.Validate()); err != nil {
 		return nil, err
 	}
+	p.MinReporters = 1
+	rules, _ := p.Rules()
 	h := &memoryHandle{memory: m, name: name, rules: rules}
 	h.Observer = NewObserver(name, &h.rules, h.Now, sink)
 	m.mu.Lock()
@@ -152,8 +152,11 @@ func (m *Memory) ready(ctx context.Context) error {
 	return ctx.Err()
 }
 
+// nanos is the engine's time. It begins at 1, since 0 means not read.
+func (m *Memory) nanos() int64 { return int64(m.clock()) + 1 }
+
 // now is the engine's time in ms.
-func (m *Memory) now() int64 { return m.clock().Milliseconds() }
+func (m *Memory) now() int64 { return m.nanos() / int64(time.Millisecond) }
 
 // random is a step's randomness: an integer below 2^20.
 func random() int64 { return int64(rand.Uint32N(1 << 20)) }
@@ -169,7 +172,10 @@ type memoryHandle struct {
 }
 
 func (h *memoryHandle) Acquire(ctx context.Context) (Ticket, error) {
-	r, err := h.Step(ctx, Batch{Admissions: 1})
+	if err := ctx.Err(); err != nil {
+		return Ticket{}, err
+	}
+	r, err := h.step(Batch{Admissions: 1}, 0)
 	if err != nil {
 		return Ticket{}, err
 	}
@@ -184,9 +190,6 @@ func (h *memoryHandle) Report(_ context.Context, t Ticket, o Outcome, at int64, 
 	if !t.Counted() || o == Ignored && t.Lease == 0 {
 		return false, nil
 	}
-	if at == 0 {
-		at = h.Now()
-	}
 	r, err := h.step(b, at)
 	return r.Stale > 0, err
 }
@@ -195,16 +198,24 @@ func (h *memoryHandle) Step(ctx context.Context, b Batch) (Reply, error) {
 	if err := ctx.Err(); err != nil {
 		return Reply{}, err
 	}
-	return h.step(b, h.Now())
+	if err := b.Validate(); err != nil {
+		return Reply{}, err
+	}
+	return h.step(b, 0)
 }
 
 // step runs the machine under the record's lock; the events leave in its order.
+// at is the time if it was just read, else 0: then it is read under the lock, so
+// that steps see it in their order.
 func (h *memoryHandle) step(b Batch, at int64) (Reply, error) {
 	if h.closed.Load() || h.memory.closed.Load() {
 		return Reply{}, ErrStopped
 	}
 	h.record.mu.Lock()
 	defer h.record.mu.Unlock()
+	if at == 0 {
+		at = h.Now()
+	}
 	r := h.record.record.Step(&h.rules, at/int64(time.Millisecond), h.memory.random(), b)
 	h.Observe(b, r)
 	return r, nil
@@ -244,8 +255,7 @@ func (h *memoryHandle) Status() Status {
 	return s
 }
 
-// Now is the engine's clock; it begins at 1, since 0 means not read.
-func (h *memoryHandle) Now() int64 { return max(1, int64(h.memory.clock())) }
+func (h *memoryHandle) Now() int64 { return h.memory.nanos() }
 
 func (h *memoryHandle) Close() error {
 	if h.closed.Swap(true) {

@@ -163,7 +163,11 @@ func (f *faults) share(field string, rate float64) int64 {
 // err joins the faults.
 func (f faults) err() error { return errors.Join(f...) }
 
-// Millis returns d in milliseconds, rounded up so that nothing ends early.
+// Millis returns d in milliseconds, rounded up so that nothing ends early; 0
+// for what is not positive.
 func Millis(d time.Duration) int64 {
-	return int64((d + time.Millisecond - 1) / time.Millisecond)
+	if d <= 0 {
+		return 0
+	}
+	return int64((d-1)/time.Millisecond) + 1
 }

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"fmt"
 	"time"
 )
 
@@ -90,6 +91,33 @@ type Batch struct {
 	Reporter string
 	// Detail belongs to every failure of the batch.
 	Detail Detail
+}
+
+// MaxBatch is the most outcomes, and the most admissions, of one batch: a step
+// holds up the server while it runs.
+const MaxBatch = 10_000
+
+// Validate returns the batch's first fault, wrapping [ErrInvalid].
+func (b *Batch) Validate() error {
+	outcomes := int64(0)
+	for _, res := range b.Results {
+		for _, run := range res.Runs {
+			if run.Outcome < Success || run.Outcome > SlowFailure || !within(run.N, 1, MaxBatch) {
+				return fmt.Errorf("redbreaker: batch: a run of %d times %v, use 1 to %d of an outcome: %w", run.N, run.Outcome, MaxBatch, ErrInvalid)
+			}
+			outcomes += run.N
+		}
+		if !within(res.Epoch, 1, maxEpoch) || !within(res.Lease, 0, maxGrant) || len(res.Runs) == 0 {
+			return fmt.Errorf("redbreaker: batch: a result of epoch %d, lease %d with %d runs, report what a ticket's calls did: %w", res.Epoch, res.Lease, len(res.Runs), ErrInvalid)
+		}
+	}
+	if outcomes > MaxBatch || !within(b.Admissions, 0, MaxBatch) {
+		return fmt.Errorf("redbreaker: batch: %d outcomes and %d admissions, at most %d of each fit one step: %w", outcomes, b.Admissions, MaxBatch, ErrInvalid)
+	}
+	if b.Detail.OpenFor < 0 || b.Detail.OpenFor > MaxDuration {
+		return fmt.Errorf("redbreaker: batch: an open time of %v, use 0 to %v: %w", b.Detail.OpenFor, MaxDuration, ErrInvalid)
+	}
+	return nil
 }
 
 // Attributed reports whether reporter and detail matter to the step: a probe, a

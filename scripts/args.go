@@ -7,9 +7,6 @@ import (
 	"github.com/redbreaker/redbreaker/engine"
 )
 
-// MaxAdmissions is the most calls that one step may ask to admit.
-const MaxAdmissions = 1_000_000
-
 // StepArgs writes the ARGV of step.lua. rnd is an integer below 2^20. Arguments
 // that a step does not need are left out: each costs the server time.
 func StepArgs(rules *engine.Rules, rnd int64, b engine.Batch) []any {

@@ -97,6 +97,21 @@ func DecodeInspect(reply any) (engine.Record, int64, error) {
 	return record(list)
 }
 
+// DecodePing reads the reply of ping.lua: the commands that were refused, each
+// with the server's words.
+func DecodePing(reply any) (map[string]string, error) {
+	text, ok := reply.(string)
+	if !ok {
+		return nil, surprise(reply)
+	}
+	refused := map[string]string{}
+	for line := range strings.Lines(text) {
+		command, why, _ := strings.Cut(strings.TrimSuffix(line, "\n"), " ")
+		refused[command] = why
+	}
+	return refused, nil
+}
+
 // record reads {now, field, value, ...}.
 func record(list []string) (engine.Record, int64, error) {
 	if len(list)%2 == 0 {

@@ -34,10 +34,8 @@ var (
 	Step    = mustAssemble("step")
 	Control = mustAssemble("control")
 	Inspect = mustAssemble("inspect")
+	Ping    = mustAssemble("ping")
 )
-
-// All lists the scripts that a server must know.
-func All() []*Script { return []*Script{Step, Control, Inspect} }
 
 // mustAssemble panics only for a file that is missing from the build.
 func mustAssemble(name string) *Script {

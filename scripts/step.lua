@@ -4,7 +4,7 @@ results of calls, then admissions.
 
 KEYS[1]  the record, a hash
 
-ARGV[1]  "admissions rnd": calls that ask to be admitted, 0 to 1000000; a random integer below 2^20
+ARGV[1]  "admissions rnd": calls that ask to be admitted, 0 to 10000; a random integer below 2^20
 ARGV[2]  the policy's text, fingerprint first
 ARGV[3]  optional: results: "epoch[.lease] runs" repeated, a run being a letter (s success, f failure, i ignored, S slow success, F slow failure) and a number; "" for none
 ARGV[4]  optional, with the next two: who reports, a token; "-" for nobody
@@ -29,7 +29,7 @@ Invariants
 -- @include lib/window.lua
 
 local admissions, rnd = ARGV[1]:match('^(%d+) (%d+)$')
-if not admissions or admissions + 0 > 1000000 or rnd + 0 >= 1048576 then return '!args 1' end
+if not admissions or admissions + 0 > 10000 or rnd + 0 >= 1048576 then return '!args 1' end
 admissions, m.rnd = admissions + 0, rnd + 0
 
 p = parse_rules(ARGV[2])

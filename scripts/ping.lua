@@ -1,0 +1,29 @@
+--[[
+ping.lua: whether the user may do what the other scripts do, tried on a key of
+its own that is gone a second later.
+
+KEYS[1]  a scratch key of the namespace
+
+ARGV     none
+
+Returns  "": all is allowed
+         otherwise, a line each, the commands that were refused: "<command> <error>"
+
+Writes   HSET, PERSIST, PEXPIRE, PUBLISH; in this order, each once
+]]
+local refused = {}
+local function try(name, ...)
+  local reply = redis.pcall(name, ...)
+  if type(reply) == 'table' and reply.err then refused[#refused + 1] = name .. ' ' .. reply.err end
+end
+
+try('TIME')
+try('TYPE', KEYS[1])
+try('HGET', KEYS[1], 'ping')
+try('HMGET', KEYS[1], 'ping')
+try('HGETALL', KEYS[1])
+try('HSET', KEYS[1], 'ping', 'pong')
+try('PERSIST', KEYS[1])
+try('PEXPIRE', KEYS[1], '1000')
+try('PUBLISH', KEYS[1]:match('^(.-):{') .. ':ping', 'ping')
+return table.concat(refused, '\n')

@@ -1,0 +1,84 @@
+package storage
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/redbreaker/redbreaker/engine"
+	"github.com/redbreaker/redbreaker/scripts"
+)
+
+// oldest is the major version of the oldest server that is supported.
+const oldest = 6
+
+// Ping tells whether the storage would work: whether the server answers, knows
+// the password, is new enough, and lets the user do what the scripts do. It
+// returns nil, engine.ErrStopped, the context's error, or a *engine.StorageError
+// that says what to change. It writes one key of its own that is gone a second
+// later.
+func (r *Redis) Ping(ctx context.Context) error {
+	reply, err := r.do(ctx, "ping", "", r.keys.Scratch(), scripts.Ping, nil)
+	if err != nil {
+		return advise(err)
+	}
+	denied, err := scripts.DecodePing(reply)
+	if err != nil {
+		return refused("ping", "", err)
+	}
+	if len(denied) > 0 {
+		names := slices.Sorted(maps.Keys(denied))
+		return &engine.StorageError{Class: engine.ClassRefused, Op: "ping", Err: fmt.Errorf(
+			"the user may not run %s (%s), grant what docs/operations.md lists", strings.Join(names, ", "), denied[names[0]])}
+	}
+	return r.checkVersion(ctx)
+}
+
+// checkVersion refuses a server that is too old. One that does not tell its
+// version has run a script, which is what counts.
+func (r *Redis) checkVersion(ctx context.Context) error {
+	info, err := r.run.info(ctx)
+	if err != nil {
+		return nil //nolint:nilerr // INFO may be denied
+	}
+	for line := range strings.Lines(info) {
+		version, found := strings.CutPrefix(strings.TrimSpace(line), "redis_version:")
+		if !found {
+			continue
+		}
+		major, _, _ := strings.Cut(version, ".")
+		if n, err := strconv.Atoi(major); err == nil && n < oldest {
+			return &engine.StorageError{Class: engine.ClassRefused, Op: "ping", Err: fmt.Errorf(
+				"the server is version %s, use %d.0 or later", version, oldest)}
+		}
+	}
+	return nil
+}
+
+// advise adds to a storage error what to do about it.
+func advise(err error) error {
+	var e *engine.StorageError
+	if !errors.As(err, &e) {
+		return err
+	}
+	advice := ""
+	switch {
+	case redis.IsAuthError(e.Err):
+		advice = "check the user and the password of the client"
+	case redis.IsPermissionError(e.Err):
+		advice = "grant the user what docs/operations.md lists, EVALSHA, EVAL and SCRIPT LOAD among it"
+	case redis.HasErrorPrefix(e.Err, "unknown command"):
+		advice = "the server runs no scripts, use Redis 6.0 or later, or Valkey"
+	case e.Class == engine.ClassNotExecuted:
+		advice = "check the address, and whether the server runs"
+	default:
+		return err
+	}
+	return &engine.StorageError{Class: e.Class, Op: e.Op, Name: e.Name, Err: fmt.Errorf("%w: %s", e.Err, advice)}
+}
