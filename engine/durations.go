@@ -126,8 +126,9 @@ func (s Status) MarshalJSON() ([]byte, error) {
 	return json.Marshal(struct {
 		plainStatus
 		RetryAfter text `json:"retry_after"`
+		ModeFor    text `json:"mode_for"`
 		Age        text `json:"age"`
-	}{plainStatus(s), text(s.RetryAfter), text(s.Age)})
+	}{plainStatus(s), text(s.RetryAfter), text(s.ModeFor), text(s.Age)})
 }
 
 // MarshalJSON writes durations as text.

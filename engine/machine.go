@@ -198,7 +198,7 @@ func (m *machine) bound(ttl int64) {
 // answer completes the reply.
 func (m *machine) answer(reply *Reply) {
 	reply.State, reply.Mode, reply.Epoch = m.state, m.mode, m.epoch
-	reply.LeftMS = m.left()
+	reply.LeftMS, reply.ModeLeftMS = m.left(), max(0, m.modeUntil-m.now)
 	reply.Applied, reply.Stale = m.applied, m.stale
 	reply.Policy = m.fingerprint
 	if len(m.moves) > 0 {

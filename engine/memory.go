@@ -235,8 +235,9 @@ func (h *memoryHandle) Control(ctx context.Context, c Command) (Snapshot, error)
 	defer h.record.mu.Unlock()
 	now := h.memory.now()
 	moves, err := h.record.record.Control(&h.rules, now, h.memory.random(), c)
-	h.Commanded(moves)
-	return h.record.record.Snapshot(h.name, now), err
+	s := h.record.record.Snapshot(h.name, now)
+	h.Commanded(s, moves)
+	return s, err
 }
 
 // Status is the record itself: in memory nothing needs to be remembered.
@@ -248,7 +249,7 @@ func (h *memoryHandle) Status() Status {
 		return Status{Age: -1}
 	}
 	m := machine{Record: r, now: h.memory.now()}
-	s := Status{State: r.state, Mode: r.mode}
+	s := Status{State: r.state, Mode: r.mode, ModeFor: ms(r.modeUntil - m.now)}
 	if r.mode == ModeAuto || r.mode == ModeForcedOpen {
 		s.RetryAfter = ms(m.left())
 	}

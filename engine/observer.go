@@ -47,13 +47,22 @@ func (o *Observer) Observe(b Batch, r Reply) {
 	o.skew(r.Policy)
 }
 
-// Commanded takes in what a command did.
-func (o *Observer) Commanded(moves []Transition) {
+// Commanded takes in what a command did: the record after it, and the
+// transitions it made.
+func (o *Observer) Commanded(s Snapshot, moves []Transition) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for _, t := range moves {
 		o.moved(t)
-		o.last = Reply{State: t.To, Mode: t.ToMode, Epoch: t.Epoch, Policy: o.last.Policy}
+	}
+	if s.Exists {
+		o.last = Reply{
+			State: s.State, Mode: s.Mode, Epoch: s.Epoch, Policy: s.Fingerprint,
+			LeftMS: Millis(s.RetryAfter), ModeLeftMS: Millis(s.ModeFor),
+		}
+		if s.Mode == ModeForcedOpen {
+			o.last.LeftMS = o.last.ModeLeftMS
+		}
 		o.heard = o.now()
 	}
 }
@@ -142,9 +151,9 @@ func (o *Observer) Status() Status {
 		return Status{Age: -1}
 	}
 	age := time.Duration(o.now() - o.heard)
-	s := Status{State: o.last.State, Mode: o.last.Mode, Age: age}
+	s := Status{State: o.last.State, Mode: o.last.Mode, ModeFor: max(0, ms(o.last.ModeLeftMS)-age), Age: age}
 	if !o.last.Admits() {
-		s.RetryAfter = max(0, time.Duration(o.last.LeftMS)*time.Millisecond-age)
+		s.RetryAfter = max(0, ms(o.last.LeftMS)-age)
 	}
 	return s
 }

@@ -83,6 +83,9 @@ type Transition struct {
 	// By is the reporter or the operator, Text the error's text or the operator's reason.
 	By   string `json:"by,omitzero"`
 	Text string `json:"text,omitzero"`
+	// Local tells that it is not the record's: the fallback made it in this
+	// process, while the storage did not answer.
+	Local bool `json:"local,omitzero"`
 }
 
 // String is one line for people: closed > open (consecutive) streak=5 by web-2.

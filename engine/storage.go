@@ -142,6 +142,8 @@ type Reply struct {
 	// half-open, until the earliest lease ends if none is free; forced open,
 	// until the mode ends; else 0. In shadow it is the state's.
 	LeftMS int64
+	// ModeLeftMS is how long the mode still lasts, in ms; 0 in auto or until released.
+	ModeLeftMS int64
 	// Granted is how many admissions carry a ticket of this epoch, with leases
 	// from FirstLease on in half-open. The others were rejected, or admitted
 	// uncounted where the mode admits.
@@ -165,6 +167,8 @@ type Status struct {
 	// RetryAfter is how long a rejection would still last, as far as is known;
 	// zero where no call would be rejected or no end is known.
 	RetryAfter time.Duration `json:"retry_after"`
+	// ModeFor is how long the mode still lasts; 0 in auto or until released.
+	ModeFor time.Duration `json:"mode_for"`
 	// Age is how long ago this was heard. Negative: never.
 	Age time.Duration `json:"age"`
 	// Degraded tells that the storage does not answer and the fallback decides.
@@ -259,4 +263,7 @@ type Event struct {
 	Dropped int
 	// Outage is how long the storage had not answered, for EventRestored.
 	Outage time.Duration
+	// Admitted, Rejected and Outcomes are what the fallback decided and took in
+	// meanwhile, for EventRestored.
+	Admitted, Rejected, Outcomes int64
 }

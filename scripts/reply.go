@@ -36,14 +36,14 @@ func outcomes(b engine.Batch) int64 {
 	return n
 }
 
-const wholeLayout = "epoch=%d left=%d granted=%d lease=%d applied=%d stale=%d policy=%s"
+const wholeLayout = "epoch=%d left=%d mode_left=%d granted=%d lease=%d applied=%d stale=%d policy=%s"
 
 func decodeWhole(text string, b engine.Batch) (engine.Reply, error) {
 	line, entry, moved := strings.Cut(text, "\n")
 	var r engine.Reply
 	words := strings.SplitN(line, " ", 3)
 	if len(words) < 3 || r.State.UnmarshalText([]byte(words[0])) != nil || r.Mode.UnmarshalText([]byte(words[1])) != nil ||
-		!engine.Match(words[2], wholeLayout, &r.Epoch, &r.LeftMS, &r.Granted, &r.FirstLease, &r.Applied, &r.Stale, &r.Policy) {
+		!engine.Match(words[2], wholeLayout, &r.Epoch, &r.LeftMS, &r.ModeLeftMS, &r.Granted, &r.FirstLease, &r.Applied, &r.Stale, &r.Policy) {
 		return engine.Reply{}, surprise(text)
 	}
 	if r.Granted > b.Admissions || r.Applied+r.Stale != outcomes(b) {

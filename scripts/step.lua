@@ -12,7 +12,7 @@ ARGV[5]  the failures' own open time, in ms, 0 for none
 ARGV[6]  the failures' error text, a token; "-" for none
 
 Returns  "<epoch>": closed, auto, all admitted, all applied, no transition, the same policy
-         "<state> <mode> epoch=<n> left=<ms> granted=<n> lease=<first> applied=<n> stale=<n> policy=<fingerprint>", and after a newline the log entry of a transition if there was one
+         "<state> <mode> epoch=<n> left=<ms> mode_left=<ms> granted=<n> lease=<first> applied=<n> stale=<n> policy=<fingerprint>", and after a newline the log entry of a transition if there was one
          "!type <type>": the key holds another type; nothing was written
          "!schema <n>": the record is of a newer layout; nothing was written
          "!args <n>": ARGV[n] is not of the form above; nothing was written

@@ -92,7 +92,7 @@ func (h *redisHandle) Control(ctx context.Context, c engine.Command) (engine.Sna
 		return engine.Snapshot{}, err
 	}
 	s, moves, err := h.redis.control(ctx, h.name, h.key, scripts.ControlArgs(&h.rules, false, random(), c))
-	h.Commanded(moves)
+	h.Commanded(s, moves)
 	return s, err
 }
 

@@ -147,8 +147,9 @@ function m.answer(admissions, reply)
     m.fingerprint == p.fingerprint then
     return string.format('%d', m.epoch)
   end
-  local text = string.format('%s %s epoch=%d left=%d granted=%d lease=%d applied=%d stale=%d policy=%s', m.state, m.mode,
-    m.epoch, m.left(), reply.granted, reply.first_lease, m.applied, m.stale, m.fingerprint)
+  local text = string.format('%s %s epoch=%d left=%d mode_left=%d granted=%d lease=%d applied=%d stale=%d policy=%s', m.state,
+    m.mode, m.epoch, m.left(), math.max(0, m.mode_until - m.now), reply.granted, reply.first_lease, m.applied, m.stale,
+    m.fingerprint)
   if #m.moves > 0 then text = text .. '\n' .. m.moves[1].entry end
   return text
 end
