@@ -1,0 +1,195 @@
+package faultproxy
+
+import (
+	"context"
+	"net"
+	"sync"
+	"syscall"
+	"testing"
+)
+
+// Proxy passes connections on to a server, with the fault that is set.
+type Proxy struct {
+	upstream func(context.Context) (net.Conn, error)
+	addr     string // empty without sockets
+
+	mu       sync.Mutex
+	fault    Fault
+	changed  chan struct{} // closed when fault changes
+	listener net.Listener  // nil while connections are refused
+	links    map[*link]bool
+	closed   bool
+	running  sync.WaitGroup
+}
+
+// New returns a proxy to what dial reaches. It listens nowhere: clients come
+// through Dial. Close it.
+func New(dial func(context.Context) (net.Conn, error)) *Proxy {
+	return &Proxy{upstream: dial, changed: make(chan struct{}), links: map[*link]bool{}}
+}
+
+// Start returns a proxy to the server at addr that listens on a free loopback
+// port, until the test's end.
+func Start(t testing.TB, addr string) *Proxy {
+	t.Helper()
+	p := New(func(ctx context.Context) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "tcp", addr)
+	})
+	if err := p.listen("127.0.0.1:0"); err != nil {
+		t.Fatalf("faultproxy: listen: %v", err)
+	}
+	t.Cleanup(p.Close)
+	return p
+}
+
+// Addr is where the proxy listens. It stays the same while connections are
+// refused and afterwards.
+func (p *Proxy) Addr() string { return p.addr }
+
+// Set changes the fault, for open connections too. It panics if, after a
+// refusal, somebody else has taken the port.
+func (p *Proxy) Set(f Fault) {
+	p.mu.Lock()
+	p.set(f)
+	listener := p.listener
+	if f.refuse {
+		p.listener = nil
+	}
+	p.mu.Unlock()
+	switch {
+	case f.refuse:
+		if listener != nil {
+			listener.Close()
+		}
+		p.Reset()
+	case p.addr != "" && listener == nil:
+		if err := p.listen(p.addr); err != nil {
+			panic(err)
+		}
+	}
+}
+
+// set changes the fault. The caller holds mu.
+func (p *Proxy) set(f Fault) {
+	p.fault = f
+	close(p.changed)
+	p.changed = make(chan struct{})
+}
+
+// Reset ends all connections that are open.
+func (p *Proxy) Reset() {
+	p.mu.Lock()
+	links := p.links
+	p.links = map[*link]bool{}
+	p.mu.Unlock()
+	for l := range links {
+		l.end()
+	}
+}
+
+// Close ends the proxy and its connections, and waits until nothing of it runs.
+func (p *Proxy) Close() {
+	p.mu.Lock()
+	p.closed = true
+	listener := p.listener
+	p.mu.Unlock()
+	if listener != nil {
+		listener.Close()
+	}
+	p.Reset()
+	p.running.Wait()
+}
+
+// Dial connects to the server through the proxy, whatever the address: it fits
+// the Dialer of a Redis client.
+func (p *Proxy) Dial(ctx context.Context, network, _ string) (net.Conn, error) {
+	for {
+		f, changed := p.current()
+		switch {
+		case f.refuse:
+			return nil, &net.OpError{Op: "dial", Net: network, Err: syscall.ECONNREFUSED}
+		case f.holdRequests:
+			select {
+			case <-changed:
+				continue
+			case <-ctx.Done():
+				return nil, &net.OpError{Op: "dial", Net: network, Err: ctx.Err()}
+			}
+		}
+		client, inner := net.Pipe()
+		p.connect(ctx, inner)
+		return client, nil
+	}
+}
+
+func (p *Proxy) listen(addr string) error {
+	listener, err := net.Listen("tcp", addr)
+	if err != nil {
+		return err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.listener, p.addr = listener, listener.Addr().String()
+	p.running.Add(1)
+	go func() {
+		defer p.running.Done()
+		for {
+			client, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			p.connect(context.Background(), client)
+		}
+	}()
+	return nil
+}
+
+// current returns the fault, and what tells of the next one.
+func (p *Proxy) current() (Fault, <-chan struct{}) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.fault, p.changed
+}
+
+// connect joins a client's connection to one to the server.
+func (p *Proxy) connect(ctx context.Context, client net.Conn) {
+	server, err := p.upstream(ctx)
+	if err != nil {
+		client.Close()
+		return
+	}
+	l := &link{proxy: p, client: client, server: server, done: make(chan struct{})}
+	p.mu.Lock()
+	refused := p.closed || p.fault.refuse
+	if !refused {
+		p.links[l] = true
+		p.running.Add(2)
+	}
+	p.mu.Unlock()
+	if refused {
+		l.end()
+		return
+	}
+	go l.relay(client, server, false)
+	go l.relay(server, client, true)
+}
+
+// heal takes the fault back if it is still f, and reports whether it was.
+func (p *Proxy) heal(f Fault) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.fault != f {
+		return false
+	}
+	p.set(Pass())
+	return true
+}
+
+// spend counts n bytes of replies that went by before the cut.
+func (p *Proxy) spend(f Fault, n int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.fault == f {
+		p.fault.after -= n
+	}
+}
