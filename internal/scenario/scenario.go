@@ -1,0 +1,564 @@
+// Package scenario runs the datadriven scenarios of the state machine: text
+// files that a reviewer can read, each about one idea. A scenario drives the
+// pure machine and, beside it, any number of [Lua] twins; a twin that answers
+// otherwise, or leaves another record, fails the test.
+//
+// The commands, one on a line, each followed by ---- and what it answers:
+//
+//	policy [NAME] consecutive=2 calls=10 rate=0.5 open_for=5s ...   a policy; without a name, the one that commands use
+//	at 1000s                          the clock, since its zero
+//	wait 5s                           the clock moves; wait -5s moves it back
+//	rnd 1048575                       the randomness of what follows; at first 0
+//	acquire CALLER...                 one step; each CALLER keeps its ticket
+//	report CALLER OUTCOME [x3]        one step: the caller's ticket and outcome, as often as it is given
+//	step CALLER:OUTCOME*3,... ... acquire=(CALLER,...)    one step of any results, then admissions
+//	control ACTION [for=10s] [reason=why] [by=ops] [if_epoch=seen|absent|N] [stored]
+//	inspect                           what an operator sees
+//	log                               the record's log, oldest first
+//	record [FIELD...]                 fields as text; all but the log if none is named
+//	edit FIELD                        the input's lines, each "old -> new", change the field's text
+//	put FIELD                         the input becomes the field's text
+//	drop FIELD...                     fields vanish
+//	flush                             the whole record vanishes
+//	see, save, restore                remember the epoch; remember the record; bring it back
+//
+// acquire, report, step and control take policy=NAME; report and step take
+// by=REPORTER (a CALLER's own name, if there is one result), retry_after=20s and
+// text=words. Spaces in words are written as underscores.
+package scenario
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/cockroachdb/datadriven"
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/redbreaker/redbreaker/engine"
+	"github.com/redbreaker/redbreaker/scripts"
+)
+
+// Run runs one file on the pure machine and on the twins, whose records it
+// replaces.
+func Run(t *testing.T, path string, twins ...*Lua) {
+	t.Helper()
+	w := &world{twins: twins, rules: map[string]*engine.Rules{}, tickets: map[string]engine.Ticket{}}
+	w.load(t, nil)
+	datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string {
+		t.Helper()
+		w.t, w.words = t, words(d)
+		command, ok := commands[d.Cmd]
+		if !ok {
+			d.Fatalf(t, "no such command")
+		}
+		out := command(w, d)
+		if len(w.words) > 0 {
+			d.Fatalf(t, "no such words: %v", w.words)
+		}
+		return out + "\n"
+	})
+}
+
+var commands = map[string]func(*world, *datadriven.TestData) string{
+	"policy": (*world).policy, "at": (*world).at, "wait": (*world).wait, "rnd": (*world).random,
+	"acquire": (*world).acquire, "report": (*world).report, "step": (*world).batch, "control": (*world).control,
+	"inspect": (*world).inspect, "log": (*world).log, "record": (*world).record,
+	"edit": (*world).edit, "put": (*world).put, "drop": (*world).drop, "flush": (*world).flush,
+	"see": (*world).see, "save": (*world).save, "restore": (*world).restore,
+}
+
+// world is one scenario in progress.
+type world struct {
+	t     *testing.T
+	words map[string]string // the command's key=value words that are not used yet
+
+	twins    []*Lua
+	pure     engine.Record
+	now, rnd int64
+	rules    map[string]*engine.Rules // by name; "" is the one that commands use
+	tickets  map[string]engine.Ticket // by caller
+	seen     int64
+	saved    []engine.Field
+}
+
+// words are a command's words with a value.
+func words(d *datadriven.TestData) map[string]string {
+	all := map[string]string{}
+	for _, a := range d.CmdArgs {
+		if len(a.Vals) > 0 {
+			all[a.Key] = strings.Join(a.Vals, ",")
+		}
+	}
+	return all
+}
+
+// names are a command's words without one.
+func names(d *datadriven.TestData) []string {
+	var list []string
+	for _, a := range d.CmdArgs {
+		if len(a.Vals) == 0 {
+			list = append(list, a.Key)
+		}
+	}
+	return list
+}
+
+// take returns a word's value, "" if it was not given.
+func (w *world) take(word string) string {
+	value := w.words[word]
+	delete(w.words, word)
+	return strings.ReplaceAll(value, "_", " ")
+}
+
+func (w *world) duration(text string) time.Duration {
+	w.t.Helper()
+	if text == "" {
+		return 0
+	}
+	d, err := time.ParseDuration(text)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return d
+}
+
+func (w *world) integer(text string) int64 {
+	w.t.Helper()
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return n
+}
+
+// rulesOf returns the rules that policy=NAME asks for.
+func (w *world) rulesOf() *engine.Rules {
+	w.t.Helper()
+	name := w.take("policy")
+	if w.rules[name] == nil {
+		w.t.Fatalf("no policy %q yet", name)
+	}
+	return w.rules[name]
+}
+
+func (w *world) policy(d *datadriven.TestData) string {
+	name := ""
+	for _, n := range names(d) {
+		if n == "start_open" {
+			w.words[n] = "true"
+		} else {
+			name = n
+		}
+	}
+	p, err := parsePolicy(w.words)
+	w.words = nil
+	if err != nil {
+		return err.Error()
+	}
+	rules, err := p.Rules()
+	if err != nil {
+		return err.Error()
+	}
+	w.rules[name] = &rules
+	return "ok"
+}
+
+func (w *world) at(d *datadriven.TestData) string {
+	w.now = w.duration(names(d)[0]).Milliseconds()
+	return "ok"
+}
+
+func (w *world) wait(d *datadriven.TestData) string {
+	w.now += w.duration(names(d)[0]).Milliseconds()
+	return "at " + instant(w.now)
+}
+
+func (w *world) random(d *datadriven.TestData) string {
+	w.rnd = w.integer(names(d)[0])
+	return "ok"
+}
+
+// instant shows a time on the clock, such as 1004.999s.
+func instant(ms int64) string { return strconv.FormatFloat(float64(ms)/1000, 'f', -1, 64) + "s" }
+
+// length shows a duration in ms.
+func length(ms int64) string { return (time.Duration(ms) * time.Millisecond).String() }
+
+func (w *world) acquire(d *datadriven.TestData) string {
+	callers := names(d)
+	return w.step(engine.Batch{Admissions: int64(len(callers))}, callers)
+}
+
+func (w *world) report(d *datadriven.TestData) string {
+	list := names(d)
+	run := list[1]
+	if len(list) > 2 {
+		run += "*" + strings.TrimPrefix(list[2], "x")
+	}
+	return w.step(engine.Batch{Reporter: list[0], Results: []engine.Result{w.result(list[0] + ":" + run)}}, nil)
+}
+
+func (w *world) batch(d *datadriven.TestData) string {
+	var b engine.Batch
+	for _, name := range names(d) {
+		b.Results = append(b.Results, w.result(name))
+	}
+	var callers []string
+	if list := w.take("acquire"); list != "" {
+		callers = strings.Split(list, ",")
+	}
+	b.Admissions = int64(len(callers))
+	return w.step(b, callers)
+}
+
+// result reads CALLER:OUTCOME*3,OUTCOME,... The ticket's lease can be left out
+// or replaced: CALLER.0:..., CALLER.7:...
+func (w *world) result(text string) engine.Result {
+	w.t.Helper()
+	caller, list, _ := strings.Cut(text, ":")
+	caller, lease, forged := strings.Cut(caller, ".")
+	ticket, known := w.tickets[caller]
+	if !known {
+		w.t.Fatalf("%q has no ticket", caller)
+	}
+	if forged {
+		ticket.Lease = w.integer(lease)
+	}
+	res := engine.Result{Ticket: ticket}
+	for _, part := range strings.Split(list, ",") {
+		name, count, repeated := strings.Cut(part, "*")
+		run := engine.Run{N: 1}
+		for o := engine.Success; o <= engine.SlowFailure; o++ {
+			if o.String() == name {
+				run.Outcome = o
+			}
+		}
+		if run.Outcome == 0 {
+			w.t.Fatalf("no outcome %q", name)
+		}
+		if repeated {
+			run.N = w.integer(count)
+		}
+		res.Runs = append(res.Runs, run)
+	}
+	return res
+}
+
+// step runs a batch on every twin and tells what came of it.
+func (w *world) step(b engine.Batch, callers []string) string {
+	w.t.Helper()
+	if by := w.take("by"); by != "" {
+		b.Reporter = by
+	}
+	b.Detail = engine.Detail{OpenFor: w.duration(w.take("retry_after")), Text: w.take("text")}
+	rules := w.rulesOf()
+	before := w.pure.Fields()
+	reply := w.pure.Step(rules, w.now, w.rnd, b)
+	after := w.pure.Fields()
+	untouched := cmp.Equal(before, after)
+
+	for _, l := range w.twins {
+		raw := w.raw(l)
+		answer, err := l.Eval("step", w.now, scripts.StepArgs(rules, w.rnd, b))
+		if err != nil {
+			w.t.Fatalf("%s: %v", l.Name, err)
+		}
+		got, err := scripts.DecodeStep(answer, rules, b)
+		if err != nil {
+			w.t.Fatalf("%s: %v", l.Name, err)
+		}
+		if diff := cmp.Diff(reply, got); diff != "" {
+			w.t.Errorf("reply of %s (-pure +lua):\n%s", l.Name, diff)
+		}
+		if diff := cmp.Diff(raw, w.raw(l)); untouched && diff != "" {
+			w.t.Errorf("%s writes what the pure machine does not:\n%s", l.Name, diff)
+		}
+	}
+	w.compare(before)
+	return w.tell(reply, callers, len(b.Results) > 0, untouched)
+}
+
+// tell is a reply in words.
+func (w *world) tell(r engine.Reply, callers []string, reports, untouched bool) string {
+	var lines []string
+	if r.Moved.Cause != "" {
+		lines = append(lines, r.Moved.String())
+	}
+	if reports {
+		line := fmt.Sprintf("applied %d", r.Applied)
+		if r.Stale > 0 {
+			line += fmt.Sprintf(", stale %d", r.Stale)
+		}
+		lines = append(lines, line)
+	}
+	for i, caller := range callers {
+		n := int64(i)
+		switch {
+		case n >= r.Granted && r.Admits():
+			w.tickets[caller] = engine.Ticket{}
+			lines = append(lines, caller+": admitted, not counted")
+		case n >= r.Granted:
+			lines = append(lines, caller+": rejected")
+		case r.FirstLease > 0:
+			w.tickets[caller] = engine.Ticket{Epoch: r.Epoch, Lease: r.FirstLease + n}
+			lines = append(lines, fmt.Sprintf("%s: admitted, lease %d", caller, r.FirstLease+n))
+		default:
+			w.tickets[caller] = engine.Ticket{Epoch: r.Epoch}
+			lines = append(lines, caller+": admitted")
+		}
+	}
+	line := r.State.String()
+	if r.Mode != engine.ModeAuto {
+		line += ", " + r.Mode.String()
+	}
+	if r.LeftMS > 0 {
+		line += ", " + length(r.LeftMS) + " left"
+	}
+	if untouched {
+		line += "; nothing written"
+	}
+	return strings.Join(append(lines, line), "\n")
+}
+
+func (w *world) control(d *datadriven.TestData) string {
+	list := names(d)
+	c := engine.Command{For: w.duration(w.take("for")), Reason: w.take("reason"), By: w.take("by")}
+	for a := engine.ActionTrip; a <= engine.ActionRelease; a++ {
+		if a.String() == list[0] {
+			c.Action = a
+		}
+	}
+	switch text := w.take("if_epoch"); text {
+	case "":
+	case "seen":
+		c.IfEpoch = w.seen
+	case "absent":
+		c.IfEpoch = -1
+	default:
+		c.IfEpoch = w.integer(text)
+	}
+	if err := c.Validate(); err != nil {
+		return err.Error()
+	}
+	stored := slices.Contains(list, "stored")
+	own, before := w.rulesOf(), w.pure.Fields()
+	rules := own
+	if r, ok := w.pure.Rules(); ok && stored {
+		rules = &r
+	}
+	moves, verdict := w.pure.Control(rules, w.now, w.rnd, c)
+	untouched := cmp.Equal(before, w.pure.Fields())
+	for _, l := range w.twins {
+		answer, err := l.Eval("control", w.now, scripts.ControlArgs(own, stored, w.rnd, c))
+		if err != nil {
+			w.t.Fatalf("%s: %v", l.Name, err)
+		}
+		_, now, got, err := scripts.DecodeControl(answer)
+		if !errors.Is(err, verdict) || verdict == nil && err != nil {
+			w.t.Fatalf("%s: %v, want %v", l.Name, err, verdict)
+		}
+		if diff := cmp.Diff(moves, got); diff != "" || now != w.now {
+			w.t.Errorf("%s at %d (-pure +lua):\n%s", l.Name, now, diff)
+		}
+	}
+	w.compare(before)
+	var lines []string
+	for _, m := range moves {
+		lines = append(lines, m.String())
+	}
+	if verdict != nil {
+		lines = append(lines, "refused: "+verdict.Error())
+	}
+	s := w.pure.Snapshot("", w.now)
+	line := s.State.String()
+	if !s.Exists {
+		line = "absent"
+	} else if s.Mode != engine.ModeAuto {
+		line += ", " + s.Mode.String()
+	}
+	if s.RetryAfter > 0 {
+		line += ", " + s.RetryAfter.String() + " left"
+	}
+	if untouched {
+		line += "; nothing written"
+	}
+	return strings.Join(append(lines, line), "\n")
+}
+
+func (w *world) inspect(*datadriven.TestData) string {
+	s := w.pure.Snapshot("name", w.now)
+	for _, l := range w.twins {
+		answer, err := l.Eval("inspect", w.now, nil)
+		if err != nil {
+			w.t.Fatalf("%s: %v", l.Name, err)
+		}
+		r, now, err := scripts.DecodeInspect(answer)
+		if err != nil {
+			w.t.Fatalf("%s: %v", l.Name, err)
+		}
+		if diff := cmp.Diff(s, r.Snapshot("name", now)); diff != "" {
+			w.t.Errorf("%s (-pure +lua):\n%s", l.Name, diff)
+		}
+	}
+	if !s.Exists {
+		return "absent"
+	}
+	lines := []string{fmt.Sprintf("%v for %v, epoch %d", s.State, s.Age, s.Epoch)}
+	add := func(show bool, format string, args ...any) {
+		if show {
+			lines = append(lines, fmt.Sprintf(format, args...))
+		}
+	}
+	add(s.RetryAfter > 0, "retry after %v", s.RetryAfter)
+	add(s.Trips > 0, "trips %d, the last for %v", s.Trips, s.OpenFor)
+	ends := "until released"
+	if s.ModeFor > 0 {
+		ends = "for " + s.ModeFor.String()
+	}
+	add(s.Mode != engine.ModeAuto, "mode %v %s, reason %q, by %q", s.Mode, ends, s.ModeReason, s.ModeBy)
+	add(s.Streak > 0, "streak %d", s.Streak)
+	add(s.Calls > 0, "calls %d, failures %d, slow %d", s.Calls, s.Failures, s.Slow)
+	add(len(s.Reporters) > 0, "reporters %q", s.Reporters)
+	if p := s.Probes; p != nil {
+		add(true, "probes %d of %d outstanding, granted %d, succeeded %d of %d, failed %d, lapsed %d, lease %v",
+			p.Outstanding, p.Probes, p.Granted, p.Succeeded, p.Successes, p.Failed, p.Lapsed, p.Lease)
+	}
+	add(s.Policy == nil, "no policy")
+	add(len(s.Unreadable) > 0, "unreadable %q", s.Unreadable)
+	return strings.Join(lines, "\n")
+}
+
+func (w *world) log(*datadriven.TestData) string {
+	var lines []string
+	for _, t := range w.pure.Snapshot("", w.now).Log {
+		lines = append(lines, instant(t.At)+" "+t.String())
+	}
+	return strings.Join(lines, "\n")
+}
+
+func (w *world) record(d *datadriven.TestData) string {
+	var lines []string
+	wanted := names(d)
+	for _, f := range w.pure.Fields() {
+		if slices.Contains(wanted, f.Name) || len(wanted) == 0 && !strings.HasPrefix(f.Name, "log:") {
+			lines = append(lines, f.Name+": "+f.Value)
+		}
+	}
+	return strings.Join(lines, "\n")
+}
+
+func (w *world) edit(d *datadriven.TestData) string {
+	name := names(d)[0]
+	hash := Hash(w.pure.Fields())
+	for _, line := range strings.Split(d.Input, "\n") {
+		from, to, found := strings.Cut(line, " -> ")
+		if !found || !strings.Contains(hash[name], from) {
+			w.t.Fatalf("%q: nothing to replace in %q", line, hash[name])
+		}
+		hash[name] = strings.Replace(hash[name], from, to, 1)
+	}
+	w.load(w.t, List(hash))
+	return "ok"
+}
+
+func (w *world) put(d *datadriven.TestData) string {
+	hash := Hash(w.pure.Fields())
+	hash[names(d)[0]] = d.Input
+	w.load(w.t, List(hash))
+	return "ok"
+}
+
+func (w *world) drop(d *datadriven.TestData) string {
+	hash := Hash(w.pure.Fields())
+	for _, name := range names(d) {
+		delete(hash, name)
+	}
+	w.load(w.t, List(hash))
+	return "ok"
+}
+
+func (w *world) flush(*datadriven.TestData) string {
+	w.load(w.t, nil)
+	return "ok"
+}
+
+func (w *world) see(*datadriven.TestData) string {
+	w.seen = w.pure.Snapshot("", w.now).Epoch
+	return "ok"
+}
+
+func (w *world) save(*datadriven.TestData) string {
+	w.saved = w.pure.Fields()
+	return "ok"
+}
+
+func (w *world) restore(*datadriven.TestData) string {
+	w.load(w.t, w.saved)
+	return "ok"
+}
+
+// load replaces the record everywhere.
+func (w *world) load(t *testing.T, fields []engine.Field) {
+	t.Helper()
+	r, err := engine.ParseRecord(fields)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.pure = r
+	for _, l := range w.twins {
+		if err := l.Load(Hash(fields)); err != nil {
+			t.Fatalf("%s: %v", l.Name, err)
+		}
+	}
+}
+
+// compare holds the twins' records, and the TTLs that were just set, against
+// the pure one.
+func (w *world) compare(before []engine.Field) {
+	w.t.Helper()
+	want, err := Canonical(w.pure.Fields())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	ends := expires(w.pure.Fields())
+	for _, l := range w.twins {
+		got, err := l.Fields()
+		if err != nil {
+			w.t.Fatalf("%s: %v", l.Name, err)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			w.t.Errorf("record of %s (-pure +lua):\n%s", l.Name, diff)
+		}
+		if !l.Exact || ends == expires(before) {
+			continue
+		}
+		wantTTL := time.Duration(-1) // none
+		if ends > 0 {
+			wantTTL = time.Duration(ends-w.now) * time.Millisecond
+		}
+		if ttl, err := l.Redis.PTTL(w.t.Context(), l.Key).Result(); err != nil || ttl != wantTTL {
+			w.t.Errorf("TTL of %s: %v, %v, want %v", l.Name, ttl, err, wantTTL)
+		}
+	}
+}
+
+// expires is when a record's TTL ends.
+func expires(fields []engine.Field) int64 {
+	_, text, _ := strings.Cut(Hash(fields)["tally"], " expires=")
+	n, _ := strconv.ParseInt(text, 10, 64)
+	return n
+}
+
+func (w *world) raw(l *Lua) map[string]string {
+	w.t.Helper()
+	raw, err := l.Raw()
+	if err != nil {
+		w.t.Fatalf("%s: %v", l.Name, err)
+	}
+	return raw
+}
