@@ -7,7 +7,7 @@ type machine struct {
 	*Record
 	p        *Rules
 	now, rnd int64
-	by       string // who reports, or the operator
+	by       string // who reports the outcome, or the operator
 	text     string // the error's text, or the reason
 	ownMS    int64  // the failure's own open time
 
@@ -24,17 +24,15 @@ type machine struct {
 // record it makes the record, even if the batch is empty.
 func (r *Record) Step(p *Rules, now, rnd int64, b Batch) Reply {
 	m := machine{Record: r, p: p, now: now, rnd: rnd}
-	if b.Attributed() {
-		m.by, m.text, m.ownMS = b.Reporter, b.Detail.Text, Millis(b.Detail.OpenFor)
-	}
 	reports := len(b.Results) > 0
 	if m.begin() && m.looks(reports) {
 		m.reanchor()
 		m.endMode()
 	}
 	for _, res := range b.Results {
-		m.settle(res)
+		m.settle(&b, res)
 	}
+	m.by, m.text, m.ownMS = "", "", 0
 	reply := Reply{}
 	m.admit(b.Admissions, &reply)
 	m.expire(reports)
@@ -102,8 +100,9 @@ func (m *machine) endMode() {
 }
 
 // settle counts the outcomes of one ticket, or drops them as stale.
-func (m *machine) settle(res Result) {
+func (m *machine) settle(b *Batch, res Result) {
 	for _, run := range res.Runs {
+		m.attribute(b, res.Lease, run.Outcome)
 		before := m.applied
 		switch {
 		case len(m.moves) > 0 || res.Epoch != m.epoch:
@@ -114,6 +113,18 @@ func (m *machine) settle(res Result) {
 			m.settleProbe(res.Lease, run.Outcome)
 		}
 		m.stale += run.N - (m.applied - before)
+	}
+}
+
+// attribute notes who reports an outcome, and what a failure carries: the log
+// names them for what this outcome causes, not for the rest of the batch.
+func (m *machine) attribute(b *Batch, lease int64, o Outcome) {
+	m.by, m.text, m.ownMS = "", "", 0
+	if lease > 0 || o != Success && o != Ignored {
+		m.by = b.Reporter
+	}
+	if failing(o) > 0 {
+		m.text, m.ownMS = b.Detail.Text, Millis(b.Detail.OpenFor)
 	}
 }
 

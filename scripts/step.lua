@@ -51,7 +51,7 @@ if ARGV[4] then
   if not ARGV[4]:find('^[%w%._%%-]+$') then return '!args 4' end
   if not ARGV[5]:find('^%d+$') then return '!args 5' end
   if not ARGV[6]:find('^[%w%._%%-]+$') then return '!args 6' end
-  m.by, m.own_ms, m.text = ARGV[4], ARGV[5] + 0, ARGV[6]
+  m.reporter, m.failure_ms, m.failure_text = ARGV[4], ARGV[5] + 0, ARGV[6]
 end
 
 local refused = m.load()
@@ -66,6 +66,7 @@ if m.begin() and looks then
   m.end_mode()
 end
 for _, result in ipairs(results) do m.settle(result.epoch, result.lease, result.code, result.n) end
+m.by, m.text, m.own_ms = '-', '-', 0
 local reply = { granted = 0, first_lease = 0 }
 m.admit(admissions, reply)
 m.expire(reports)

@@ -71,6 +71,7 @@ end
 
 -- settle counts n equal outcomes of one ticket, or drops them as stale.
 function m.settle(epoch, lease, code, n)
+  m.attribute(lease, code)
   local before = m.applied
   if #m.moves > 0 or epoch ~= m.epoch then
     -- what follows a transition belongs to an epoch that is over
@@ -80,6 +81,14 @@ function m.settle(epoch, lease, code, n)
     m.settle_probe(lease, code)
   end
   m.stale = m.stale + n - (m.applied - before)
+end
+
+-- attribute notes who reports an outcome, and what a failure carries: the log
+-- names them for what this outcome causes, not for the rest of the batch.
+function m.attribute(lease, code)
+  m.by, m.text, m.own_ms = '-', '-', 0
+  if lease > 0 or code ~= 's' and code ~= 'i' then m.by = m.reporter end
+  if code == 'f' or code == 'F' then m.text, m.own_ms = m.failure_text, m.failure_ms end
 end
 
 -- admit grants what the state allows of n admissions.

@@ -24,7 +24,7 @@ local m = {
   at = 0, next = 0, expires = 0, reporters = false, mode_reads = 'unread', round_reads = 'unread',
   probes = 0, successes = 0, lease_ms = 0, grants = 0, succeeded = 0, failed = 0, lapsed = 0, leases = false,
 
-  now = 0, rnd = 0, by = '-', text = '-', own_ms = 0,
+  now = 0, rnd = 0, reporter = '-', failure_text = '-', failure_ms = 0, by = '-', text = '-', own_ms = 0,
   wrote = false, wrote_head = false, wrote_tally = false, wrote_round = false, wrote_mode = false, wrote_reporters = false,
   wrote_cells = {}, cells = {}, bounded = false, persist = false, pexpire = 0, moves = {}, applied = 0, stale = 0,
 }
