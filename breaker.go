@@ -97,7 +97,7 @@ func (s *settings) bind(storage engine.Storage, name string, p Policy, sink func
 	if _, inProcess := storage.(*engine.Memory); inProcess {
 		return h, nil
 	}
-	return &fallback{Handle: h, name: name, deny: s.fallback == FallbackDeny, sink: sink}, nil
+	return newFallback(h, s.fallback, name, p, sink), nil
 }
 
 // Do calls fn if the circuit lets it through, and counts how it ended. It

@@ -30,7 +30,7 @@ func TestNew_namesEveryFault(t *testing.T) {
 		"redbreaker: WithStorage got nil, check the error of what made the storage: invalid argument",
 		"redbreaker: WithStorage got nil, check the error of what made the storage: invalid argument",
 		"redbreaker: WithClassifier got nil, pass a function from error to Outcome: invalid argument",
-		"redbreaker: WithFallback got 0, use FallbackAllow or FallbackDeny: invalid argument",
+		"redbreaker: WithFallback got 0, use FallbackLocal, FallbackAllow or FallbackDeny: invalid argument",
 	)
 }
 

@@ -95,8 +95,9 @@
 //
 // # When the storage does not answer
 //
-// Calls go by [WithFallback]: [FallbackAllow], the default, lets them through
-// uncounted; [FallbackDeny] rejects them. Hooks hear of the beginning and the end
+// Calls go by [WithFallback]: [FallbackLocal], the default, goes on with a breaker
+// of this process that begins where the shared one was last heard to be;
+// [FallbackAllow] lets calls through uncounted; [FallbackDeny] rejects them. Hooks hear of the beginning and the end
 // of an outage; without such hooks they are logged to slog.Default, once each.
 // A storage that fails never changes what a call returned. In memory nothing fails.
 //

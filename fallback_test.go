@@ -31,8 +31,8 @@ func wantEvent(t *testing.T, heard chan redbreaker.Event, kind redbreaker.EventK
 	return e
 }
 
-func TestFallbackAllow_isTheDefault(t *testing.T) {
-	b, store, heard := outages(t)
+func TestFallbackAllow(t *testing.T) {
+	b, store, heard := outages(t, redbreaker.WithFallback(redbreaker.FallbackAllow))
 	store.breaks("acquire", unreachable("acquire"))
 	for range 3 {
 		wantErr(t, b.Do(ctx, fail), errDown) // runs, and is not counted
@@ -50,8 +50,8 @@ func TestFallbackAllow_isTheDefault(t *testing.T) {
 	if err := b.Do(ctx, succeed); err != nil {
 		t.Error(err)
 	}
-	if e := wantEvent(t, heard, redbreaker.EventRestored); e.Outage != 90*time.Second {
-		t.Errorf("the outage took %v, want 1m30s", e.Outage)
+	if e := wantEvent(t, heard, redbreaker.EventRestored); e.Outage != 90*time.Second || e.Admitted != 4 || e.Rejected != 0 {
+		t.Errorf("heard %+v, want 1m30s with 4 calls admitted", e)
 	}
 	if b.Status().Degraded || len(heard) != 0 {
 		t.Errorf("degraded %v after the outage, %d more events", b.Status().Degraded, len(heard))
@@ -80,14 +80,6 @@ func TestFallbackDeny(t *testing.T) {
 	wantEvent(t, heard, redbreaker.EventDegraded)
 }
 
-func TestFallback_explicitAllow(t *testing.T) {
-	b, store, _ := outages(t, redbreaker.WithFallback(redbreaker.FallbackAllow))
-	store.breaks("acquire", readOnly("acquire"))
-	if err := b.Do(ctx, succeed); err != nil {
-		t.Error(err)
-	}
-}
-
 // An error that a storage should not return is no caller's business either.
 func TestFallback_foreignError(t *testing.T) {
 	b, store, heard := outages(t)
@@ -110,9 +102,11 @@ func TestFallback_reportChangesNoResult(t *testing.T) {
 	if !b.Status().Degraded || len(heard) != 0 {
 		t.Errorf("degraded %v, %d more events", b.Status().Degraded, len(heard))
 	}
+	store.clock.advance(2 * time.Second)
 	store.breaks("report", errors.New("surprise"))
 	_ = b.Do(ctx, succeed)
 	store.breaks("report", nil)
+	store.clock.advance(2 * time.Second)
 	_ = b.Do(ctx, succeed)
 	wantEvent(t, heard, redbreaker.EventRestored)
 }
@@ -132,6 +126,7 @@ func TestFallback_oneOutageForBoth(t *testing.T) {
 		t.Error("restored while results are lost")
 	}
 	store.breaks("report", nil)
+	store.clock.advance(2 * time.Second)
 	_ = b.Do(ctx, succeed)
 	wantEvent(t, heard, redbreaker.EventRestored)
 	if len(heard) != 0 {
@@ -147,6 +142,7 @@ func TestFallback_rejectionEndsTheOutage(t *testing.T) {
 	_ = b.Do(ctx, succeed)
 	wantEvent(t, heard, redbreaker.EventDegraded)
 	store.breaks("acquire", nil)
+	store.clock.advance(2 * time.Second)
 	wantRejected(t, b.Do(ctx, succeed), redbreaker.ReasonOpen)
 	wantEvent(t, heard, redbreaker.EventRestored)
 }
@@ -192,6 +188,7 @@ func TestFallback_logsOncePerOutage(t *testing.T) {
 			_ = b.Do(ctx, succeed)
 		}
 		store.breaks("acquire", nil)
+		store.clock.advance(2 * time.Second)
 		_ = b.Do(ctx, succeed)
 	}
 	store.raise("dep", redbreaker.Event{Kind: redbreaker.EventLost}) // the last in the queue
@@ -216,6 +213,7 @@ func TestFallback_concurrent(t *testing.T) {
 	}
 	together()
 	store.breaks("acquire", nil)
+	store.clock.advance(2 * time.Second)
 	together()
 	wantEvent(t, heard, redbreaker.EventDegraded)
 	wantEvent(t, heard, redbreaker.EventRestored)

@@ -30,8 +30,9 @@ type Hooks struct {
 	// OnDegraded is told when the storage stops answering (EventDegraded), once
 	// an outage. Unset everywhere, it is logged to slog.Default as a warning.
 	OnDegraded func(Event)
-	// OnRestored is told when the storage answers again (EventRestored). Unset
-	// everywhere, it is logged to slog.Default.
+	// OnRestored is told when the storage has answered again for a second
+	// (EventRestored): how long the outage was, and what the fallback decided
+	// meanwhile. Unset everywhere, it is logged to slog.Default.
 	OnRestored func(Event)
 	// OnAnomaly is told what should not happen: a record that could not be read
 	// (EventHealed, which OnTransition is told too) or was lost (EventLost),
@@ -62,7 +63,8 @@ func LogHooks(l *slog.Logger) Hooks {
 			log(slog.LevelWarn, "redbreaker: the storage does not answer, the fallback decides", e.Name, slog.Any("error", e.Err))
 		},
 		OnRestored: func(e Event) {
-			log(slog.LevelInfo, "redbreaker: the storage answers again", e.Name, slog.Duration("outage", e.Outage))
+			log(slog.LevelInfo, "redbreaker: the storage answers again", e.Name, slog.Duration("outage", e.Outage),
+				slog.Int64("admitted", e.Admitted), slog.Int64("rejected", e.Rejected), slog.Int64("outcomes", e.Outcomes))
 		},
 		OnAnomaly: func(e Event) {
 			log(slog.LevelWarn, "redbreaker: anomaly", e.Name, slog.String("kind", e.Kind.String()), particular(e))

@@ -257,7 +257,7 @@ func TestLogHooks(t *testing.T) {
 	want := `level=WARN msg="redbreaker: transition" breaker=dep transition="closed > open (consecutive)"
 level=INFO msg="redbreaker: transition" breaker=dep transition="half_open > closed (recovered)"
 level=WARN msg="redbreaker: the storage does not answer, the fallback decides" breaker=dep error="dependency is down"
-level=INFO msg="redbreaker: the storage answers again" breaker=dep outage=1s
+level=INFO msg="redbreaker: the storage answers again" breaker=dep outage=1s admitted=0 rejected=0 outcomes=0
 level=WARN msg="redbreaker: anomaly" breaker=dep kind=lost epoch=7
 level=WARN msg="redbreaker: anomaly" breaker=dep kind=skew policy=abcd
 level=WARN msg="redbreaker: anomaly" breaker=dep kind=dropped dropped=3

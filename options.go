@@ -51,11 +51,11 @@ func WithClassifier(c Classifier) Option {
 }
 
 // WithFallback says what happens to calls while the storage does not answer.
-// Default: [FallbackAllow].
+// Default: [FallbackLocal].
 func WithFallback(f Fallback) Option {
 	return func(o *settings) {
-		if f != FallbackAllow && f != FallbackDeny {
-			o.fault("WithFallback got %d, use FallbackAllow or FallbackDeny", f)
+		if f < FallbackAllow || f > FallbackLocal {
+			o.fault("WithFallback got %d, use FallbackLocal, FallbackAllow or FallbackDeny", f)
 			return
 		}
 		o.fallback = f
@@ -71,7 +71,7 @@ func WithErrorText() Option {
 
 // newSettings applies the options and returns every fault of theirs.
 func newSettings(opts []Option) (*settings, error) {
-	s := &settings{hooks: &hooks{}, fallback: FallbackAllow}
+	s := &settings{hooks: &hooks{}, fallback: FallbackLocal}
 	for i, opt := range opts {
 		if opt == nil {
 			s.fault("option %d is nil, leave it out", i+1)

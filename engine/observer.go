@@ -151,7 +151,11 @@ func (o *Observer) Status() Status {
 		return Status{Age: -1}
 	}
 	age := time.Duration(o.now() - o.heard)
-	s := Status{State: o.last.State, Mode: o.last.Mode, ModeFor: max(0, ms(o.last.ModeLeftMS)-age), Age: age}
+	mode := ms(o.last.ModeLeftMS)
+	if mode > 0 && age >= mode { // what an ended mode leaves behind
+		return Status{Age: age}
+	}
+	s := Status{State: o.last.State, Mode: o.last.Mode, ModeFor: max(0, mode-age), Age: age}
 	if !o.last.Admits() {
 		s.RetryAfter = max(0, ms(o.last.LeftMS)-age)
 	}

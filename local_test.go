@@ -1,0 +1,173 @@
+package redbreaker_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/redbreaker/redbreaker"
+)
+
+// dark makes a breaker whose storage stops answering after prepare.
+func dark(t *testing.T, p redbreaker.Policy, prepare func(*redbreaker.Breaker)) (*redbreaker.Breaker, *fake, chan redbreaker.Event) {
+	t.Helper()
+	store := newFake()
+	heard := make(chan redbreaker.Event, 100)
+	note := func(e redbreaker.Event) { heard <- e }
+	b := newBreaker(t, p, redbreaker.WithStorage(store), redbreaker.WithHooks(redbreaker.Hooks{OnDegraded: note, OnRestored: note}))
+	prepare(b)
+	store.breaks("acquire", unreachable("acquire"))
+	store.breaks("report", unreachable("report"))
+	return b, store, heard
+}
+
+func healthy(*redbreaker.Breaker) {}
+
+func TestFallbackLocal_tripsByItself(t *testing.T) {
+	b, store, heard := dark(t, redbreaker.Policy{ConsecutiveFailures: 3}, healthy)
+	for range 3 {
+		wantErr(t, b.Do(ctx, fail), errDown)
+	}
+	wantRejected(t, b.Do(ctx, succeed), redbreaker.ReasonOpen)
+	if s := b.Status(); !s.Degraded || s.State != redbreaker.StateOpen || s.RetryAfter != time.Minute {
+		t.Errorf("status %+v, want open for a minute, degraded", s)
+	}
+	store.clock.advance(time.Minute)
+	if err := b.Do(ctx, succeed); err != nil { // the local probe
+		t.Errorf("the probe: %v", err)
+	}
+	wantEvent(t, heard, redbreaker.EventDegraded)
+
+	// The shared record wins, and nothing local was sent.
+	store.breaks("acquire", nil)
+	store.breaks("report", nil)
+	store.clock.advance(2 * time.Second)
+	if err := b.Do(ctx, succeed); err != nil {
+		t.Error(err)
+	}
+	e := wantEvent(t, heard, redbreaker.EventRestored)
+	if e.Admitted != 4 || e.Rejected != 1 || e.Outcomes != 4 {
+		t.Errorf("%d admitted, %d rejected, %d outcomes; want 4, 1, 4", e.Admitted, e.Rejected, e.Outcomes)
+	}
+	if s := inspect(t, b); s.State != redbreaker.StateClosed || s.Streak != 0 || len(store.reported()) != 1 {
+		t.Errorf("the shared record is %v with streak %d, and %d results were sent; want closed, 0, 1", s.State, s.Streak, len(store.reported()))
+	}
+}
+
+func TestFallbackLocal_openStaysOpenForItsTime(t *testing.T) {
+	b, store, _ := dark(t, redbreaker.Policy{ConsecutiveFailures: 1}, func(b *redbreaker.Breaker) { _ = b.Do(ctx, fail) })
+	store.clock.advance(20 * time.Second)
+	r := wantRejected(t, b.Do(ctx, succeed), redbreaker.ReasonOpen)
+	if left := r.RetryAfter(); left != 40*time.Second {
+		t.Errorf("retry after %v, want the 40s that were left", left)
+	}
+	store.clock.advance(40*time.Second - time.Millisecond)
+	wantRejected(t, b.Do(ctx, succeed), redbreaker.ReasonOpen)
+	store.clock.advance(time.Millisecond)
+	if err := b.Do(ctx, succeed); err != nil {
+		t.Errorf("after its time: %v", err)
+	}
+}
+
+func TestFallbackLocal_overdueOpenBeginsWithAProbe(t *testing.T) {
+	b, store, _ := dark(t, redbreaker.Policy{ConsecutiveFailures: 1}, func(b *redbreaker.Breaker) { _ = b.Do(ctx, fail) })
+	store.clock.advance(time.Hour)
+	p := acquire(t, b)
+	wantRejected(t, b.Do(ctx, succeed), redbreaker.ReasonProbing)
+	p.Success()
+	if s := b.State(); s != redbreaker.StateClosed {
+		t.Errorf("%v after the probe, want closed", s)
+	}
+}
+
+func TestFallbackLocal_halfOpenWaitsForOneLease(t *testing.T) {
+	policy := redbreaker.Policy{ConsecutiveFailures: 1, OpenFor: time.Second, HalfOpen: redbreaker.HalfOpen{Lease: 7 * time.Second}}
+	b, store, _ := dark(t, policy, func(b *redbreaker.Breaker) {
+		control(t, b, redbreaker.Command{Action: redbreaker.ActionHalfOpen})
+	})
+	r := wantRejected(t, b.Do(ctx, succeed), redbreaker.ReasonOpen)
+	if left := r.RetryAfter(); left != 7*time.Second {
+		t.Errorf("retry after %v, want a lease of 7s", left)
+	}
+	store.clock.advance(7 * time.Second)
+	if err := b.Do(ctx, succeed); err != nil {
+		t.Errorf("after the lease: %v", err)
+	}
+}
+
+func TestFallbackLocal_modesStay(t *testing.T) {
+	b, store, _ := dark(t, opensAtOnce, func(b *redbreaker.Breaker) {
+		control(t, b, redbreaker.Command{Action: redbreaker.ActionForceOpen, For: time.Minute})
+	})
+	store.clock.advance(59 * time.Second)
+	wantRejected(t, b.Do(ctx, succeed), redbreaker.ReasonForced)
+	store.clock.advance(time.Second)
+	if err := b.Do(ctx, succeed); err != nil {
+		t.Errorf("after the mode: %v", err)
+	}
+
+	for _, action := range []redbreaker.Action{redbreaker.ActionForceClosed, redbreaker.ActionShadow} {
+		b, _, _ := dark(t, opensAtOnce, func(b *redbreaker.Breaker) { control(t, b, redbreaker.Command{Action: action}) })
+		for range 3 {
+			wantErr(t, b.Do(ctx, fail), errDown) // admitted, whatever happens
+		}
+	}
+}
+
+// A permit settles where it was issued: not in an outage that came later, and
+// not in the storage that has come back.
+func TestFallbackLocal_permitsOfAnotherTime(t *testing.T) {
+	b, store, _ := dark(t, opensAtOnce, healthy)
+	local := acquire(t, b)
+	store.breaks("acquire", nil)
+	store.breaks("report", nil)
+	store.clock.advance(2 * time.Second)
+	if err := b.Do(ctx, succeed); err != nil {
+		t.Fatal(err)
+	}
+	local.Failure(errDown)
+	if s := inspect(t, b); s.State != redbreaker.StateClosed {
+		t.Errorf("a local failure made the shared circuit %v", s.State)
+	}
+
+	old := acquire(t, b)
+	store.breaks("acquire", unreachable("acquire"))
+	store.breaks("report", unreachable("report"))
+	_ = b.Do(ctx, succeed)
+	old.Failure(errDown)
+	if s := b.State(); s != redbreaker.StateClosed {
+		t.Errorf("a failure of the storage's permit made the local circuit %v", s)
+	}
+}
+
+// A storage that admits and takes no results, such as one out of memory, would
+// be no breaker at all.
+func TestFallbackLocal_resultsRefused(t *testing.T) {
+	b, store, _ := dark(t, redbreaker.Policy{ConsecutiveFailures: 2}, healthy)
+	store.breaks("acquire", nil)
+	store.breaks("report", readOnly("report"))
+	wantErr(t, b.Do(ctx, fail), errDown) // finds it out
+	for range 2 {
+		wantErr(t, b.Do(ctx, fail), errDown) // counted locally
+	}
+	wantRejected(t, b.Do(ctx, succeed), redbreaker.ReasonOpen)
+	store.breaks("report", nil)
+	store.clock.advance(2 * time.Second)
+	if err := b.Do(ctx, succeed); err != nil {
+		t.Errorf("when results are taken again: %v", err)
+	}
+	if b.Status().Degraded {
+		t.Error("still degraded")
+	}
+}
+
+func TestFallbackLocal_transitionsAreMarked(t *testing.T) {
+	store := newFake()
+	heard := make(chan redbreaker.Transition, 10)
+	b := newBreaker(t, opensAtOnce, redbreaker.WithStorage(store),
+		redbreaker.WithHooks(redbreaker.Hooks{OnTransition: func(t redbreaker.Transition) { heard <- t }, OnDegraded: func(redbreaker.Event) {}}))
+	store.breaks("acquire", unreachable("acquire"))
+	_ = b.Do(ctx, fail)
+	if got := next(t, heard); !got.Local || got.To != redbreaker.StateOpen || got.Cause != redbreaker.CauseConsecutive {
+		t.Errorf("heard %+v, want a local trip and nothing of how it began", got)
+	}
+}
