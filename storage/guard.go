@@ -29,10 +29,10 @@ type guard struct {
 	// why is what those get who are turned away: what the storage last said.
 	why atomic.Pointer[error]
 	// spawn runs a trial beside the caller, so that nobody waits for it.
-	spawn func(func())
+	spawn func(func()) bool
 }
 
-func newGuard(spawn func(func())) (*guard, error) {
+func newGuard(spawn func(func()) bool) (*guard, error) {
 	h, err := engine.NewMemory().Bind("storage", guardPolicy, nil)
 	if err != nil {
 		return nil, err

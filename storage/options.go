@@ -24,7 +24,7 @@ const maxTimeout = time.Minute
 type Option func(*settings)
 
 type settings struct {
-	namespace string
+	namespace *string
 	timeout   time.Duration
 	reporter  string
 	tag       *string
@@ -33,7 +33,7 @@ type settings struct {
 // WithNamespace puts the keys under <namespace>:, so that several fleets share a
 // server. Printable characters other than braces and spaces. Default: redbreaker.
 func WithNamespace(namespace string) Option {
-	return func(s *settings) { s.namespace = namespace }
+	return func(s *settings) { s.namespace = &namespace }
 }
 
 // WithTimeout is the longest that one operation may take, connecting and waiting
@@ -57,8 +57,8 @@ func WithColocation(tag string) Option {
 }
 
 // newSettings applies the options and names every fault of them.
-func newSettings(opts []Option) (settings, cluster.Keys, error) {
-	s := settings{namespace: DefaultNamespace, timeout: DefaultTimeout, reporter: host()}
+func newSettings(opts []Option) (settings, error) {
+	s := settings{timeout: DefaultTimeout, reporter: host()}
 	var faults []error
 	for i, opt := range opts {
 		if opt == nil {
@@ -73,11 +73,20 @@ func newSettings(opts []Option) (settings, cluster.Keys, error) {
 	if strings.TrimSpace(s.reporter) == "" {
 		faults = append(faults, fmt.Errorf("redbreaker: the reporter has no name, give the host's: %w", engine.ErrInvalid))
 	}
-	keys, err := cluster.New(s.namespace)
+	return s, errors.Join(faults...)
+}
+
+// keys is how names become keys, by these settings.
+func (s *settings) keys() (cluster.Keys, error) {
+	namespace := DefaultNamespace
+	if s.namespace != nil {
+		namespace = *s.namespace
+	}
+	keys, err := cluster.New(namespace)
 	if err == nil && s.tag != nil {
 		keys, err = keys.Colocate(*s.tag)
 	}
-	return s, keys, errors.Join(append(faults, err)...)
+	return keys, err
 }
 
 // host names this process where nothing else does.

@@ -40,7 +40,9 @@ var (
 //
 // A client made with ContextTimeoutEnabled saves a goroutine for each call.
 func NewRedis(client redis.UniversalClient, opts ...Option) (*Redis, error) {
-	s, keys, err := newSettings(opts)
+	s, err := newSettings(opts)
+	keys, invalid := s.keys()
+	err = errors.Join(err, invalid)
 	if client == nil || reflect.ValueOf(client).Kind() == reflect.Pointer && reflect.ValueOf(client).IsNil() {
 		err = errors.Join(fmt.Errorf("redbreaker: the Redis client is nil, make one with redis.NewUniversalClient: %w", engine.ErrInvalid), err)
 	}
@@ -74,7 +76,7 @@ func (r *Redis) Kind() string { return "redis" }
 // timeout. The client stays open.
 func (r *Redis) Close() error {
 	r.closed.Store(true)
-	return r.run.wait()
+	return r.run.stop()
 }
 
 // Bind returns a handle on the breaker of that name. It does no I/O. The error
@@ -150,6 +152,9 @@ func (r *Redis) do(ctx context.Context, op, name, key string, s *scripts.Script,
 	}
 	if own := ctx.Err(); own != nil {
 		return nil, own
+	}
+	if errors.Is(err, engine.ErrStopped) {
+		return nil, engine.ErrStopped
 	}
 	return nil, &engine.StorageError{Class: classify(err, sent), Op: op, Name: name, Err: err}
 }

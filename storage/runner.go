@@ -2,6 +2,7 @@ package storage
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/redbreaker/redbreaker/engine"
 	"github.com/redbreaker/redbreaker/scripts"
 )
 
@@ -22,10 +24,11 @@ type runner struct {
 	// patience is how long the client may hold on to a call that was left.
 	patience time.Duration
 
-	mu    sync.Mutex
-	left  int           // calls under way whose callers may have left
-	idle  chan struct{} // closed when left falls to 0; nil while nobody waits
-	loads sync.Map      // SHA to *load
+	mu      sync.Mutex
+	stopped bool          // spawn nothing more
+	left    int           // calls under way whose callers may have left
+	idle    chan struct{} // closed when left falls to 0; nil while nobody waits
+	loaders sync.Map      // SHA to *loader
 }
 
 func newRunner(client redis.UniversalClient, timeout time.Duration) *runner {
@@ -63,10 +66,28 @@ func (c command) Clone() redis.Cmder {
 // attempt is one operation's way to the server. It is the first argument of each
 // of its commands: go-redis asks for an argument's bytes when it writes the
 // command to a connection, and not before, so whether an operation can have been
-// executed is known whatever error came back.
+// executed is known whatever error came back; and what nobody waits for any more
+// is not written.
 type attempt struct {
-	sent atomic.Bool
+	state atomic.Int32
 }
+
+// The states of an attempt.
+const (
+	waiting int32 = iota // nothing was written that the server has not answered
+	sent                 // a command was written
+	left                 // the caller has its answer: nothing more is written
+)
+
+// again lets the next command out, after the server answered that it did not
+// execute the last one.
+func (a *attempt) again() { a.state.CompareAndSwap(sent, waiting) }
+
+// leave ends the attempt. It reports whether the last command can have been
+// executed.
+func (a *attempt) leave() bool { return a.state.Swap(left) == sent }
+
+var errLeft = errors.New("redbreaker: nobody waits for this command any more, it was not sent")
 
 // argument is a script's name or source, as one attempt sends it.
 type argument struct {
@@ -74,9 +95,12 @@ type argument struct {
 	text string
 }
 
-// MarshalBinary is called when the command is written.
+// MarshalBinary is called when the command is written, again if a cluster sends
+// it elsewhere.
 func (a argument) MarshalBinary() ([]byte, error) {
-	a.sent.Store(true)
+	if !a.state.CompareAndSwap(waiting, sent) && a.state.Load() == left {
+		return nil, errLeft
+	}
 	return []byte(a.text), nil
 }
 
@@ -88,11 +112,12 @@ func (a argument) String() string { return a.text }
 func (r *runner) script(ctx context.Context, s *scripts.Script, key string, args []any) (reply any, sent bool, err error) {
 	a := &attempt{}
 	reply, err = r.bounded(ctx, func(ctx context.Context) (any, error) { return r.call(ctx, a, s, key, args) })
-	return reply, a.sent.Load(), err
+	return reply, a.leave(), err
 }
 
 // bounded runs f and comes back when it does, when the bound is reached or when
-// the caller's own context ends.
+// the caller's own deadline is. If the caller cancels before that, a client that
+// keeps to deadlines by itself may still wait for the answer, up to the bound.
 func (r *runner) bounded(ctx context.Context, f func(context.Context) (any, error)) (any, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, r.timeout, r.overdue)
 	if r.inline {
@@ -106,11 +131,14 @@ func (r *runner) bounded(ctx context.Context, f func(context.Context) (any, erro
 		err   error
 	}
 	done := make(chan answer, 1)
-	r.spawn(func() {
+	if !r.spawn(func() {
 		defer cancel()
 		reply, err := f(ctx)
 		done <- answer{reply, because(ctx, err)}
-	})
+	}) {
+		cancel()
+		return nil, engine.ErrStopped
+	}
 	select {
 	case a := <-done:
 		return a.reply, a.err
@@ -132,21 +160,24 @@ func because(ctx context.Context, err error) error {
 // scripts or somebody flushes them, the call itself brings the script along.
 // NOSCRIPT means that nothing was executed.
 func (r *runner) call(ctx context.Context, a *attempt, s *scripts.Script, key string, args []any) (any, error) {
+	l := r.loader(s)
+	known := l.loads.Load()
 	reply, err := r.send(ctx, a, "evalsha", s.SHA, key, args)
 	if !redis.HasErrorPrefix(err, "NOSCRIPT") {
 		return reply, err
 	}
-	if r.load(ctx, s) == nil {
+	a.again()
+	if l.load(ctx, r.client, known) == nil {
 		reply, err = r.send(ctx, a, "evalsha", s.SHA, key, args)
 		if !redis.HasErrorPrefix(err, "NOSCRIPT") {
 			return reply, err
 		}
+		a.again()
 	}
 	return r.send(ctx, a, "eval", s.Source, key, args)
 }
 
 func (r *runner) send(ctx context.Context, a *attempt, verb, script, key string, args []any) (any, error) {
-	a.sent.Store(false)
 	all := make([]any, 0, 4+len(args))
 	all = append(append(all, verb, argument{a, script}, 1, key), args...)
 	cmd := command{redis.NewCmd(ctx, all...)}
@@ -163,44 +194,74 @@ func (r *runner) info(ctx context.Context) (string, error) {
 	return text.(string), nil
 }
 
-// load is one loading of a script, shared by all who found it missing.
-type load struct {
-	done chan struct{}
-	err  error
+// loader gives one script to the server, once however many find it missing.
+type loader struct {
+	source string
+	loads  atomic.Int64 // that have ended
+
+	mu   sync.Mutex
+	done chan struct{} // closed when the load under way ends; nil while there is none
+	err  error         // of the last load
 }
 
-// load gives a script to the server, once however many ask.
-func (r *runner) load(ctx context.Context, s *scripts.Script) error {
-	mine := &load{done: make(chan struct{})}
-	other, under := r.loads.LoadOrStore(s.SHA, mine)
-	if under {
-		l := other.(*load)
-		select {
-		case <-l.done:
-			return l.err
-		case <-ctx.Done():
-			return ctx.Err()
-		}
+func (r *runner) loader(s *scripts.Script) *loader {
+	if l, ok := r.loaders.Load(s.SHA); ok {
+		return l.(*loader)
 	}
-	mine.err = r.client.ScriptLoad(ctx, s.Source).Err()
-	r.loads.Delete(s.SHA)
-	close(mine.done)
-	return mine.err
+	l, _ := r.loaders.LoadOrStore(s.SHA, &loader{source: s.Source})
+	return l.(*loader)
 }
 
-// spawn runs f beside the caller; wait knows of it.
-func (r *runner) spawn(f func()) {
-	r.begin()
+// load returns when the script was loaded since there were known loads: by
+// somebody else meanwhile, by one who is at it, or else by this caller.
+func (l *loader) load(ctx context.Context, client redis.Scripter, known int64) error {
+	l.mu.Lock()
+	if l.loads.Load() != known {
+		defer l.mu.Unlock()
+		return l.err
+	}
+	done := l.done
+	if done == nil {
+		l.done = make(chan struct{})
+		l.mu.Unlock()
+		return l.ended(client.ScriptLoad(ctx, l.source).Err())
+	}
+	l.mu.Unlock()
+	select {
+	case <-done:
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		return l.err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// ended tells all who wait how the load ended.
+func (l *loader) ended(err error) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.err = err
+	l.loads.Add(1)
+	close(l.done)
+	l.done = nil
+	return err
+}
+
+// spawn runs f beside the caller; stop waits for it. It returns false, and does
+// nothing, after stop.
+func (r *runner) spawn(f func()) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.stopped {
+		return false
+	}
+	r.left++
 	go func() {
 		defer r.end()
 		f()
 	}()
-}
-
-func (r *runner) begin() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.left++
+	return true
 }
 
 func (r *runner) end() {
@@ -213,10 +274,11 @@ func (r *runner) end() {
 	}
 }
 
-// wait returns when no call is under way any more, or the client should have
-// given up on it.
-func (r *runner) wait() error {
+// stop lets no further call begin. It returns when none is under way any more, or
+// the client should have given up on it.
+func (r *runner) stop() error {
 	r.mu.Lock()
+	r.stopped = true
 	if r.left == 0 {
 		r.mu.Unlock()
 		return nil

@@ -1,0 +1,5 @@
+package storage_test
+
+const envRole = "REDBREAKER_STORAGE_TEST_ROLE"
+
+func beChild(string) int { return 0 }

@@ -1,0 +1,165 @@
+package storagetest
+
+import (
+	"context"
+	"errors"
+	"sync"
+
+	"github.com/redbreaker/redbreaker/engine"
+)
+
+// breaker is a handle whose calls end the test where they do not do what the
+// method's name says. Other goroutines use the Handle itself.
+type breaker struct {
+	engine.Handle
+	t      *env
+	events *journal
+}
+
+// pair binds the test's breaker on both clients.
+func (t *env) pair(p engine.Policy) (a, b *breaker) {
+	t.Helper()
+	return t.bind(t.A, name, p), t.bind(t.B, name, p)
+}
+
+func (t *env) bind(s engine.Storage, name string, p engine.Policy) *breaker {
+	t.Helper()
+	events := &journal{}
+	h, err := s.Bind(name, p, events.add)
+	if err != nil {
+		t.Fatalf("Bind: %v", err)
+	}
+	return &breaker{h, t, events}
+}
+
+// admit acquires a ticket.
+func (b *breaker) admit() engine.Ticket {
+	b.t.Helper()
+	t, err := b.Acquire(b.t.Context())
+	if err != nil {
+		b.t.Fatalf("Acquire: %v, want an admission", err)
+	}
+	return t
+}
+
+// reject is turned away.
+func (b *breaker) reject() *engine.RejectedError {
+	b.t.Helper()
+	t, err := b.Acquire(b.t.Context())
+	var rejected *engine.RejectedError
+	if !errors.As(err, &rejected) {
+		b.t.Fatalf("Acquire: %+v and error %v (%T), want a *RejectedError", t, err, err)
+	}
+	return rejected
+}
+
+// report tells an outcome that counts.
+func (b *breaker) report(t engine.Ticket, o engine.Outcome) {
+	b.t.Helper()
+	b.settle(t, o, nil, false)
+}
+
+// stale tells an outcome that no longer counts.
+func (b *breaker) stale(t engine.Ticket, o engine.Outcome) {
+	b.t.Helper()
+	b.settle(t, o, nil, true)
+}
+
+func (b *breaker) settle(t engine.Ticket, o engine.Outcome, d *engine.Detail, wantStale bool) {
+	b.t.Helper()
+	stale, err := b.Report(b.t.Context(), t, o, 0, d)
+	if err != nil {
+		b.t.Fatalf("Report: %v", err)
+	}
+	if stale != wantStale {
+		b.t.Fatalf("Report of %v for %+v: stale is %v, want %v", o, t, stale, wantStale)
+	}
+}
+
+// call makes calls one after the other that end so.
+func (b *breaker) call(outcomes ...engine.Outcome) {
+	b.t.Helper()
+	for _, o := range outcomes {
+		b.report(b.admit(), o)
+	}
+}
+
+// fail makes n calls that fail.
+func (b *breaker) fail(n int) {
+	b.t.Helper()
+	for range n {
+		b.call(engine.Failure)
+	}
+}
+
+// step runs a batch.
+func (b *breaker) step(batch engine.Batch) engine.Reply {
+	b.t.Helper()
+	r, err := b.Step(b.t.Context(), batch)
+	if err != nil {
+		b.t.Fatalf("Step: %v", err)
+	}
+	return r
+}
+
+// command applies a command that is taken.
+func (b *breaker) command(c engine.Command) engine.Snapshot {
+	b.t.Helper()
+	s, err := b.Control(b.t.Context(), c)
+	if err != nil {
+		b.t.Fatalf("Control: %v: %v", c.Action, err)
+	}
+	return s
+}
+
+// act applies an action.
+func (b *breaker) act(a engine.Action) engine.Snapshot {
+	b.t.Helper()
+	return b.command(engine.Command{Action: a})
+}
+
+// results is a batch of one ticket's outcomes.
+func results(t engine.Ticket, runs ...engine.Run) engine.Batch {
+	return engine.Batch{Results: []engine.Result{{Ticket: t, Runs: runs}}}
+}
+
+// cancelled is a context that is already done.
+func (t *env) cancelled() context.Context {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	return ctx
+}
+
+// journal keeps the events of a handle.
+type journal struct {
+	mu   sync.Mutex
+	list []engine.Event
+}
+
+func (j *journal) add(e engine.Event) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.list = append(j.list, e)
+}
+
+// take returns the events since it was last called.
+func (j *journal) take() []engine.Event {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	list := j.list
+	j.list = nil
+	return list
+}
+
+// causes are the events in short: their kinds, and transitions' causes.
+func (j *journal) causes() []string {
+	var short []string
+	for _, e := range j.take() {
+		s := e.Kind.String()
+		if e.Transition.Cause != "" {
+			s += " " + string(e.Transition.Cause)
+		}
+		short = append(short, s)
+	}
+	return short
+}
