@@ -37,15 +37,17 @@ if not p then return '!args 2' end
 
 local results, reports = {}, ARGV[3] ~= nil and ARGV[3] ~= ''
 if reports then
+  local rest = #ARGV[3] + 1
   for id, runs in (ARGV[3] .. ' '):gmatch('(%S*) (%S*) ') do
     local epoch, lease = id:match('^(%d+)%.?(%d*)$')
     if not epoch or runs:gsub('[sfiSF]%d+', '') ~= '' then return '!args 3' end
     if lease == '' then lease = 0 end
+    rest = rest - #id - #runs - 2
     for code, n in runs:gmatch('(%a)(%d+)') do
       results[#results + 1] = { epoch = epoch + 0, lease = lease + 0, code = code, n = n + 0 }
     end
   end
-  if #results == 0 then return '!args 3' end
+  if #results == 0 or rest > 0 then return '!args 3' end
 end
 if ARGV[4] then
   if not ARGV[4]:find('^[%w%._%%-]+$') then return '!args 4' end

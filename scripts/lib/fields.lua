@@ -78,16 +78,13 @@ end
 
 -- read_round reads the round of probes. It returns false if it does not read well.
 function m.read_round()
-  if m.round_reads ~= 'unread' then return m.round_reads end
   local text = redis.call('HGET', KEYS[1], 'round') or ''
   local probes, successes, lease_ms, grants, succeeded, failed, lapsed, leases = text:match(
     '^probes=(%d+) successes=(%d+) lease=(%d+) grants=(%d+) succeeded=(%d+) failed=(%d+) lapsed=(%d+) leases=([%d@,-]+)$')
-  m.round_reads = probes ~= nil and lapsed + 0 <= MAX_INT
-  if not m.round_reads then return false end
+  if not probes or lapsed + 0 > MAX_INT then return false end
   m.probes, m.successes, m.lease_ms, m.grants = probes + 0, successes + 0, lease_ms + 0, grants + 0
   m.succeeded, m.failed, m.lapsed = succeeded + 0, failed + 0, lapsed + 0
-  m.round_reads = m.parse_leases(leases) and m.sound_round()
-  return m.round_reads
+  return m.parse_leases(leases) and m.sound_round()
 end
 
 function m.parse_leases(text)

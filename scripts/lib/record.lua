@@ -21,7 +21,7 @@ local m = {
   mode_until = 0, mode_for = 0, mode_reason = '-', mode_by = '-',
   streak = 0, seq = 0, kind = 'none', size = 0, stood = 0, cell = 0, clean = 0,
   calls_now = 0, calls_all = 0, fails_now = 0, fails_all = 0, slows_now = 0, slows_all = 0,
-  at = 0, next = 0, expires = 0, reporters = false, mode_reads = 'unread', round_reads = 'unread',
+  at = 0, next = 0, expires = 0, reporters = false, mode_reads = 'unread',
   probes = 0, successes = 0, lease_ms = 0, grants = 0, succeeded = 0, failed = 0, lapsed = 0, leases = false,
 
   now = 0, rnd = 0, reporter = '-', failure_text = '-', failure_ms = 0, by = '-', text = '-', own_ms = 0,

@@ -1,0 +1,110 @@
+package scripts_test
+
+import (
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/redbreaker/redbreaker/engine"
+	"github.com/redbreaker/redbreaker/internal/scenario"
+	"github.com/redbreaker/redbreaker/scripts"
+)
+
+// TestLines runs the engine's scenarios, and the refusals that no scenario can
+// ask for, on scripts that note what runs: each statement of each file must have
+// been reached. Code that nothing reaches is to be removed, here and in its Go twin.
+func TestLines(t *testing.T) {
+	h := newHost(t)
+	files, err := filepath.Glob("../engine/testdata/*.txt")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no scenarios: %v", err)
+	}
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
+			h.t = t
+			scenario.Run(t, file, h.twin("lines:{a}"))
+		})
+	}
+	h.t = t
+	h.refusals()
+	h.checkRefused()
+	h.checkPing()
+
+	var missed []string
+	all := map[string]bool{}
+	for _, s := range h.sources {
+		for _, site := range s.sites {
+			if !h.hits[site] && !all[site] {
+				missed = append(missed, site)
+			}
+			all[site] = true
+		}
+	}
+	slices.Sort(missed)
+	t.Logf("%d of %d statements reached", len(all)-len(missed), len(all))
+	if len(missed) > 0 {
+		t.Errorf("no test reaches\n\t%s", strings.Join(missed, "\n\t"))
+	}
+}
+
+// refusals runs every malformed argument of TestArguments.
+func (h *host) refusals() {
+	h.t.Helper()
+	for _, test := range badArguments {
+		if got, err := h.run(test.script, "lines:{a}", test.args...); err != nil || got != test.want {
+			h.t.Errorf("%s %q: %v, %v, want %v", test.script, test.args, got, err, test.want)
+		}
+	}
+}
+
+// checkRefused meets what is at the key and is not ours.
+func (h *host) checkRefused() {
+	h.t.Helper()
+	ctx := h.t.Context()
+	args := map[string][]any{
+		"step":    scripts.StepArgs(zero(h.t), 0, engine.Batch{Admissions: 1}),
+		"control": scripts.ControlArgs(zero(h.t), false, 0, engine.Command{Action: engine.ActionTrip}),
+		"inspect": nil,
+	}
+	h.rdb.Set(ctx, "text:{a}", "mine", 0)
+	h.rdb.HSet(ctx, "newer:{a}", "head", "2 closed auto")
+	for script, args := range args {
+		if got, err := h.run(script, "text:{a}", args...); got != "!type string" || err != nil {
+			h.t.Errorf("%s on a string: %v, %v", script, got, err)
+		}
+		if script == "inspect" {
+			continue // it hands over whatever there is
+		}
+		if got, err := h.run(script, "newer:{a}", args...); got != "!schema 2" || err != nil {
+			h.t.Errorf("%s on a newer layout: %v, %v", script, got, err)
+		}
+		h.fail = map[string]string{"HMGET": "NOPERM no"}
+		if got, err := h.run(script, "newer:{a}", args...); err == nil || err.Error() != "NOPERM no" {
+			h.t.Errorf("%s without HMGET: %v, %v", script, got, err)
+		}
+		h.fail = nil
+	}
+}
+
+// checkPing asks a server that refuses something, and one that does not.
+func (h *host) checkPing() {
+	h.t.Helper()
+	if got, err := h.run("ping", "lines:{ping}"); got != "" || err != nil {
+		h.t.Errorf("ping: %q, %v", got, err)
+	}
+	h.fail = map[string]string{"PUBLISH": "NOPERM no"}
+	if got, err := h.run("ping", "lines:{ping}"); got != "PUBLISH NOPERM no" || err != nil {
+		h.t.Errorf("ping without PUBLISH: %q, %v", got, err)
+	}
+	h.fail = nil
+}
+
+func zero(t testing.TB) *engine.Rules {
+	t.Helper()
+	rules, err := engine.Policy{}.Rules()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &rules
+}
