@@ -97,7 +97,11 @@ func annotated(t testing.TB, name string) string {
 // instrument parses a script and puts a call of hit before each statement.
 func instrument(t testing.TB, name string) *source {
 	t.Helper()
-	text := annotated(t, name)
+	return instrumentText(t, name, annotated(t, name))
+}
+
+func instrumentText(t testing.TB, name, text string) *source {
+	t.Helper()
 	chunk, err := parse.Parse(strings.NewReader(text), name)
 	if err != nil {
 		t.Fatal(err)
