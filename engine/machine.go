@@ -29,11 +29,13 @@ func (r *Record) Step(p *Rules, now, rnd int64, b Batch) Reply {
 		m.reanchor()
 		m.endMode()
 	}
-	for _, res := range b.Results {
-		m.settle(&b, res)
+	reply := Reply{}
+	for i := range b.Results {
+		before := m.applied
+		m.settle(&b, b.Results[i])
+		m.fresh(&b, i, m.applied-before, &reply)
 	}
 	m.by, m.text, m.ownMS = "", "", 0
-	reply := Reply{}
 	m.admit(b.Admissions, &reply)
 	m.expire(reports)
 	m.answer(&reply)
@@ -126,6 +128,21 @@ func (m *machine) attribute(b *Batch, lease int64, o Outcome) {
 	if failing(o) > 0 {
 		m.text, m.ownMS = b.Detail.Text, Millis(b.Detail.OpenFor)
 	}
+}
+
+// fresh notes how many outcomes of the i-th result were applied, once one of
+// them was not.
+func (m *machine) fresh(b *Batch, i int, applied int64, reply *Reply) {
+	if m.stale == 0 {
+		return
+	}
+	if reply.Fresh == nil {
+		reply.Fresh = make([]int64, len(b.Results))
+		for j := range i {
+			reply.Fresh[j] = b.Results[j].outcomes()
+		}
+	}
+	reply.Fresh[i] = applied
 }
 
 // admit grants what the state allows of n admissions.

@@ -83,6 +83,15 @@ type Result struct {
 	Runs []Run
 }
 
+// outcomes is how many calls the result tells of.
+func (r *Result) outcomes() int64 {
+	n := int64(0)
+	for _, run := range r.Runs {
+		n += run.N
+	}
+	return n
+}
+
 // Batch is the work of one step: results, then admissions.
 type Batch struct {
 	Results    []Result
@@ -91,6 +100,15 @@ type Batch struct {
 	Reporter string
 	// Detail belongs to every failure of the batch.
 	Detail Detail
+}
+
+// Outcomes is how many calls the batch tells of.
+func (b *Batch) Outcomes() int64 {
+	n := int64(0)
+	for i := range b.Results {
+		n += b.Results[i].outcomes()
+	}
+	return n
 }
 
 // MaxBatch is the most outcomes, and the most admissions, of one batch: a step
@@ -151,6 +169,9 @@ type Reply struct {
 	FirstLease int64
 	// Applied and Stale count the outcomes.
 	Applied, Stale int64
+	// Fresh is how many outcomes of each result were applied, the first ones;
+	// nil if all were.
+	Fresh []int64
 	// Policy is the fingerprint of the record's policy.
 	Policy string
 	// Moved is the transition of this step; its Cause is empty if there was none.

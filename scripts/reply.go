@@ -20,34 +20,42 @@ func DecodeStep(reply any, rules *engine.Rules, b engine.Batch) (engine.Reply, e
 		return engine.Reply{}, refusal(text)
 	}
 	if epoch, err := strconv.ParseInt(text, 10, 64); err == nil && epoch > 0 {
-		return engine.Reply{Epoch: epoch, Granted: b.Admissions, Applied: outcomes(b), Policy: rules.Fingerprint()}, nil
+		return engine.Reply{Epoch: epoch, Granted: b.Admissions, Applied: b.Outcomes(), Policy: rules.Fingerprint()}, nil
 	}
 	return decodeWhole(text, b)
 }
 
-// outcomes is how many outcomes a batch reports.
-func outcomes(b engine.Batch) int64 {
-	n := int64(0)
-	for _, res := range b.Results {
-		for _, run := range res.Runs {
-			n += run.N
+// parseFresh reads numbers between commas; nil if one does not read well.
+func parseFresh(text string) []int64 {
+	var fresh []int64
+	for word := range strings.SplitSeq(text, ",") {
+		var n int64
+		if !engine.Match(word, "%d", &n) {
+			return nil
 		}
+		fresh = append(fresh, n)
 	}
-	return n
+	return fresh
 }
 
 const wholeLayout = "epoch=%d left=%d mode_left=%d granted=%d lease=%d applied=%d stale=%d policy=%s"
 
 func decodeWhole(text string, b engine.Batch) (engine.Reply, error) {
 	line, entry, moved := strings.Cut(text, "\n")
+	line, fresh, some := strings.Cut(line, " fresh=")
 	var r engine.Reply
 	words := strings.SplitN(line, " ", 3)
 	if len(words) < 3 || r.State.UnmarshalText([]byte(words[0])) != nil || r.Mode.UnmarshalText([]byte(words[1])) != nil ||
 		!engine.Match(words[2], wholeLayout, &r.Epoch, &r.LeftMS, &r.ModeLeftMS, &r.Granted, &r.FirstLease, &r.Applied, &r.Stale, &r.Policy) {
 		return engine.Reply{}, surprise(text)
 	}
-	if r.Granted > b.Admissions || r.Applied+r.Stale != outcomes(b) {
+	if r.Granted > b.Admissions || r.Applied+r.Stale != b.Outcomes() || some != (r.Stale > 0) {
 		return engine.Reply{}, surprise(text)
+	}
+	if some {
+		if r.Fresh = parseFresh(fresh); len(r.Fresh) != len(b.Results) {
+			return engine.Reply{}, surprise(text)
+		}
 	}
 	if moved {
 		if r.Moved, moved = engine.ParseTransition(entry); !moved {

@@ -12,7 +12,7 @@ ARGV[5]  the failures' own open time, in ms, 0 for none
 ARGV[6]  the failures' error text, a token; "-" for none
 
 Returns  "<epoch>": closed, auto, all admitted, all applied, no transition, the same policy
-         "<state> <mode> epoch=<n> left=<ms> mode_left=<ms> granted=<n> lease=<first> applied=<n> stale=<n> policy=<fingerprint>", and after a newline the log entry of a transition if there was one
+         "<state> <mode> epoch=<n> left=<ms> mode_left=<ms> granted=<n> lease=<first> applied=<n> stale=<n> policy=<fingerprint>", then if any are stale " fresh=<n>,<n>,...", how many outcomes of each result were applied, the first ones, and after a newline the log entry of a transition if there was one
          "!type <type>": the key holds another type; nothing was written
          "!schema <n>": the record is of a newer layout; nothing was written
          "!args <n>": ARGV[n] is not of the form above; nothing was written
@@ -43,9 +43,7 @@ if reports then
     if not epoch or runs:gsub('[sfiSF]%d+', '') ~= '' then return '!args 3' end
     if lease == '' then lease = 0 end
     rest = rest - #id - #runs - 2
-    for code, n in runs:gmatch('(%a)(%d+)') do
-      results[#results + 1] = { epoch = epoch + 0, lease = lease + 0, code = code, n = n + 0 }
-    end
+    results[#results + 1] = { epoch = epoch + 0, lease = lease + 0, runs = runs }
   end
   if #results == 0 or rest > 0 then return '!args 3' end
 end
@@ -67,9 +65,9 @@ if m.begin() and looks then
   m.reanchor()
   m.end_mode()
 end
-for _, result in ipairs(results) do m.settle(result.epoch, result.lease, result.code, result.n) end
+local reply = { granted = 0, first_lease = 0, fresh = {} }
+for i, result in ipairs(results) do reply.fresh[i] = m.settle(result) end
 m.by, m.text, m.own_ms = '-', '-', 0
-local reply = { granted = 0, first_lease = 0 }
 m.admit(admissions, reply)
 m.expire(reports)
 m.save()

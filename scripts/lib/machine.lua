@@ -69,18 +69,23 @@ function m.end_mode()
   if m.mode ~= 'auto' and m.mode_until > 0 and m.now >= m.mode_until then m.release('mode_ended') end
 end
 
--- settle counts n equal outcomes of one ticket, or drops them as stale.
-function m.settle(epoch, lease, code, n)
-  m.attribute(lease, code)
-  local before = m.applied
-  if #m.moves > 0 or epoch ~= m.epoch then
-    -- what follows a transition belongs to an epoch that is over
-  elseif m.counting() and lease == 0 then
-    m.settle_closed(code, n)
-  elseif m.state == 'half_open' and m.mode ~= 'forced_open' and m.mode ~= 'forced_closed' then
-    m.settle_probe(lease, code)
+-- settle counts the outcomes of one ticket, or drops them as stale. It returns
+-- how many were applied, which are the first ones.
+function m.settle(result)
+  local first = m.applied
+  for code, count in result.runs:gmatch('(%a)(%d+)') do
+    local before, n = m.applied, count + 0
+    m.attribute(result.lease, code)
+    if #m.moves > 0 or result.epoch ~= m.epoch then
+      -- what follows a transition belongs to an epoch that is over
+    elseif m.counting() and result.lease == 0 then
+      m.settle_closed(code, n)
+    elseif m.state == 'half_open' and m.mode ~= 'forced_open' and m.mode ~= 'forced_closed' then
+      m.settle_probe(result.lease, code)
+    end
+    m.stale = m.stale + n - (m.applied - before)
   end
-  m.stale = m.stale + n - (m.applied - before)
+  return m.applied - first
 end
 
 -- attribute notes who reports an outcome, and what a failure carries: the log
@@ -159,6 +164,10 @@ function m.answer(admissions, reply)
   local text = string.format('%s %s epoch=%d left=%d mode_left=%d granted=%d lease=%d applied=%d stale=%d policy=%s', m.state,
     m.mode, m.epoch, m.left(), math.max(0, m.mode_until - m.now), reply.granted, reply.first_lease, m.applied, m.stale,
     m.fingerprint)
+  if m.stale > 0 then
+    for i, n in ipairs(reply.fresh) do reply.fresh[i] = string.format('%d', n) end
+    text = text .. ' fresh=' .. table.concat(reply.fresh, ',')
+  end
   if #m.moves > 0 then text = text .. '\n' .. m.moves[1].entry end
   return text
 end
