@@ -111,7 +111,7 @@ func (t *env) last() engine.Transition {
 	return log[len(log)-1]
 }
 
-// at once runs f n times at the same time.
+// atOnce runs f n times at the same time.
 func atOnce(n int, f func(i int)) {
 	var ready, done sync.WaitGroup
 	start := make(chan struct{})

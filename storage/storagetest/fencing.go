@@ -53,7 +53,7 @@ func lateAfterCommand(t *env) {
 		engine.ActionReset, engine.ActionShadow, engine.ActionRelease, engine.ActionForceClosed, engine.ActionForceOpen,
 	} {
 		a, b := t.pair(three)
-		a.act(engine.ActionReset)
+		a.act(engine.ActionShadow) // which each of the actions changes
 		late := b.admit()
 		a.act(action)
 		b.stale(late, engine.Failure)

@@ -1,0 +1,107 @@
+package storagetest
+
+import (
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/redbreaker/redbreaker/engine"
+)
+
+// work is what one call of a benchmark does.
+type work struct {
+	name   string
+	policy engine.Policy
+	// before brings the breaker where the calls find it.
+	before func(*testing.B, engine.Handle)
+	// ends is how the i-th call ends, if it is admitted.
+	ends func(i int64) engine.Outcome
+}
+
+var works = []work{
+	{
+		name:   "success",
+		policy: engine.Policy{},
+		before: func(*testing.B, engine.Handle) {},
+		ends:   func(int64) engine.Outcome { return engine.Success },
+	},
+	{
+		name:   "failures=1%",
+		policy: engine.Policy{Window: engine.Window{Period: time.Minute, FailureRate: 0.5}},
+		before: func(*testing.B, engine.Handle) {},
+		ends: func(i int64) engine.Outcome {
+			if i%100 == 99 {
+				return engine.Failure
+			}
+			return engine.Success
+		},
+	},
+	{
+		name:   "open",
+		policy: engine.Policy{OpenFor: engine.MaxDuration},
+		before: func(b *testing.B, h engine.Handle) { act(b, h, engine.ActionTrip) },
+		ends:   func(int64) engine.Outcome { return engine.Success },
+	},
+	{
+		// A probe that is settled as ignored gives its slot to the next of the herd.
+		name:   "half_open",
+		policy: engine.Policy{HalfOpen: engine.HalfOpen{Lease: engine.MaxDuration}},
+		before: func(b *testing.B, h engine.Handle) { act(b, h, engine.ActionHalfOpen) },
+		ends:   func(int64) engine.Outcome { return engine.Ignored },
+	},
+}
+
+func act(b *testing.B, h engine.Handle, a engine.Action) {
+	b.Helper()
+	if _, err := h.Control(b.Context(), engine.Command{Action: a}); err != nil {
+		b.Fatalf("Control: %v: %v", a, err)
+	}
+}
+
+// Bench measures calls through one handle: closed with successes, closed with 1 %
+// of failures, open, and a herd in half-open, from 1, 8 and 64 goroutines. A call
+// is an Acquire and, if it is admitted, a Report; a decision counts when its
+// reply was read.
+func Bench(b *testing.B, open func(t testing.TB) Harness) {
+	for _, w := range works {
+		for _, goroutines := range []int{1, 8, 64} {
+			b.Run(fmt.Sprintf("%s/goroutines=%d", w.name, goroutines), func(b *testing.B) {
+				measure(b, open(b), w, goroutines)
+			})
+		}
+	}
+}
+
+func measure(b *testing.B, h Harness, w work, goroutines int) {
+	defer h.A.Close()
+	defer h.B.Close()
+	handle, err := h.A.Bind(name, w.policy, nil)
+	if err != nil {
+		b.Fatalf("Bind: %v", err)
+	}
+	w.before(b, handle)
+	ctx := b.Context()
+	share := (b.N + goroutines - 1) / goroutines
+	var failed atomic.Pointer[error]
+	b.ReportAllocs()
+	b.ResetTimer()
+	atOnce(goroutines, func(int) {
+		for i := range int64(share) {
+			ticket, err := handle.Acquire(ctx)
+			if err == nil {
+				_, err = handle.Report(ctx, ticket, w.ends(i), 0, nil)
+			}
+			if err != nil && !errors.Is(err, engine.ErrRejected) {
+				failed.Store(&err)
+				return
+			}
+		}
+	})
+	b.StopTimer()
+	if err := failed.Load(); err != nil {
+		b.Fatalf("a call failed: %v", *err)
+	}
+	b.ReportMetric(float64(share*goroutines)/b.Elapsed().Seconds(), "decisions/s")
+}

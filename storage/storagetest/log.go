@@ -1,0 +1,89 @@
+package storagetest
+
+import (
+	"fmt"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/redbreaker/redbreaker/engine"
+)
+
+var logs = []test{
+	{"keeps_the_last_16", logKeeps},
+	{"is_one_for_the_fleet", logIsOne},
+	{"texts_come_back_as_they_were", textsComeBack},
+	{"error_texts_come_back_as_they_were", errorTextsComeBack},
+}
+
+func logKeeps(t *env) {
+	a, b := t.pair(three)
+	for i := range 20 {
+		c := []*breaker{a, b}[i%2]
+		c.command(engine.Command{Action: engine.ActionReset, Reason: fmt.Sprint(i)})
+	}
+	var got, want []string
+	for _, l := range t.inspect().Log {
+		got = append(got, l.Text)
+	}
+	for i := 4; i < 20; i++ {
+		want = append(want, fmt.Sprint(i))
+	}
+	t.equal("log, oldest first", want, got)
+}
+
+func logIsOne(t *env) {
+	a, b := t.pair(three)
+	a.fail(3)
+	b.act(engine.ActionHalfOpen)
+	a.call(engine.Success)
+	var causes []engine.Cause
+	for _, l := range t.inspect().Log {
+		causes = append(causes, l.Cause)
+	}
+	want := []engine.Cause{engine.CauseCreated, engine.CauseConsecutive, engine.CauseOperator, engine.CauseRecovered}
+	t.equal("causes", want, causes)
+}
+
+// nasty are texts that a careless storage changes, or chokes on.
+var nasty = []string{
+	"", "-", " ", "a b", "{braces}", "}{", "new\nline\r\n", "nul\x00\x00", "tab\t", "\xff\xfe invalid",
+	"100%", "%41", "%", "by=x text=y", `"quoted" 'twice' \`, "é€😀", "--[[ ]] $1 ; DROP",
+	strings.Repeat("x", 64), strings.Repeat("x", 65), strings.Repeat("x", 63) + "é", strings.Repeat("😀", 17),
+	strings.Repeat("\xff", 80), strings.Repeat("m", 1<<20),
+}
+
+func textsComeBack(t *env) {
+	a, _ := t.pair(three)
+	for _, text := range nasty {
+		a.command(engine.Command{Action: engine.ActionShadow, Reason: text, By: text})
+		s := t.inspect()
+		t.kept("reason", text, s.ModeReason)
+		t.kept("by", text, s.ModeBy)
+		t.kept("text in the log", text, t.last().Text)
+		t.kept("by in the log", text, t.last().By)
+	}
+}
+
+func errorTextsComeBack(t *env) {
+	a, _ := t.pair(engine.Policy{ConsecutiveFailures: 1})
+	for _, text := range nasty {
+		b := results(a.admit(), engine.Run{Outcome: engine.Failure, N: 1})
+		b.Reporter, b.Detail.Text = text, text
+		moved := a.step(b).Moved
+		t.kept("text in the reply", text, moved.Text)
+		t.kept("reporter in the reply", text, moved.By)
+		t.kept("text in the log", text, t.last().Text)
+		t.kept("reporter in the log", text, t.last().By)
+		a.act(engine.ActionReset)
+	}
+}
+
+// kept checks what became of a caller's text: 64 bytes of it, whole runes.
+func (t *env) kept(what, text, got string) {
+	t.Helper()
+	whole := got == text && len(got) <= 64
+	cut := len(text) > 64 && len(got) > 60 && len(got) <= 64 && strings.HasPrefix(text, got) && utf8.RuneStart(text[len(got)])
+	if !whole && !cut {
+		t.Fatalf("%s: %.100q became %.100q", what, text, got)
+	}
+}
