@@ -38,6 +38,9 @@ func (h *redisHandle) Report(ctx context.Context, t engine.Ticket, o engine.Outc
 	if d != nil {
 		b.Detail = *d
 	}
+	if err := b.Validate(); err != nil {
+		return false, err
+	}
 	// The call is over, and what it cost is known: the caller's end must not
 	// keep that from the fleet.
 	r, err := h.step(context.WithoutCancel(ctx), "report", b)
