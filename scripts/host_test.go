@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -174,6 +175,9 @@ func (h *host) run(script, key string, args ...any) (any, error) {
 	l.Push(l.NewFunctionFromProto(s.proto))
 	if err := l.PCall(0, 1, nil); err != nil {
 		return nil, err
+	}
+	if slices.Contains(scriptNames, script) {
+		h.checkRan(script)
 	}
 	return reply(l.Get(-1))
 }

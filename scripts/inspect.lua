@@ -9,6 +9,9 @@ Returns  {now, field, value, field, value, ...}: the server's time in ms, then t
          "!type <type>": the key holds another type
 
 Writes   nothing
+
+Invariants
+         the record is read at one instant, whatever it holds
 ]]
 -- @include lib/clock.lua
 

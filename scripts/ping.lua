@@ -10,6 +10,9 @@ Returns  "": all is allowed
          otherwise, a line each, the commands that were refused: "<command> <error>"
 
 Writes   HSET, PERSIST, PEXPIRE, PUBLISH; in this order, each once
+
+Invariants
+         a command that is refused does not keep the others from being tried
 ]]
 local refused = {}
 local function try(name, ...)

@@ -25,15 +25,20 @@ func DecodeStep(reply any, rules *engine.Rules, b engine.Batch) (engine.Reply, e
 	return decodeWhole(text, b)
 }
 
-// parseFresh reads numbers between commas; nil if one does not read well.
-func parseFresh(text string) []int64 {
+// parseFresh reads numbers between commas, which add up to applied; nil if they
+// do not read well.
+func parseFresh(text string, applied int64) []int64 {
 	var fresh []int64
 	for word := range strings.SplitSeq(text, ",") {
 		var n int64
-		if !engine.Match(word, "%d", &n) {
+		if !engine.Match(word, "%d", &n) || n > applied {
 			return nil
 		}
+		applied -= n
 		fresh = append(fresh, n)
+	}
+	if applied > 0 {
+		return nil
 	}
 	return fresh
 }
@@ -53,7 +58,7 @@ func decodeWhole(text string, b engine.Batch) (engine.Reply, error) {
 		return engine.Reply{}, surprise(text)
 	}
 	if some {
-		if r.Fresh = parseFresh(fresh); len(r.Fresh) != len(b.Results) {
+		if r.Fresh = parseFresh(fresh, r.Applied); len(r.Fresh) != len(b.Results) {
 			return engine.Reply{}, surprise(text)
 		}
 	}
