@@ -2,6 +2,20 @@ package engine
 
 import "strings"
 
+func failing(o Outcome) int64 {
+	if o == Failure || o == SlowFailure {
+		return 1
+	}
+	return 0
+}
+
+func slow(o Outcome) int64 {
+	if o == SlowSuccess || o == SlowFailure {
+		return 1
+	}
+	return 0
+}
+
 // settleClosed counts n equal outcomes of a closed circuit, and judges each
 // failure and slow call. It numbers what it counts (seq): every failure and slow
 // call, and in a count window every success that changes the ring.
@@ -205,20 +219,6 @@ func (m *machine) pushPart(o Outcome, n int64) bool {
 }
 
 func outcomeOf(code byte) Outcome { return Outcome(strings.IndexByte(outcomeCodes, code)) }
-
-func failing(o Outcome) int64 {
-	if o == Failure || o == SlowFailure {
-		return 1
-	}
-	return 0
-}
-
-func slow(o Outcome) int64 {
-	if o == SlowSuccess || o == SlowFailure {
-		return 1
-	}
-	return 0
-}
 
 // dropJunk forgets what did not read well of a window that is emptied.
 func (m *machine) dropJunk() {
