@@ -24,7 +24,7 @@ func batchEqualsOneByOne(t *env) {
 		Window: engine.Window{Calls: 20, FailureRate: 0.7, SlowCallRate: 0.6, SlowCallDuration: time.Second, MinCalls: 12},
 	}
 	tripped := 0
-	for seed := range uint64(20) {
+	for seed := range uint64(12) {
 		random := rand.New(rand.NewPCG(seed, 0))
 		whole := t.bind(t.A, fmt.Sprintf("whole-%d", seed), p)
 		single := t.bind(t.B, fmt.Sprintf("single-%d", seed), p)
@@ -44,8 +44,8 @@ func batchEqualsOneByOne(t *env) {
 			tripped++
 		}
 	}
-	if tripped == 0 || tripped == 20 {
-		t.Fatalf("%d of 20 sequences trip, which proves little", tripped)
+	if tripped == 0 || tripped == 12 {
+		t.Fatalf("%d of 12 sequences trip, which proves little", tripped)
 	}
 }
 

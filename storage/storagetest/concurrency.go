@@ -20,7 +20,7 @@ var concurrency = []test{
 
 const (
 	herdSize = 32 // goroutines, on both clients
-	eachDoes = 8  // calls
+	eachDoes = 4  // calls
 )
 
 // turns gives the i-th goroutine its client.
