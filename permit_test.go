@@ -93,7 +93,7 @@ func TestPermit_zeroDoesNothing(t *testing.T) {
 }
 
 // charge is what a user writes around a Permit.
-func charge(b *redbreaker.Breaker, work func() error) (err error) {
+func chargeWith(b *redbreaker.Breaker, work func() error) (err error) {
 	p, err := b.Acquire(ctx)
 	if err != nil {
 		return err
@@ -104,8 +104,8 @@ func charge(b *redbreaker.Breaker, work func() error) (err error) {
 
 func TestDone_deferred(t *testing.T) {
 	b := newBreaker(t, redbreaker.Policy{ConsecutiveFailures: 2})
-	wantErr(t, charge(b, func() error { return errDown }), errDown)
-	if err := charge(b, func() error { return nil }); err != nil {
+	wantErr(t, chargeWith(b, func() error { return errDown }), errDown)
+	if err := chargeWith(b, func() error { return nil }); err != nil {
 		t.Error(err)
 	}
 	if s := inspect(t, b); s.Streak != 0 {
@@ -121,7 +121,7 @@ func TestDone_panicIsAFailureAndGoesOn(t *testing.T) {
 				t.Errorf("recovered %v, want boom", got)
 			}
 		}()
-		_ = charge(b, func() error { panic("boom") })
+		_ = chargeWith(b, func() error { panic("boom") })
 	}()
 	wantState(t, b, redbreaker.StateOpen)
 }
