@@ -143,7 +143,7 @@ func (p *process) awaitReady() error {
 			return errPortTaken
 		case exited:
 			return fmt.Errorf("%s has exited:\n%s%s", p.program, complaint, log)
-		case strings.Contains(string(log), "Ready to accept connections"):
+		case strings.Contains(string(log), "Ready to accept connections"), strings.Contains(string(log), "Sentinel ID is"):
 			return nil
 		case time.Now().After(deadline):
 			return fmt.Errorf("%s is not ready after %v:\n%s%s", p.program, startTime, complaint, log)

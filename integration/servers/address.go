@@ -1,0 +1,33 @@
+package servers
+
+import (
+	"os"
+	"testing"
+)
+
+// foreign is a server that is not ours to kill.
+type foreign struct {
+	t    testing.TB
+	addr string
+}
+
+func atAddress(t testing.TB) machine {
+	t.Helper()
+	addr := os.Getenv(envAddr)
+	if addr == "" {
+		t.Fatalf("servers: %s=address needs %s", envSource, envAddr)
+	}
+	return foreign{t, addr}
+}
+
+func (f foreign) Addr() string { return f.addr }
+func (f foreign) Kill()        { f.cannot("kill") }
+func (f foreign) Stop()        { f.cannot("stop") }
+func (f foreign) Restart()     { f.cannot("restart") }
+func (f foreign) Pause()       { f.cannot("pause") }
+func (f foreign) Resume()      { f.cannot("resume") }
+
+func (f foreign) cannot(verb string) {
+	f.t.Helper()
+	Skip(f.t, "the server at "+f.addr+" is not ours to "+verb)
+}

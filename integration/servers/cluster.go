@@ -1,0 +1,329 @@
+package servers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/redbreaker/redbreaker/cluster"
+)
+
+// NodeTimeout is how long a cluster's node may be silent before the others hold
+// it for dead. Redis's default is 15 s.
+const NodeTimeout = 2 * time.Second
+
+const (
+	masters = 3
+	nodes   = 2 * masters
+)
+
+// ClusterOf is a cluster of three masters and three replicas.
+type ClusterOf struct {
+	Nodes []*Node
+	t     testing.TB
+	ids   map[string]*Node // by the id that the cluster knows it by
+}
+
+// Cluster starts a cluster of three masters and three replicas.
+func Cluster(t testing.TB, opts ...Option) *ClusterOf {
+	t.Helper()
+	o := settings(opts)
+	if o.image == "" && source(t) == fromAddress {
+		Skip(t, "a cluster does not come from an address: unset "+envSource+" or "+envAddr)
+	}
+	c := &ClusterOf{t: t, ids: map[string]*Node{}}
+	for i := range nodes {
+		n := start(t, o,
+			"--cluster-enabled", "yes", "--cluster-config-file", "nodes.conf",
+			"--cluster-node-timeout", strconv.FormatInt(NodeTimeout.Milliseconds(), 10),
+			"--repl-diskless-sync-delay", "0")
+		if o.proxied {
+			n.proxy = newProxy(t, n.Direct())
+			n.announce()
+		}
+		n.Do("cluster", "set-config-epoch", i+1)
+		c.ids[n.Do("cluster", "myid").(string)] = n
+		c.Nodes = append(c.Nodes, n)
+	}
+	c.meet()
+	c.share()
+	t.Logf("cluster of %d: %s", nodes, c.Nodes[0].Version())
+	return c
+}
+
+// announce has the cluster tell clients the proxy's address.
+func (n *Node) announce() {
+	n.t.Helper()
+	_, port := n.hostPort()
+	_, own, _ := net.SplitHostPort(n.Direct())
+	bus, _ := strconv.Atoi(own)
+	n.Do("config", "set", "cluster-announce-bus-port", bus+10000)
+	n.Do("config", "set", "cluster-announce-port", port)
+	n.Do("config", "set", "cluster-announce-ip", "127.0.0.1")
+}
+
+// meet makes the nodes know each other.
+func (c *ClusterOf) meet() {
+	c.t.Helper()
+	for _, n := range c.Nodes[1:] {
+		host, port, _ := net.SplitHostPort(n.Direct())
+		c.Nodes[0].Do("cluster", "meet", host, port)
+	}
+	await(c.t, "the nodes know each other", 30*time.Second, func() bool {
+		for _, n := range c.Nodes {
+			if n.Info("cluster")["cluster_enabled"] != "1" || n.clusterInfo()["cluster_known_nodes"] != strconv.Itoa(nodes) {
+				return false
+			}
+		}
+		return true
+	})
+}
+
+// share gives the slots to the first half, and replicas to these.
+func (c *ClusterOf) share() {
+	c.t.Helper()
+	for i, n := range c.Nodes[:masters] {
+		args := []any{"cluster", "addslots"}
+		for slot := cluster.Slots * i / masters; slot < cluster.Slots*(i+1)/masters; slot++ {
+			args = append(args, slot)
+		}
+		n.Do(args...)
+		id := n.Do("cluster", "myid")
+		replica := c.Nodes[masters+i]
+		await(c.t, "a replica takes its master", 30*time.Second, func() bool {
+			_, err := replica.Try("cluster", "replicate", id)
+			return err == nil
+		})
+	}
+	c.AwaitHealthy(30 * time.Second)
+	await(c.t, "every node knows every replica", 30*time.Second, func() bool {
+		for _, n := range c.Nodes {
+			reply, err := n.Try("cluster", "slots")
+			if err != nil {
+				return false
+			}
+			for _, s := range c.parse(reply.([]any)) {
+				if len(s.owners) < 2 {
+					return false
+				}
+			}
+		}
+		return true
+	})
+}
+
+// AwaitHealthy waits until each living node finds all slots served and each
+// replica that lives has its data.
+func (c *ClusterOf) AwaitHealthy(d time.Duration) {
+	c.t.Helper()
+	await(c.t, "the cluster is healthy", d, func() bool {
+		alive := 0
+		for _, n := range c.Nodes {
+			info, err := n.tryClusterInfo()
+			if err != nil {
+				continue
+			}
+			alive++
+			if info["cluster_state"] != "ok" || info["cluster_slots_ok"] != strconv.Itoa(cluster.Slots) {
+				return false
+			}
+			role, err := n.Try("role")
+			if r, ok := role.([]any); err != nil || !ok || len(r) > 3 && r[0] == "slave" && r[3] != "connected" {
+				return false
+			}
+		}
+		return alive > masters
+	})
+}
+
+func (n *Node) clusterInfo() map[string]string {
+	n.t.Helper()
+	info, err := n.tryClusterInfo()
+	check(n.t, "ask for the cluster's state", err)
+	return info
+}
+
+func (n *Node) tryClusterInfo() (map[string]string, error) {
+	text, err := n.Try("cluster", "info")
+	if err != nil {
+		return nil, err
+	}
+	info := map[string]string{}
+	for line := range strings.Lines(fmt.Sprint(text)) {
+		name, value, _ := strings.Cut(strings.TrimSpace(line), ":")
+		info[name] = value
+	}
+	return info, nil
+}
+
+// Addrs is where clients reach the nodes.
+func (c *ClusterOf) Addrs() []string {
+	addrs := make([]string, 0, len(c.Nodes))
+	for _, n := range c.Nodes {
+		addrs = append(addrs, n.Addr())
+	}
+	return addrs
+}
+
+// Client returns a client of the cluster with the defaults, but for what change
+// adjusts, closed at the test's end.
+func (c *ClusterOf) Client(change func(*redis.ClusterOptions)) *redis.ClusterClient {
+	o := &redis.ClusterOptions{Addrs: c.Addrs()}
+	if change != nil {
+		change(o)
+	}
+	rdb := redis.NewClusterClient(o)
+	c.t.Cleanup(func() { _ = rdb.Close() })
+	return rdb
+}
+
+// slots is who serves some slots, as one node sees it.
+type slots struct {
+	from, to int64
+	owners   []*Node // the master first
+}
+
+// view is the map of slots as the first node that answers sees it.
+func (c *ClusterOf) view() []slots {
+	c.t.Helper()
+	for _, n := range c.Nodes {
+		if reply, err := n.Try("cluster", "slots"); err == nil {
+			return c.parse(reply.([]any))
+		}
+	}
+	c.t.Fatal("servers: no node of the cluster answers")
+	return nil
+}
+
+func (c *ClusterOf) parse(reply []any) []slots {
+	var view []slots
+	for _, entry := range reply {
+		e := entry.([]any)
+		s := slots{from: e[0].(int64), to: e[1].(int64)}
+		for _, owner := range e[2:] {
+			id := owner.([]any)[2].(string)
+			s.owners = append(s.owners, c.ids[id])
+		}
+		view = append(view, s)
+	}
+	return view
+}
+
+// MasterOf returns the node that serves the slot.
+func (c *ClusterOf) MasterOf(slot uint16) *Node {
+	c.t.Helper()
+	return c.shard(slot).owners[0]
+}
+
+// ReplicaOf returns a replica of the node that serves the slot.
+func (c *ClusterOf) ReplicaOf(slot uint16) *Node {
+	c.t.Helper()
+	s := c.shard(slot)
+	if len(s.owners) < 2 {
+		c.t.Fatalf("servers: slot %d has no replica", slot)
+	}
+	return s.owners[1]
+}
+
+func (c *ClusterOf) shard(slot uint16) slots {
+	c.t.Helper()
+	for _, s := range c.view() {
+		if s.from <= int64(slot) && int64(slot) <= s.to {
+			return s
+		}
+	}
+	c.t.Fatalf("servers: nobody serves slot %d", slot)
+	return slots{}
+}
+
+// Masters returns the nodes that serve slots.
+func (c *ClusterOf) Masters() []*Node {
+	c.t.Helper()
+	var all []*Node
+	seen := map[*Node]bool{}
+	for _, s := range c.view() {
+		if n := s.owners[0]; !seen[n] {
+			seen[n] = true
+			all = append(all, n)
+		}
+	}
+	return all
+}
+
+// Promote makes the replica a master, in agreement with its own.
+func (c *ClusterOf) Promote(replica *Node) {
+	c.t.Helper()
+	await(c.t, "the replica is promoted", 30*time.Second, func() bool {
+		role, err := replica.Try("role")
+		if r, ok := role.([]any); err == nil && ok && r[0] == "master" {
+			return true
+		}
+		_, _ = replica.Try("cluster", "failover")
+		time.Sleep(200 * time.Millisecond)
+		return false
+	})
+}
+
+// MigrateSlot moves a slot, key by key, while clients go on.
+func (c *ClusterOf) MigrateSlot(slot uint16, to *Node) {
+	c.t.Helper()
+	from := c.MasterOf(slot)
+	if from == to {
+		return
+	}
+	source, target := from.Do("cluster", "myid"), to.Do("cluster", "myid")
+	to.Do("cluster", "setslot", slot, "importing", source)
+	from.Do("cluster", "setslot", slot, "migrating", target)
+	host, port, _ := net.SplitHostPort(to.Direct())
+	for {
+		keys := from.Do("cluster", "getkeysinslot", slot, 10).([]any)
+		if len(keys) == 0 {
+			break
+		}
+		from.Do(append([]any{"migrate", host, port, "", 0, 5000, "keys"}, keys...)...)
+	}
+	to.Do("cluster", "setslot", slot, "node", target)
+	from.Do("cluster", "setslot", slot, "node", target)
+	for _, n := range c.Masters() {
+		if n != from && n != to {
+			n.Do("cluster", "setslot", slot, "node", target)
+		}
+	}
+}
+
+// EachNode runs a command on every node that answers.
+func (c *ClusterOf) EachNode(args ...any) {
+	c.t.Helper()
+	for _, n := range c.Nodes {
+		_, err := n.Try(args...)
+		var refused redis.Error
+		if asError(err, &refused) {
+			c.t.Fatalf("servers: %v at %s: %v", args, n.Direct(), err)
+		}
+	}
+}
+
+// CommandStats adds up what all living nodes did for one command.
+func (c *ClusterOf) CommandStats(command string) Stat {
+	c.t.Helper()
+	var sum Stat
+	for _, n := range c.Nodes {
+		if n.ctl.Ping(context.Background()).Err() != nil {
+			continue
+		}
+		s := n.CommandStats()[command]
+		sum.Calls += s.Calls
+		sum.Rejected += s.Rejected
+		sum.Failed += s.Failed
+	}
+	return sum
+}
+
+func asError(err error, target *redis.Error) bool { return err != nil && errors.As(err, target) }

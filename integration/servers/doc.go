@@ -1,0 +1,18 @@
+// Package servers gives a test real servers, and a hand on them: a standalone
+// one, a primary with its replica, with or without sentinels, or a cluster of
+// three masters and three replicas.
+//
+//	c := servers.Cluster(t)
+//	rdb := c.Client()
+//	c.MasterOf(key).Kill()
+//
+// They come from REDBREAKER_SERVERS, which names one of
+//
+//	address   the server at REDBREAKER_REDIS, which cannot be killed or paused
+//	docker    containers of the image REDBREAKER_REDIS_IMAGE (default redis:8)
+//	process   redis-server or valkey-server processes on loopback
+//
+// or, if that is not set, from the first of them that the machine has. A machine
+// that has none skips the test and says why; with REDBREAKER_REQUIRE_REDIS=1 it
+// fails instead. What a test starts ends with it.
+package servers

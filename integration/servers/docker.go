@@ -1,0 +1,153 @@
+package servers
+
+import (
+	"context"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/moby/moby/api/types/container"
+	"github.com/moby/moby/client"
+	"github.com/testcontainers/testcontainers-go"
+	tcredis "github.com/testcontainers/testcontainers-go/modules/redis"
+	"github.com/testcontainers/testcontainers-go/wait"
+)
+
+// boxed is a server in a container. It shares the host's network, so that
+// servers find each other, and clients find them, under one address each, which
+// outlasts a restart.
+type boxed struct {
+	t         testing.TB
+	container testcontainers.Container
+	engine    *testcontainers.DockerClient
+	addr      string
+}
+
+// startContainer starts a server in a container; args go after its defaults,
+// which are those of redistest.Start.
+func startContainer(t testing.TB, image string, args []string) machine {
+	t.Helper()
+	port := freePort(t)
+	cmd := append([]string{
+		program(image), "--bind", "127.0.0.1", "--port", strconv.Itoa(port),
+		"--save", "", "--appendonly", "no",
+	}, args...)
+	return run(t, image, port, cmd, "Ready to accept connections")
+}
+
+func startSentinelContainer(t testing.TB, image, config string) machine {
+	t.Helper()
+	port := freePort(t)
+	file := filepath.Join(t.TempDir(), "sentinel.conf")
+	check(t, "write the sentinel's configuration", os.WriteFile(file, []byte(config), 0o644))
+	cmd := []string{program(image), "/sentinel.conf", "--sentinel", "--bind", "127.0.0.1", "--port", strconv.Itoa(port)}
+	return run(t, image, port, cmd, "Sentinel ID is", testcontainers.WithFiles(testcontainers.ContainerFile{
+		HostFilePath: file, ContainerFilePath: "/sentinel.conf", FileMode: 0o666,
+	}))
+}
+
+func run(t testing.TB, image string, port int, cmd []string, ready string, more ...testcontainers.ContainerCustomizer) machine {
+	t.Helper()
+	ctx := context.Background()
+	options := append([]testcontainers.ContainerCustomizer{
+		testcontainers.WithHostConfigModifier(func(h *container.HostConfig) { h.NetworkMode = "host" }),
+		testcontainers.WithCmd(cmd...),
+		testcontainers.WithWaitStrategy(wait.ForLog(ready).WithStartupTimeout(time.Minute)),
+		testcontainers.CustomizeRequestOption(func(r *testcontainers.GenericContainerRequest) error {
+			r.ExposedPorts = nil // the host's network has no ports to map
+			return nil
+		}),
+	}, more...)
+	c, err := tcredis.Run(ctx, image, options...)
+	if c != nil && c.Container != nil {
+		t.Cleanup(func() { _ = testcontainers.TerminateContainer(c.Container, testcontainers.StopTimeout(0)) })
+	}
+	if err != nil {
+		t.Fatalf("servers: run %s: %v\n%s", image, err, logs(c))
+	}
+	engine, err := testcontainers.NewDockerClientWithOpts(ctx)
+	check(t, "reach the Docker engine", err)
+	t.Cleanup(func() { _ = engine.Close() })
+	return &boxed{t: t, container: c.Container, engine: engine, addr: net.JoinHostPort("127.0.0.1", strconv.Itoa(port))}
+}
+
+// logs is what a container that failed has printed.
+func logs(c *tcredis.RedisContainer) string {
+	if c == nil || c.Container == nil {
+		return ""
+	}
+	r, err := c.Logs(context.Background())
+	if err != nil {
+		return err.Error()
+	}
+	defer r.Close()
+	text, _ := io.ReadAll(io.LimitReader(r, 4096))
+	return string(text)
+}
+
+func (b *boxed) Addr() string { return b.addr }
+
+func (b *boxed) Kill() {
+	b.t.Helper()
+	_, err := b.engine.ContainerKill(context.Background(), b.container.GetContainerID(), client.ContainerKillOptions{Signal: "KILL"})
+	check(b.t, "kill a container", err)
+}
+
+func (b *boxed) Stop() {
+	b.t.Helper()
+	grace := 10 * time.Second
+	check(b.t, "stop a container", b.container.Stop(context.Background(), &grace))
+}
+
+func (b *boxed) Restart() {
+	b.t.Helper()
+	if b.container.IsRunning() {
+		b.Stop()
+	}
+	check(b.t, "restart a container", b.container.Start(context.Background()))
+	await(b.t, "the server answers again", time.Minute, func() bool { return answers(b.addr) })
+}
+
+func (b *boxed) Pause() {
+	b.t.Helper()
+	_, err := b.engine.ContainerPause(context.Background(), b.container.GetContainerID(), client.ContainerPauseOptions{})
+	check(b.t, "pause a container", err)
+}
+
+func (b *boxed) Resume() {
+	b.t.Helper()
+	_, err := b.engine.ContainerUnpause(context.Background(), b.container.GetContainerID(), client.ContainerUnpauseOptions{})
+	check(b.t, "resume a container", err)
+}
+
+// freePort returns a port on which nothing listened just now, nor 10000 above,
+// where a cluster's node has its bus.
+func freePort(t testing.TB) int {
+	t.Helper()
+	for {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		check(t, "find a free port", err)
+		port := l.Addr().(*net.TCPAddr).Port
+		_ = l.Close()
+		if port+10000 >= 1<<16 {
+			continue
+		}
+		bus, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port+10000)))
+		if err != nil {
+			continue
+		}
+		_ = bus.Close()
+		return port
+	}
+}
+
+func check(t testing.TB, what string, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatalf("servers: %s: %v", what, err)
+	}
+}

@@ -1,0 +1,51 @@
+package servers
+
+import (
+	"context"
+	"strings"
+	"testing"
+
+	"github.com/Shopify/toxiproxy/v2"
+	"github.com/rs/zerolog"
+)
+
+// Proxy is a faulty network before one server: toxiproxy as a library.
+type Proxy struct {
+	t testing.TB
+	p *toxiproxy.Proxy
+}
+
+// newProxy starts a proxy before upstream; the test's end stops it.
+func newProxy(t testing.TB, upstream string) *Proxy {
+	t.Helper()
+	server := toxiproxy.NewServer(toxiproxy.NewMetricsContainer(nil), zerolog.Nop())
+	p := toxiproxy.NewProxy(server, t.Name(), "127.0.0.1:0", upstream)
+	check(t, "start a proxy", p.Start())
+	t.Cleanup(p.Stop)
+	return &Proxy{t, p}
+}
+
+// Addr is where the proxy listens.
+func (p *Proxy) Addr() string { return p.p.Listen }
+
+// Blackhole swallows what goes either way; connections stay.
+func (p *Proxy) Blackhole() {
+	p.t.Helper()
+	for _, stream := range []string{"upstream", "downstream"} {
+		p.add(`{"name":"` + stream + `","type":"timeout","stream":"` + stream + `","attributes":{"timeout":0}}`)
+	}
+}
+
+// Heal lets all pass again. Connections that were cut off meanwhile end.
+func (p *Proxy) Heal() {
+	p.t.Helper()
+	for _, stream := range []string{"upstream", "downstream"} {
+		check(p.t, "heal a partition", p.p.Toxics.RemoveToxic(context.Background(), stream))
+	}
+}
+
+func (p *Proxy) add(toxic string) {
+	p.t.Helper()
+	_, err := p.p.Toxics.AddToxicJson(strings.NewReader(toxic))
+	check(p.t, "add a fault", err)
+}
