@@ -35,10 +35,10 @@ var opensAtOnce = engine.Policy{ConsecutiveFailures: 1, OpenFor: time.Hour}
 var neverOpens = engine.Policy{ConsecutiveFailures: 1_000_000}
 
 // newStorage returns a storage of the test's fleet that is closed at its end,
-// before the client.
+// before the client. It is patient: a busy machine fails no test.
 func newStorage(t testing.TB, rdb redis.UniversalClient, opts ...storage.Option) *storage.Redis {
 	t.Helper()
-	s, err := storage.NewRedis(rdb, append([]storage.Option{storage.WithNamespace(fleet)}, opts...)...)
+	s, err := storage.NewRedis(rdb, append([]storage.Option{storage.WithNamespace(fleet), storage.WithTimeout(20 * time.Second)}, opts...)...)
 	must(t, err)
 	t.Cleanup(func() {
 		if err := s.Close(); err != nil {

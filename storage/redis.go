@@ -150,7 +150,7 @@ func (r *Redis) do(ctx context.Context, op, name, key string, s *scripts.Script,
 	if err == nil {
 		return reply, nil
 	}
-	if own := ctx.Err(); own != nil {
+	if own := over(ctx); own != nil {
 		return nil, own
 	}
 	if errors.Is(err, engine.ErrStopped) {

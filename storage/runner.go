@@ -120,8 +120,8 @@ func (r *runner) script(ctx context.Context, s *scripts.Script, key string, args
 // keeps to deadlines by itself may still wait for the answer, up to the bound.
 func (r *runner) bounded(ctx context.Context, f func(context.Context) (any, error)) (any, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, r.timeout, r.overdue)
+	defer cancel() // not before the answer is taken, or it would look overdue
 	if r.inline {
-		defer cancel()
 		reply, err := f(ctx)
 		return reply, because(ctx, err)
 	}
@@ -132,11 +132,9 @@ func (r *runner) bounded(ctx context.Context, f func(context.Context) (any, erro
 	}
 	done := make(chan answer, 1)
 	if !r.spawn(func() {
-		defer cancel()
 		reply, err := f(ctx)
 		done <- answer{reply, because(ctx, err)}
 	}) {
-		cancel()
 		return nil, engine.ErrStopped
 	}
 	select {
@@ -149,10 +147,26 @@ func (r *runner) bounded(ctx context.Context, f func(context.Context) (any, erro
 
 // because puts the bound before the error of a call that it ended.
 func because(ctx context.Context, err error) error {
-	if err != nil && ctx.Err() != nil {
-		return fmt.Errorf("%w (%w)", context.Cause(ctx), err)
+	if err == nil || over(ctx) == nil {
+		return err
 	}
-	return err
+	cause := context.Cause(ctx)
+	if cause == nil {
+		cause = errOverdue
+	}
+	return fmt.Errorf("%w (%w)", cause, err)
+}
+
+// errOverdue is what a call gets whose context is a moment late.
+var errOverdue = fmt.Errorf("no answer within the time bound: %w", context.DeadlineExceeded)
+
+// over is a context's Err that does not lag: go-redis sets a connection's
+// deadline to the context's, and either timer may be the first.
+func over(ctx context.Context) error {
+	if deadline, ok := ctx.Deadline(); ok && ctx.Err() == nil && !time.Now().Before(deadline) {
+		return context.DeadlineExceeded
+	}
+	return ctx.Err()
 }
 
 // call sends EVALSHA; a server that does not know the script is given it, and

@@ -19,13 +19,14 @@ type Proxy struct {
 	listener net.Listener  // nil while connections are refused
 	links    map[*link]bool
 	closed   bool
+	done     chan struct{} // closed with the proxy
 	running  sync.WaitGroup
 }
 
 // New returns a proxy to what dial reaches. It listens nowhere: clients come
 // through Dial. Close it.
 func New(dial func(context.Context) (net.Conn, error)) *Proxy {
-	return &Proxy{upstream: dial, changed: make(chan struct{}), links: map[*link]bool{}}
+	return &Proxy{upstream: dial, changed: make(chan struct{}), done: make(chan struct{}), links: map[*link]bool{}}
 }
 
 // Start returns a proxy to the server at addr that listens on a free loopback
@@ -90,7 +91,10 @@ func (p *Proxy) Reset() {
 // Close ends the proxy and its connections, and waits until nothing of it runs.
 func (p *Proxy) Close() {
 	p.mu.Lock()
-	p.closed = true
+	if !p.closed {
+		p.closed = true
+		close(p.done)
+	}
 	listener := p.listener
 	p.mu.Unlock()
 	if listener != nil {
@@ -112,6 +116,8 @@ func (p *Proxy) Dial(ctx context.Context, network, _ string) (net.Conn, error) {
 			select {
 			case <-changed:
 				continue
+			case <-p.done:
+				return nil, &net.OpError{Op: "dial", Net: network, Err: net.ErrClosed}
 			case <-ctx.Done():
 				return nil, &net.OpError{Op: "dial", Net: network, Err: ctx.Err()}
 			}

@@ -166,6 +166,12 @@ func TestDial_withoutSockets(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantEcho(t, c, "hello again")
+
+	p.Set(faultproxy.Blackhole())
+	time.AfterFunc(time.Millisecond, p.Close)
+	if _, err := p.Dial(ctx, "tcp", ""); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("dial while the proxy closes: %v", err)
+	}
 }
 
 // ---- helpers ----

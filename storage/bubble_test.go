@@ -1,0 +1,98 @@
+//go:build go1.25
+
+package storage_test
+
+import (
+	"context"
+	"net"
+	"runtime"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/alicebob/miniredis/v2"
+	"github.com/redis/go-redis/v9"
+
+	"github.com/redbreaker/redbreaker/engine"
+	"github.com/redbreaker/redbreaker/internal/faultproxy"
+	"github.com/redbreaker/redbreaker/storage"
+)
+
+// bound is the storages' in bubbles.
+const bound = storage.DefaultTimeout
+
+// world is a miniredis, a network and a storage in a bubble, where time costs
+// nothing and is exact.
+type world struct {
+	mini   *miniredis.Miniredis
+	net    *faultproxy.Proxy
+	client *redis.Client
+	store  *storage.Redis
+	handle engine.Handle
+	events *events
+}
+
+// inBubble runs test in a bubble, over a client that keeps to contexts by itself
+// and over one that does not.
+func inBubble(t *testing.T, test func(t *testing.T, w *world)) {
+	for what, inline := range map[string]bool{"context timeouts": true, "no context timeouts": false} {
+		t.Run(what, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { test(t, newWorld(t, redis.Options{ContextTimeoutEnabled: inline})) })
+		})
+	}
+}
+
+func newWorld(t *testing.T, o redis.Options) *world {
+	t.Helper()
+	w := &world{mini: miniredis.NewMiniRedis()}
+	t.Cleanup(func() { time.Sleep(time.Minute) }) // go-redis dials on for a while after its Close
+	w.mini.ClockTTL(true)
+	t.Cleanup(w.mini.Close)
+	w.net = faultproxy.New(func(context.Context) (net.Conn, error) { return w.mini.Dial() })
+	t.Cleanup(w.net.Close)
+	o.Addr, o.Dialer = "192.0.2.1:6379", w.net.Dial
+	w.client = redis.NewClient(&o)
+	t.Cleanup(func() { _ = w.client.Close() })
+	w.store = newStorage(t, w.client, storage.WithTimeout(bound))
+	t.Cleanup(func() {
+		must(t, w.store.Close())
+		if stack := ours(); stack != "" {
+			t.Errorf("goroutines outlive Close:\n%s", stack)
+		}
+	})
+	w.handle, w.events = bind(t, w.store, neverOpens)
+	return w
+}
+
+// ours returns the stacks of goroutines that a storage has spawned.
+func ours() string {
+	buf := make([]byte, 1<<20)
+	var found []string
+	for _, stack := range strings.Split(string(buf[:runtime.Stack(buf, true)]), "\n\n") {
+		if strings.Contains(stack, "storage.(*runner).spawn") {
+			found = append(found, stack)
+		}
+	}
+	return strings.Join(found, "\n\n")
+}
+
+// count counts the commands of that name that reach the server.
+func (w *world) count(command string) func() int {
+	n := 0
+	w.mini.Server().SetPreHook(onCommand(command, func() { n++ }))
+	return func() int {
+		synctest.Wait()
+		return n
+	}
+}
+
+// wantTook wants f to take exactly so long.
+func wantTook(t *testing.T, want time.Duration, f func()) {
+	t.Helper()
+	start := time.Now()
+	f()
+	if took := time.Since(start); took != want {
+		t.Errorf("it took %v, want %v", took, want)
+	}
+}
