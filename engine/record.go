@@ -101,6 +101,11 @@ type round struct {
 // lease is a probe's permission to count.
 type lease struct{ grant, deadline int64 }
 
+// Expires is when the record's time to live ends, in ms of the storage's clock;
+// 0 if it has no end, or none that reads well. A storage without expiry of its
+// own takes the record as absent from then on.
+func (r *Record) Expires() int64 { return r.expires }
+
 // counting reports whether outcomes without a lease are counted.
 func (r *Record) counting() bool {
 	return r.state == StateClosed && (r.mode == ModeAuto || r.mode == ModeShadow)
