@@ -1,0 +1,236 @@
+package engine_test
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/redbreaker/redbreaker/engine"
+)
+
+// watched is an observer on a clock of the test's, and the events it raised.
+type watched struct {
+	*engine.Observer
+	rules  *engine.Rules
+	now    int64
+	events []engine.Event
+}
+
+func watch(t testing.TB, p engine.Policy) *watched {
+	t.Helper()
+	w := &watched{rules: mustRules(t, p), now: 1}
+	w.Observer = engine.NewObserver("payments", w.rules, func() int64 { return w.now }, func(e engine.Event) { w.events = append(w.events, e) })
+	return w
+}
+
+// taken returns the events since the last call.
+func (w *watched) taken() []engine.Event {
+	events := w.events
+	w.events = nil
+	return events
+}
+
+func (w *watched) reply(epoch int64, cause engine.Cause) engine.Reply {
+	r := engine.Reply{Epoch: epoch, Policy: w.rules.Fingerprint()}
+	if cause != "" {
+		r.Moved = engine.Transition{Epoch: epoch, Cause: cause}
+	}
+	return r
+}
+
+var reports = engine.Batch{Results: []engine.Result{{Ticket: engine.Ticket{Epoch: 1}, Runs: []engine.Run{{Outcome: engine.Success, N: 1}}}}}
+
+func kinds(events []engine.Event) string {
+	s := ""
+	for _, e := range events {
+		s += e.Kind.String() + " "
+	}
+	return s
+}
+
+func TestObserver_transitions(t *testing.T) {
+	w := watch(t, engine.Policy{})
+	w.Observe(engine.Batch{}, w.reply(1, engine.CauseCreated))
+	w.Observe(reports, w.reply(2, engine.CauseConsecutive))
+	w.Observe(engine.Batch{}, w.reply(2, ""))
+	w.Observe(engine.Batch{}, w.reply(3, engine.CauseHealed))
+	want := []engine.Event{
+		{Kind: engine.EventTransition, Name: "payments", Transition: engine.Transition{Name: "payments", Epoch: 1, Cause: engine.CauseCreated}},
+		{Kind: engine.EventTransition, Name: "payments", Transition: engine.Transition{Name: "payments", Epoch: 2, Cause: engine.CauseConsecutive}},
+		{Kind: engine.EventHealed, Name: "payments", Transition: engine.Transition{Name: "payments", Epoch: 3, Cause: engine.CauseHealed}},
+	}
+	if diff := cmp.Diff(want, w.taken()); diff != "" {
+		t.Errorf("events (-want +got):\n%s", diff)
+	}
+}
+
+// TestObserver_lost: a record made anew under a process that knew one was lost,
+// unless it may have expired: nothing was reported for half of IdleTTL.
+func TestObserver_lost(t *testing.T) {
+	hour := int64(time.Hour)
+	for name, test := range map[string]struct {
+		quiet int64
+		want  string
+	}{
+		"at once":            {0, "lost transition "},
+		"half of IdleTTL":    {hour, "lost transition "},
+		"more than that":     {hour + 1, "transition "},
+		"the whole of it":    {2 * hour, "transition "},
+		"an admission later": {hour + 1, "transition "},
+	} {
+		w := watch(t, engine.Policy{IdleTTL: 2 * time.Hour})
+		w.Observe(engine.Batch{Admissions: 1}, w.reply(1, engine.CauseCreated))
+		w.Observe(reports, w.reply(1, ""))
+		w.taken()
+		w.now += test.quiet / 2
+		w.Observe(engine.Batch{Admissions: 1}, w.reply(1, "")) // an admission feeds nothing
+		w.now += test.quiet - test.quiet/2
+		w.Observe(engine.Batch{Admissions: 1}, w.reply(9, engine.CauseCreated))
+		events := w.taken()
+		if got := kinds(events); got != test.want {
+			t.Errorf("%s: %s, want %s", name, got, test.want)
+		}
+		if events[0].Kind == engine.EventLost && events[0].Epoch != 1 {
+			t.Errorf("%s: epoch %d was lost, want 1", name, events[0].Epoch)
+		}
+	}
+}
+
+// TestObserver_skew: each foreign policy is told of once, and a record that
+// shows ever new ones fills no memory.
+func TestObserver_skew(t *testing.T) {
+	w := watch(t, engine.Policy{})
+	for _, fingerprint := range []string{w.rules.Fingerprint(), "", "aaaa0001", "aaaa0001", "aaaa0002", w.rules.Fingerprint(), "aaaa0001"} {
+		w.Observe(engine.Batch{}, engine.Reply{Epoch: 1, Policy: fingerprint})
+	}
+	want := []engine.Event{
+		{Kind: engine.EventSkew, Name: "payments", Policy: "aaaa0001"},
+		{Kind: engine.EventSkew, Name: "payments", Policy: "aaaa0002"},
+	}
+	if diff := cmp.Diff(want, w.taken()); diff != "" {
+		t.Errorf("events (-want +got):\n%s", diff)
+	}
+	for i := range 1000 {
+		w.Observe(engine.Batch{}, engine.Reply{Epoch: 1, Policy: fmt.Sprintf("bbbb%04d", i)})
+	}
+	if n := len(w.taken()); n >= 100 {
+		t.Errorf("%d events about policies", n)
+	}
+}
+
+func TestObserver_admission(t *testing.T) {
+	w := watch(t, engine.Policy{})
+	closed := engine.Reply{Epoch: 5, Granted: 2}
+	probes := engine.Reply{Epoch: 5, State: engine.StateHalfOpen, Granted: 2, FirstLease: 7, LeftMS: 3000}
+	open := engine.Reply{Epoch: 5, State: engine.StateOpen, LeftMS: 3000}
+	forced := engine.Reply{Epoch: 5, Mode: engine.ModeForcedOpen}
+	shadow := engine.Reply{Epoch: 5, State: engine.StateOpen, Mode: engine.ModeShadow, LeftMS: 3000}
+	free := engine.Reply{Epoch: 5, Mode: engine.ModeForcedClosed}
+	for name, test := range map[string]struct {
+		reply  engine.Reply
+		i      int64
+		ticket engine.Ticket
+		reason engine.Reason
+		left   time.Duration
+	}{
+		"closed":                 {closed, 1, engine.Ticket{Epoch: 5}, "", 0},
+		"the first probe":        {probes, 0, engine.Ticket{Epoch: 5, Lease: 7}, "", 0},
+		"the second probe":       {probes, 1, engine.Ticket{Epoch: 5, Lease: 8}, "", 0},
+		"one more than probes":   {probes, 2, engine.Ticket{}, engine.ReasonProbing, 3 * time.Second},
+		"open":                   {open, 0, engine.Ticket{}, engine.ReasonOpen, 3 * time.Second},
+		"forced open":            {forced, 0, engine.Ticket{}, engine.ReasonForced, 0},
+		"shadow, not counted":    {shadow, 0, engine.Ticket{}, "", 0},
+		"forced closed, neither": {free, 0, engine.Ticket{}, "", 0},
+	} {
+		ticket, err := w.Admission(&test.reply, test.i)
+		if ticket != test.ticket {
+			t.Errorf("%s: ticket %+v, want %+v", name, ticket, test.ticket)
+		}
+		var rejected *engine.RejectedError
+		if got := errors.As(err, &rejected); got != (test.reason != "") {
+			t.Errorf("%s: %v", name, err)
+		} else if got && (rejected.Reason != test.reason || rejected.RetryAfter() != test.left || rejected.Name != "payments" ||
+			rejected.State != test.reply.State || rejected.Mode != test.reply.Mode) {
+			t.Errorf("%s: %+v, retry after %v", name, rejected, rejected.RetryAfter())
+		}
+	}
+}
+
+// TestObserver_sharedRejection: the rejections of one period share one error,
+// though the network shakes its end a little.
+func TestObserver_sharedRejection(t *testing.T) {
+	w := watch(t, engine.Policy{})
+	open := engine.Reply{Epoch: 5, State: engine.StateOpen, LeftMS: 60_000}
+	reject := func() error {
+		_, err := w.Admission(&open, 0)
+		return err
+	}
+	first := reject()
+	w.now += int64(10 * time.Millisecond)
+	if reject() != first {
+		t.Error("10 ms apart: another error")
+	}
+	w.now += 1
+	if reject() == first {
+		t.Error("more than 10 ms apart: the same error")
+	}
+	second := reject()
+	open.State = engine.StateHalfOpen
+	if reject() == second {
+		t.Error("probing and open share an error")
+	}
+}
+
+func TestObserver_status(t *testing.T) {
+	w := watch(t, engine.Policy{})
+	if diff := cmp.Diff(engine.Status{Age: -1}, w.Status()); diff != "" {
+		t.Errorf("nothing heard yet (-want +got):\n%s", diff)
+	}
+	w.Observe(engine.Batch{}, engine.Reply{Epoch: 5, State: engine.StateOpen, Mode: engine.ModeShadow, LeftMS: 5000, ModeLeftMS: 60_000})
+	w.now += int64(2 * time.Second)
+	want := engine.Status{State: engine.StateOpen, Mode: engine.ModeShadow, ModeFor: 58 * time.Second, Age: 2 * time.Second}
+	if diff := cmp.Diff(want, w.Status()); diff != "" {
+		t.Errorf("in shadow no call would be rejected (-want +got):\n%s", diff)
+	}
+	w.Observe(engine.Batch{}, engine.Reply{Epoch: 5, State: engine.StateOpen, LeftMS: 5000})
+	w.now += int64(2 * time.Second)
+	want = engine.Status{State: engine.StateOpen, RetryAfter: 3 * time.Second, Age: 2 * time.Second}
+	if diff := cmp.Diff(want, w.Status()); diff != "" {
+		t.Errorf("open (-want +got):\n%s", diff)
+	}
+	w.now += int64(time.Minute)
+	if s := w.Status(); s.RetryAfter != 0 || s.Age != 62*time.Second {
+		t.Errorf("long after: %+v", s)
+	}
+}
+
+// TestObserver_commanded: what a command did through this handle is heard, too.
+func TestObserver_commanded(t *testing.T) {
+	w := watch(t, engine.Policy{})
+	w.Commanded(engine.Snapshot{Epoch: -1}, nil) // refused on an absent record
+	if s := w.Status(); s.Age != -1 || len(w.events) > 0 {
+		t.Errorf("%+v and %v of a record that is not there", s, w.events)
+	}
+	moves := []engine.Transition{{Epoch: 6, Cause: engine.CauseModeEnded}, {Epoch: 7, ToMode: engine.ModeForcedOpen, Cause: engine.CauseOperator}}
+	w.Commanded(engine.Snapshot{Exists: true, Epoch: 7, Mode: engine.ModeForcedOpen, ModeFor: time.Minute}, moves)
+	if got := kinds(w.taken()); got != "transition transition " {
+		t.Errorf("events: %s", got)
+	}
+	want := engine.Status{Mode: engine.ModeForcedOpen, ModeFor: time.Minute, RetryAfter: time.Minute}
+	if diff := cmp.Diff(want, w.Status()); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	w.Observe(engine.Batch{}, w.reply(9, engine.CauseCreated))
+	if got := kinds(w.taken()); got != "lost transition " {
+		t.Errorf("the epoch that the command made was lost: %s", got)
+	}
+}
+
+// TestObserver_noSink: a handle without a sink raises nothing.
+func TestObserver_noSink(t *testing.T) {
+	o := engine.NewObserver("x", mustRules(t, engine.Policy{}), func() int64 { return 1 }, nil)
+	o.Observe(engine.Batch{}, engine.Reply{Epoch: 1, Policy: "aaaa0001", Moved: engine.Transition{Cause: engine.CauseCreated}})
+}
