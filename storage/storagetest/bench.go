@@ -94,7 +94,8 @@ func measure(b *testing.B, h Harness, w work, goroutines int) {
 				_, err = handle.Report(ctx, ticket, w.ends(i), 0, nil)
 			}
 			if err != nil && !errors.Is(err, engine.ErrRejected) {
-				failed.Store(&err)
+				cause := err // err itself stays off the heap
+				failed.Store(&cause)
 				return
 			}
 		}

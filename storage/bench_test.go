@@ -1,0 +1,183 @@
+package storage_test
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/redbreaker/redbreaker/engine"
+	"github.com/redbreaker/redbreaker/internal/redistest"
+	"github.com/redbreaker/redbreaker/scripts"
+	"github.com/redbreaker/redbreaker/storage/storagetest"
+)
+
+func BenchmarkRedis(b *testing.B) {
+	o := redis.Options{Addr: redistest.Addr(b), ContextTimeoutEnabled: true}
+	storagetest.Bench(b, func(t testing.TB) storagetest.Harness { return openRedis(t, o) })
+}
+
+// scriptCost is one path through step.lua.
+type scriptCost struct {
+	name   string
+	policy engine.Policy
+	// before is the record's past; after it the record stands where batch finds it.
+	before []engine.Batch
+	batch  engine.Batch
+	// operations is how many calls' steps the batch holds.
+	operations int
+}
+
+// scriptCosts are the paths that a fleet takes. The results' epochs are filled in.
+var scriptCosts = []scriptCost{
+	{name: "closed_admission", before: []engine.Batch{{}}, batch: admits(1)},
+	{name: "open_rejection", before: []engine.Batch{ends("f5")}, batch: admits(1)},
+	{name: "success", before: []engine.Batch{ends("s1")}, batch: ends("s1")},
+	{name: "success_after_failure", before: []engine.Batch{ends("f1")}, batch: ends("s1")},
+	{name: "success_in_time_window", policy: costWindow(engine.Window{Period: time.Hour}), before: []engine.Batch{ends("s7f3")}, batch: ends("s1")},
+	{name: "success_in_full_count_window", policy: costWindow(engine.Window{Calls: 100}), before: []engine.Batch{ends("s60f30s50f5")}, batch: ends("s1")},
+	{name: "failure", before: []engine.Batch{ends("f1")}, batch: ends("f1")},
+	{name: "failure_in_time_window", policy: costWindow(engine.Window{Period: time.Hour}), before: []engine.Batch{ends("s70f3")}, batch: ends("f1")},
+	{name: "failure_in_full_count_window", policy: costWindow(engine.Window{Calls: 100}), before: []engine.Batch{ends("s60f30s50f5")}, batch: ends("f1")},
+	{name: "transition", before: []engine.Batch{ends("f4")}, batch: ends("f1")},
+	{
+		name: "batch_of_64", policy: costWindow(engine.Window{Period: time.Hour}), before: []engine.Batch{ends("s70f3")},
+		batch:      engine.Batch{Results: ends("s8f1s11f1s10f1").Results, Admissions: 32, Reporter: "web-1"},
+		operations: 64,
+	},
+}
+
+// costWindow is a policy whose window never trips.
+func costWindow(w engine.Window) engine.Policy {
+	w.FailureRate = 1
+	return engine.Policy{Window: w}
+}
+
+func admits(n int64) engine.Batch { return engine.Batch{Admissions: n} }
+
+// ends is a batch of outcomes, written as runs: s20f1.
+func ends(runs string) engine.Batch {
+	codes := map[byte]engine.Outcome{'s': engine.Success, 'f': engine.Failure}
+	var list []engine.Run
+	for len(runs) > 0 {
+		digits := len(runs[1:]) - len(strings.TrimLeft(runs[1:], "0123456789"))
+		n, _ := strconv.ParseInt(runs[1:1+digits], 10, 64)
+		list = append(list, engine.Run{Outcome: codes[runs[0]], N: n})
+		runs = runs[1+digits:]
+	}
+	return engine.Batch{Results: []engine.Result{{Runs: list}}, Reporter: "web-1"}
+}
+
+// BenchmarkScriptCost measures what each path through step.lua costs the server,
+// by its own account, beside a script that does nothing. The two take turns, so
+// that noise hits both; the figures are medians of the turns.
+func BenchmarkScriptCost(b *testing.B) {
+	rdb := redistest.Start(b).Client()
+	for _, c := range scriptCosts {
+		b.Run(c.name, func(b *testing.B) { c.measure(b, rdb) })
+	}
+}
+
+const (
+	costTurns = 15
+	costCalls = 400 // of a turn, each on a record of its own
+
+	costTemplate = "redbreaker:{template}"
+)
+
+func (c scriptCost) measure(b *testing.B, rdb *redis.Client) {
+	rules, err := c.policy.Rules()
+	must(b, err)
+	record, epoch := c.template(b, rdb, &rules)
+	var own, floor, ratio []float64
+	for range costTurns {
+		c.restore(b, rdb, record)
+		floor = append(floor, serverCost(b, rdb, nothing, func(int) []any { return nil }))
+		own = append(own, serverCost(b, rdb, scripts.Step.SHA, func(i int) []any {
+			return scripts.StepArgs(&rules, int64(i), inEpoch(c.batch, epoch))
+		}))
+		ratio = append(ratio, own[len(own)-1]/floor[len(floor)-1])
+	}
+	for range b.N { // what is measured is not this
+	}
+	b.ReportMetric(0, "ns/op")
+	b.ReportMetric(median(own), "server-us/op")
+	b.ReportMetric(median(ratio), "x-return1")
+	if c.operations > 0 {
+		b.ReportMetric(median(ratio)/float64(c.operations), "x-return1/operation")
+	}
+}
+
+// template makes the record that each call finds, and returns it with its epoch.
+func (c scriptCost) template(b *testing.B, rdb *redis.Client, rules *engine.Rules) (record string, epoch int64) {
+	must(b, rdb.Del(ctx, costTemplate).Err())
+	for _, batch := range append([]engine.Batch{{}}, c.before...) {
+		reply, err := rdb.Eval(ctx, scripts.Step.Source, []string{costTemplate}, scripts.StepArgs(rules, 0, inEpoch(batch, epoch))...).Result()
+		must(b, err)
+		r, err := scripts.DecodeStep(reply, rules, batch)
+		must(b, err)
+		epoch = r.Epoch
+	}
+	record, err := rdb.Dump(ctx, costTemplate).Result()
+	must(b, err)
+	return record, epoch
+}
+
+// restore gives each call of a turn a record of its own.
+func (c scriptCost) restore(b *testing.B, rdb *redis.Client, record string) {
+	_, err := rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
+		for i := range costCalls {
+			p.RestoreReplace(ctx, costKey(i), 0, record)
+		}
+		return p.ScriptLoad(ctx, "return 1").Err()
+	})
+	must(b, err)
+}
+
+// nothing is the digest of "return 1".
+const nothing = "e0e1f9fabfc9d4800c877a703b823ac0578ff8db"
+
+// serverCost runs a script costCalls times and returns the server's own time for
+// one, in microseconds.
+func serverCost(b *testing.B, rdb *redis.Client, sha string, args func(i int) []any) float64 {
+	must(b, rdb.ConfigResetStat(ctx).Err())
+	_, err := rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
+		for i := range costCalls {
+			p.EvalSha(ctx, sha, []string{costKey(i)}, args(i)...)
+		}
+		return nil
+	})
+	must(b, err)
+	info, err := rdb.Info(ctx, "commandstats").Result()
+	must(b, err)
+	_, stat, _ := strings.Cut(info, "cmdstat_evalsha:")
+	var calls int
+	var usec int64
+	var each float64
+	_, err = fmt.Sscanf(strings.ReplaceAll(stat, ",", " "), "calls=%d usec=%d usec_per_call=%g", &calls, &usec, &each)
+	must(b, err)
+	if calls != costCalls {
+		b.Fatalf("the server counted %d calls, want %d", calls, costCalls)
+	}
+	return each
+}
+
+func costKey(i int) string { return fmt.Sprintf("redbreaker:{cost-%d}", i) }
+
+func inEpoch(batch engine.Batch, epoch int64) engine.Batch {
+	results := slices.Clone(batch.Results)
+	for i := range results {
+		results[i].Epoch = epoch
+	}
+	batch.Results = results
+	return batch
+}
+
+func median(list []float64) float64 {
+	slices.Sort(list)
+	return list[len(list)/2]
+}
