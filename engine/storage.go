@@ -9,7 +9,7 @@ import (
 // Storage keeps the records of breakers and runs the machine on them, one
 // atomic step at a time. All methods are safe for concurrent use.
 //
-// Optional capabilities are asked for by type assertion: [Pinger].
+// Optional capabilities are asked for by type assertion: [Pinger], [ManyInspector].
 type Storage interface {
 	// Bind gives a handle on the breaker of that name. It validates and encodes
 	// once, and does no I/O. sink, which may be nil, receives the events of

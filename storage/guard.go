@@ -7,8 +7,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/redis/go-redis/v9"
-
 	"github.com/redbreaker/redbreaker/engine"
 )
 
@@ -18,12 +16,15 @@ import (
 var guardPolicy = engine.Policy{
 	ConsecutiveFailures: 3,
 	OpenFor:             200 * time.Millisecond,
-	Backoff:             engine.Backoff{Multiplier: 2, Max: 5 * time.Second, Jitter: 0.5},
+	Backoff:             engine.Backoff{Multiplier: 2, Max: guardMax, Jitter: 0.5},
 	HalfOpen:            engine.HalfOpen{Lease: 2 * maxTimeout},
 }
 
+// guardMax is the longest that a guard goes without asking.
+const guardMax = 5 * time.Second
+
 // guard keeps callers from a storage that does not answer: it is the in-memory
-// engine, used on ourselves. One guards a storage for all of its breakers.
+// engine, used on ourselves. One guards a server for all breakers that it holds.
 type guard struct {
 	handle engine.Handle
 	// why is what those get who are turned away: what the storage last said.
@@ -81,17 +82,6 @@ func judge(err error) engine.Outcome {
 		return engine.Ignored
 	}
 	return engine.Failure
-}
-
-// ofOneSlot reports whether an error concerns the keys of one slot alone: the
-// others of a cluster may be well.
-func ofOneSlot(err error) bool {
-	for _, prefix := range []string{"CLUSTERDOWN", "MOVED", "ASK", "TRYAGAIN", "CROSSSLOT"} {
-		if redis.HasErrorPrefix(err, prefix) {
-			return true
-		}
-	}
-	return false
 }
 
 var errLeftAlone = errors.New("the storage does not answer and is left alone for a while")

@@ -59,12 +59,13 @@ func (h *redisHandle) step(ctx context.Context, op string, b engine.Batch) (engi
 	if h.closed.Load() {
 		return engine.Reply{}, engine.ErrStopped
 	}
-	t, err := h.redis.guard.enter(h.trial)
+	guard := h.redis.guards.of(h.key)
+	t, err := guard.enter(h.trial)
 	if err != nil {
 		return engine.Reply{}, &engine.StorageError{Class: engine.ClassNotExecuted, Op: op, Name: h.name, Err: err}
 	}
 	r, err := h.ask(ctx, op, b)
-	h.redis.guard.leave(t, err)
+	guard.leave(t, err)
 	return r, err
 }
 

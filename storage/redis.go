@@ -20,7 +20,7 @@ import (
 // [NewRedis]. All methods are safe for concurrent use.
 type Redis struct {
 	run      *runner
-	guard    *guard
+	guards   *guards
 	keys     cluster.Keys
 	reporter string
 	zero     engine.Rules // of the zero policy, for commands by name
@@ -31,6 +31,8 @@ type Redis struct {
 var (
 	_ engine.Storage = (*Redis)(nil)
 	_ engine.Pinger  = (*Redis)(nil)
+
+	_ engine.ManyInspector = (*Redis)(nil)
 )
 
 // NewRedis returns a storage over the client, which stays the caller's and is
@@ -54,13 +56,13 @@ func NewRedis(client redis.UniversalClient, opts ...Option) (*Redis, error) {
 		return nil, err
 	}
 	run := newRunner(client, s.timeout)
-	guard, err := newGuard(run.spawn)
+	guards, err := newGuards(run.topology, run.spawn)
 	if err != nil {
 		return nil, err
 	}
 	return &Redis{
 		run:      run,
-		guard:    guard,
+		guards:   guards,
 		keys:     keys,
 		reporter: s.reporter,
 		zero:     zero,
@@ -75,7 +77,9 @@ func (r *Redis) Kind() string { return "redis" }
 // calls that their callers have already left, at most for the client's own read
 // timeout. The client stays open.
 func (r *Redis) Close() error {
-	r.closed.Store(true)
+	if !r.closed.Swap(true) {
+		r.run.topology.stop()
+	}
 	return r.run.stop()
 }
 
@@ -148,6 +152,7 @@ func (r *Redis) do(ctx context.Context, op, name, key string, s *scripts.Script,
 	}
 	reply, sent, err := r.run.script(ctx, s, key, args)
 	if err == nil {
+		r.run.topology.answered()
 		return reply, nil
 	}
 	if own := over(ctx); own != nil {
@@ -156,6 +161,7 @@ func (r *Redis) do(ctx context.Context, op, name, key string, s *scripts.Script,
 	if errors.Is(err, engine.ErrStopped) {
 		return nil, engine.ErrStopped
 	}
+	r.run.topology.failed(err)
 	return nil, &engine.StorageError{Class: classify(err, sent), Op: op, Name: name, Err: err}
 }
 

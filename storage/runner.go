@@ -28,7 +28,9 @@ type runner struct {
 	stopped bool          // spawn nothing more
 	left    int           // calls under way whose callers may have left
 	idle    chan struct{} // closed when left falls to 0; nil while nobody waits
-	loaders sync.Map      // SHA to *loader
+	loaders sync.Map      // scriptAt to *loader
+
+	topology *topology
 }
 
 func newRunner(client redis.UniversalClient, timeout time.Duration) *runner {
@@ -48,6 +50,7 @@ func newRunner(client redis.UniversalClient, timeout time.Duration) *runner {
 	if read > 0 {
 		r.patience = read
 	}
+	r.topology = newTopology(client, r.spawn)
 	return r
 }
 
@@ -174,14 +177,14 @@ func over(ctx context.Context) error {
 // scripts or somebody flushes them, the call itself brings the script along.
 // NOSCRIPT means that nothing was executed.
 func (r *runner) call(ctx context.Context, a *attempt, s *scripts.Script, key string, args []any) (any, error) {
-	l := r.loader(s)
+	l := r.loader(s, key)
 	known := l.loads.Load()
 	reply, err := r.send(ctx, a, "evalsha", s.SHA, key, args)
 	if !redis.HasErrorPrefix(err, "NOSCRIPT") {
 		return reply, err
 	}
 	a.again()
-	if l.load(ctx, r.client, known) == nil {
+	if r.load(ctx, l, known) == nil {
 		reply, err = r.send(ctx, a, "evalsha", s.SHA, key, args)
 		if !redis.HasErrorPrefix(err, "NOSCRIPT") {
 			return reply, err
@@ -208,9 +211,10 @@ func (r *runner) info(ctx context.Context) (string, error) {
 	return text.(string), nil
 }
 
-// loader gives one script to the server, once however many find it missing.
+// loader gives one script to one server, once however many find it missing.
 type loader struct {
-	source string
+	script *scripts.Script
+	server redis.Scripter
 	loads  atomic.Int64 // that have ended
 
 	mu   sync.Mutex
@@ -218,17 +222,9 @@ type loader struct {
 	err  error         // of the last load
 }
 
-func (r *runner) loader(s *scripts.Script) *loader {
-	if l, ok := r.loaders.Load(s.SHA); ok {
-		return l.(*loader)
-	}
-	l, _ := r.loaders.LoadOrStore(s.SHA, &loader{source: s.Source})
-	return l.(*loader)
-}
-
 // load returns when the script was loaded since there were known loads: by
 // somebody else meanwhile, by one who is at it, or else by this caller.
-func (l *loader) load(ctx context.Context, client redis.Scripter, known int64) error {
+func (l *loader) load(ctx context.Context, known int64) error {
 	l.mu.Lock()
 	if l.loads.Load() != known {
 		defer l.mu.Unlock()
@@ -238,7 +234,7 @@ func (l *loader) load(ctx context.Context, client redis.Scripter, known int64) e
 	if done == nil {
 		l.done = make(chan struct{})
 		l.mu.Unlock()
-		return l.ended(client.ScriptLoad(ctx, l.source).Err())
+		return l.ended(l.server.ScriptLoad(ctx, l.script.Source).Err())
 	}
 	l.mu.Unlock()
 	select {

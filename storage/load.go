@@ -1,0 +1,36 @@
+package storage
+
+import (
+	"context"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/redbreaker/redbreaker/scripts"
+)
+
+// scriptAt is a script on a server. A cluster's nodes are loaded each by itself,
+// so that one that is away keeps no call from another.
+type scriptAt struct{ sha, addr string }
+
+// loader returns the loader of a script for the server that holds the key.
+func (r *runner) loader(s *scripts.Script, key string) *loader {
+	at := scriptAt{sha: s.SHA}
+	var server redis.Scripter = r.client
+	if node := r.topology.master(key); node != nil {
+		at.addr, server = node.Options().Addr, node
+	}
+	if l, ok := r.loaders.Load(at); ok {
+		return l.(*loader)
+	}
+	l, _ := r.loaders.LoadOrStore(at, &loader{script: s, server: server})
+	return l.(*loader)
+}
+
+// load loads what was found missing, on the other nodes of a cluster too.
+func (r *runner) load(ctx context.Context, l *loader, known int64) error {
+	err := l.load(ctx, known)
+	if err == nil {
+		r.topology.spread(l.script)
+	}
+	return err
+}
