@@ -5,6 +5,7 @@ import (
 	"errors"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/alicebob/miniredis/v2/server"
 	"github.com/google/go-cmp/cmp"
@@ -93,7 +94,7 @@ func hammer(t *testing.T, rdb *redis.Client) {
 		select {
 		case <-done:
 			running = false
-		default:
+		case <-time.After(time.Millisecond):
 		}
 	}
 	if n := loads.count(); n > flushes+1 {

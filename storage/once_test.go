@@ -13,6 +13,7 @@ import (
 
 	"github.com/redbreaker/redbreaker/engine"
 	"github.com/redbreaker/redbreaker/internal/faultproxy"
+	"github.com/redbreaker/redbreaker/scripts"
 )
 
 // These tests show P4 on the wire: a script whose reply is lost is not sent
@@ -48,6 +49,9 @@ func TestOnce_replyCut(t *testing.T) {
 				p := faultproxy.Start(t, m.Addr())
 				rdb := newClient(m, through(p))
 				t.Cleanup(func() { _ = rdb.Close() })
+				// The server knows the script: on a cluster, its way to the other
+				// nodes would be more traffic.
+				must(t, rdb.ScriptLoad(ctx, scripts.Step.Source).Err())
 				s := newStorage(t, rdb)
 				h, _ := bind(t, s, neverOpens)
 				ticket := acquire(t, h)
