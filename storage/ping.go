@@ -2,6 +2,7 @@ package storage
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"maps"
@@ -68,6 +69,7 @@ func advise(err error) error {
 		return err
 	}
 	advice := ""
+	var certificate *tls.CertificateVerificationError
 	switch {
 	case redis.IsAuthError(e.Err):
 		advice = "check the user and the password of the client"
@@ -75,8 +77,10 @@ func advise(err error) error {
 		advice = "grant the user what docs/operations.md lists, EVALSHA, EVAL and SCRIPT LOAD among it"
 	case redis.HasErrorPrefix(e.Err, "unknown command"):
 		advice = "the server runs no scripts, use Redis 6.0 or later, or Valkey"
+	case errors.As(e.Err, &certificate):
+		advice = "check the certificate, and the server name and authorities of the client's TLS settings"
 	case e.Class == engine.ClassNotExecuted:
-		advice = "check the address, and whether the server runs"
+		advice = "check the address, whether a Redis runs there, and whether it wants TLS"
 	default:
 		return err
 	}

@@ -1,0 +1,195 @@
+package storage_test
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/alicebob/miniredis/v2"
+	"github.com/alicebob/miniredis/v2/server"
+	"github.com/redis/go-redis/v9"
+
+	"github.com/redbreaker/redbreaker/engine"
+	"github.com/redbreaker/redbreaker/internal/redistest"
+)
+
+func TestPing(t *testing.T) {
+	t.Run("miniredis", func(t *testing.T) {
+		m, rdb := redistest.Mini(t)
+		must(t, newStorage(t, rdb).Ping(ctx))
+		if keys := m.Keys(); len(keys) != 1 || m.TTL(keys[0]) <= 0 {
+			t.Errorf("it left %q, want one key that goes by itself", keys)
+		}
+	})
+	t.Run("server", func(t *testing.T) { must(t, newStorage(t, redistest.Start(t).Client()).Ping(ctx)) })
+}
+
+// Each way in which a server will not do is told by name, with what to change.
+func TestPing_rights(t *testing.T) {
+	addr := redistest.Start(t).Addr()
+	for rights, words := range map[string][]string{
+		everything + " -time":             {"may not run TIME", "docs/operations.md"},
+		everything + " -hmget":            {"may not run HMGET"},
+		everything + " -hset":             {"may not run HSET"},
+		everything + " -pexpire":          {"may not run PEXPIRE"},
+		everything + " -persist -publish": {"may not run PERSIST, PUBLISH"},
+		"~* +@all":                        {"may not run PUBLISH"},
+		"~* &other:* +@all":               {"may not run PUBLISH"},
+		"~other:* &* +@all":               {"NOPERM", "grant the user", "docs/operations.md"},
+		"~* &* +@all -@scripting":         {"NOPERM", "EVALSHA, EVAL and SCRIPT LOAD"},
+		"~* &* -@all":                     {"NOPERM", "EVALSHA, EVAL and SCRIPT LOAD"},
+	} {
+		t.Run(rights, func(t *testing.T) {
+			err := newStorage(t, user(t, addr, rights)).Ping(ctx)
+			wantSays(t, wantClass(t, err, engine.ClassRefused, "ping"), words...)
+		})
+	}
+}
+
+func TestPing_passwords(t *testing.T) {
+	addr := redistest.Start(t, "--requirepass", "right").Addr()
+	for what, test := range map[string]struct {
+		user, password string
+		words          []string
+	}{
+		"wrong password": {"", "wrong", []string{"WRONGPASS", "check the user and the password"}},
+		"wrong user":     {"nobody", "right", []string{"WRONGPASS", "check the user and the password"}},
+		"no password":    {"", "", []string{"NOAUTH", "check the user and the password"}},
+	} {
+		t.Run(what, func(t *testing.T) {
+			for _, inline := range []bool{true, false} {
+				rdb := open(t, &redis.Options{Addr: addr, Username: test.user, Password: test.password, ContextTimeoutEnabled: inline})
+				err := newStorage(t, rdb).Ping(ctx)
+				wantSays(t, wantClass(t, err, engine.ClassRefused, "ping"), test.words...)
+			}
+		})
+	}
+	must(t, newStorage(t, open(t, &redis.Options{Addr: addr, Password: "right"})).Ping(ctx))
+}
+
+func TestPing_version(t *testing.T) {
+	for version, want := range map[string]string{
+		"redis_version:5.0.14": "the server is version 5.0.14, use 6.0 or later",
+		"redis_version:2.8":    "the server is version 2.8",
+		"redis_version:6.0.0":  "",
+		"redis_version:255.1":  "", // a build of its unstable branch
+		"redis_version:new":    "",
+		"server_name:another":  "",
+		"-ERR not told":        "",
+	} {
+		m, rdb := redistest.Mini(t)
+		m.Server().SetPreHook(func(c *server.Peer, cmd string, _ ...string) bool {
+			if cmd != "INFO" {
+				return false
+			}
+			if said, isError := strings.CutPrefix(version, "-"); isError {
+				c.WriteError(said)
+			} else {
+				c.WriteBulk("# Server\r\n" + version + "\r\nos:Linux\r\n")
+			}
+			return true
+		})
+		err := newStorage(t, rdb).Ping(ctx)
+		if want == "" {
+			must(t, err)
+		} else {
+			wantSays(t, wantClass(t, err, engine.ClassRefused, "ping"), want)
+		}
+	}
+}
+
+// A server without scripts says so in its own words.
+func TestPing_noScripts(t *testing.T) {
+	m, rdb := redistest.Mini(t)
+	m.Server().SetPreHook(func(c *server.Peer, cmd string, _ ...string) bool {
+		if cmd == "EVALSHA" {
+			c.WriteError("ERR unknown command 'EVALSHA', with args beginning with: ")
+		}
+		return cmd == "EVALSHA"
+	})
+	err := newStorage(t, rdb).Ping(ctx)
+	wantSays(t, wantClass(t, err, engine.ClassUnknown, "ping"), "unknown command", "runs no scripts", "Redis 6.0 or later")
+}
+
+// F52 and worse: what answers is not a Redis, or not in the way it is asked.
+func TestPing_notARedis(t *testing.T) {
+	web := httptest.NewServer(http.NotFoundHandler())
+	t.Cleanup(web.Close)
+	secure := httptest.NewUnstartedServer(http.NotFoundHandler())
+	secure.Config.ErrorLog = log.New(io.Discard, "", 0)
+	secure.StartTLS()
+	t.Cleanup(secure.Close)
+	m := miniredis.RunT(t)
+	for what, test := range map[string]struct {
+		addr  string
+		tls   *tls.Config
+		words []string
+	}{
+		"nothing listens":   {closedPort(t), nil, []string{"connection refused", "check the address, whether a Redis runs there"}},
+		"a web server":      {web.Listener.Addr().String(), nil, []string{"check the address"}},
+		"a mail server":     {greeter(t, "220 mail.example ESMTP\r\n"), nil, []string{"check the address"}},
+		"one that hangs up": {greeter(t, ""), nil, []string{"check the address"}},
+		"TLS is expected":   {secure.Listener.Addr().String(), nil, []string{"whether it wants TLS"}},
+		"TLS is not spoken": {m.Addr(), &tls.Config{ServerName: "redis.example"}, []string{"whether it wants TLS"}},
+		"the wrong server":  {secure.Listener.Addr().String(), &tls.Config{ServerName: "redis.example"}, []string{"certificate", "server name", "TLS settings"}},
+	} {
+		t.Run(what, func(t *testing.T) {
+			rdb := open(t, &redis.Options{Addr: test.addr, TLSConfig: test.tls, MaxRetries: -1, DialerRetries: 1})
+			err := newStorage(t, rdb).Ping(ctx)
+			e := wantClass(t, err, engine.ClassNotExecuted, "ping")
+			wantSays(t, e, test.words...)
+		})
+	}
+}
+
+// ---- helpers ----
+
+func open(t testing.TB, o *redis.Options) *redis.Client {
+	t.Helper()
+	rdb := redis.NewClient(o)
+	t.Cleanup(func() { _ = rdb.Close() })
+	return rdb
+}
+
+// closedPort is an address on which nothing listened just now.
+func closedPort(t testing.TB) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// greeter is a server that says the same to each line it hears; with nothing to
+// say, it hangs up.
+func greeter(t testing.TB, text string) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	done, stop := context.WithCancel(ctx)
+	t.Cleanup(func() { stop(); l.Close() })
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			context.AfterFunc(done, func() { c.Close() })
+			go func() {
+				defer c.Close()
+				for lines := bufio.NewScanner(c); lines.Scan() && text != ""; {
+					fmt.Fprint(c, text)
+				}
+			}()
+		}
+	}()
+	return l.Addr().String()
+}
