@@ -305,7 +305,7 @@ func (d *round) parseLeases(text string) bool {
 // sound reports whether an honest step could have written the round.
 func (d *round) sound() bool {
 	return within(d.probes, 1, MaxProbes) && within(d.successes, 1, d.probes) && within(d.leaseMS, 1, maxMS) &&
-		d.grants <= maxGrant && d.succeeded < d.successes && d.failed <= d.probes-d.successes && d.free() >= 0
+		d.grants <= maxGrant && d.lapsed <= d.grants && d.succeeded < d.successes && d.failed <= d.probes-d.successes && d.free() >= 0
 }
 
 // Fields writes the record as text: what ParseRecord reads back to the same

@@ -81,7 +81,7 @@ function m.read_round()
   local text = redis.call('HGET', KEYS[1], 'round') or ''
   local probes, successes, lease_ms, grants, succeeded, failed, lapsed, leases = text:match(
     '^probes=(%d+) successes=(%d+) lease=(%d+) grants=(%d+) succeeded=(%d+) failed=(%d+) lapsed=(%d+) leases=([%d@,-]+)$')
-  if not probes or lapsed + 0 > MAX_INT then return false end
+  if not probes then return false end
   m.probes, m.successes, m.lease_ms, m.grants = probes + 0, successes + 0, lease_ms + 0, grants + 0
   m.succeeded, m.failed, m.lapsed = succeeded + 0, failed + 0, lapsed + 0
   return m.parse_leases(leases) and m.sound_round()
@@ -103,7 +103,8 @@ end
 -- sound_round tells whether an honest step could have written the round.
 function m.sound_round()
   return within(m.probes, 1, 1000) and within(m.successes, 1, m.probes) and within(m.lease_ms, 1, MAX_MS) and
-    m.grants <= MAX_GRANT and m.succeeded < m.successes and m.failed <= m.probes - m.successes and m.free() >= 0
+    m.grants <= MAX_GRANT and m.lapsed <= m.grants and m.succeeded < m.successes and
+    m.failed <= m.probes - m.successes and m.free() >= 0
 end
 
 function m.reporters_text()
