@@ -281,8 +281,8 @@ func TestMemory_Report(t *testing.T) {
 			t.Errorf("%+v: stale %v, %v", test, stale, err)
 		}
 	}
-	if _, err := h.Report(t.Context(), ticket, engine.Outcome(9), 0, nil); !errors.Is(err, engine.ErrInvalid) {
-		t.Errorf("no outcome: %v", err)
+	if _, err := h.Step(t.Context(), engine.Batch{Admissions: -1}); !errors.Is(err, engine.ErrInvalid) {
+		t.Errorf("an invalid batch: %v", err)
 	}
 	detail := &engine.Detail{OpenFor: 5 * time.Minute, Text: "503"}
 	if _, err := h.Report(t.Context(), ticket, engine.Failure, 0, detail); err != nil {

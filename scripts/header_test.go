@@ -79,9 +79,8 @@ func TestHeader_writes(t *testing.T) {
 // checkRan holds what a script did just now against its header: the commands
 // that write come in the header's order, as often as it says; in step.lua nothing
 // is read once something was written.
-func (h *host) checkRan(script string) {
+func (h *host) checkRan(script string, head header) {
 	h.t.Helper()
-	head := headerOf(h.t, script)
 	order, last, times := head.writeCommands(), -1, map[string]int{}
 	for _, command := range h.ran {
 		times[command]++

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -33,6 +32,7 @@ type host struct {
 	t       testing.TB
 	rdb     *redis.Client
 	sources map[string]*source
+	headers map[string]header
 	fail    map[string]string // commands that are refused, and the error's text
 
 	now  int64    // what TIME answers, in ms
@@ -49,9 +49,9 @@ type source struct {
 func newHost(t testing.TB) *host {
 	t.Helper()
 	_, rdb := redistest.Mini(t)
-	h := &host{t: t, rdb: rdb, sources: map[string]*source{}, hits: map[string]bool{}}
+	h := &host{t: t, rdb: rdb, sources: map[string]*source{}, headers: map[string]header{}, hits: map[string]bool{}}
 	for _, name := range scriptNames {
-		h.sources[name] = instrument(t, name)
+		h.sources[name], h.headers[name] = instrument(t, name), headerOf(t, name)
 	}
 	return h
 }
@@ -176,8 +176,8 @@ func (h *host) run(script, key string, args ...any) (any, error) {
 	if err := l.PCall(0, 1, nil); err != nil {
 		return nil, err
 	}
-	if slices.Contains(scriptNames, script) {
-		h.checkRan(script)
+	if head, known := h.headers[script]; known {
+		h.checkRan(script, head)
 	}
 	return reply(l.Get(-1))
 }
