@@ -83,8 +83,8 @@ func BenchmarkScriptCost(b *testing.B) {
 }
 
 const (
-	costTurns = 15
-	costCalls = 400 // of a turn, each on a record of its own
+	costTurns = 41
+	costCalls = 100 // of a turn, each on a record of its own
 
 	costTemplate = "redbreaker:{template}"
 )
