@@ -58,13 +58,9 @@ func newHost(t testing.TB) *host {
 
 // twin is the host as a twin of the pure machine.
 func (h *host) twin(key string) *scenario.Lua {
-	return &scenario.Lua{Name: "host", Redis: h.rdb, Key: key, Exact: true, Run: func(script string, args []any) (any, error) {
-		now, err := strconv.ParseInt(fmt.Sprint(args[6]), 10, 64)
-		if err != nil {
-			return nil, err
-		}
+	return &scenario.Lua{Name: "host", Redis: h.rdb, Key: key, Exact: true, Run: func(script string, now int64, args []any) (any, error) {
 		h.now = now
-		return h.run(script, key, args[:6]...)
+		return h.run(script, key, args...)
 	}}
 }
 

@@ -53,19 +53,19 @@ type Lua struct {
 	Name  string
 	Redis *redis.Client
 	Key   string
-	// Run runs a script by name on Key; nil: the server does.
-	Run func(script string, args []any) (any, error)
+	// Run runs a script by name on Key, at the time now; nil: the server does.
+	Run func(script string, now int64, args []any) (any, error)
 	// Exact tells that the server's TTLs stand still, as miniredis's do.
 	Exact bool
 }
 
 // Eval runs a script at the time now and returns its raw reply.
 func (l *Lua) Eval(script string, now int64, args []any) (any, error) {
+	if l.Run != nil {
+		return l.Run(script, now, args)
+	}
 	unused := []any{"", "", "", "-", "0", "-"}
 	args = append(append(args[:len(args):len(args)], unused[len(args):]...), now)
-	if l.Run != nil {
-		return l.Run(script, args)
-	}
 	ctx := context.Background()
 	s := onArgs[script]
 	reply, err := l.Redis.EvalSha(ctx, s.SHA, []string{l.Key}, args...).Result()
