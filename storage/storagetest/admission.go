@@ -55,7 +55,7 @@ func tripSeenAtOnce(t *env) {
 func rejectionSays(t *env) {
 	a, b := t.pair(three)
 	a.fail(3)
-	e := b.reject()
+	e := b.rejection()
 	t.is("Acquire", engine.ErrRejected, e)
 	t.equal("name", name, e.Name)
 	t.equal("reason", engine.ReasonOpen, e.Reason)
@@ -69,9 +69,9 @@ func rejectionSays(t *env) {
 func rejectionsShareError(t *env) {
 	a, _ := t.pair(three)
 	a.fail(3)
-	last := a.reject()
+	last := a.rejection()
 	for range 100 {
-		e := a.reject()
+		e := a.rejection()
 		if e == last {
 			return
 		}

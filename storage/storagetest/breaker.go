@@ -43,7 +43,13 @@ func (b *breaker) admit() engine.Ticket {
 }
 
 // reject is turned away.
-func (b *breaker) reject() *engine.RejectedError {
+func (b *breaker) reject() {
+	b.t.Helper()
+	_ = b.rejection()
+}
+
+// rejection is the error of being turned away.
+func (b *breaker) rejection() *engine.RejectedError {
 	b.t.Helper()
 	t, err := b.Acquire(b.t.Context())
 	var rejected *engine.RejectedError

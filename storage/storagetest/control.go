@@ -113,7 +113,8 @@ func forcedRefuses(t *env) {
 func epochConflict(t *env) {
 	a, _ := t.pair(three)
 	old := a.admit().Epoch
-	t.B.Control(t.Context(), name, engine.Command{Action: engine.ActionTrip, IfEpoch: old})
+	_, err := t.B.Control(t.Context(), name, engine.Command{Action: engine.ActionTrip, IfEpoch: old})
+	t.is("Control of the epoch", nil, err)
 	t.state(engine.StateOpen)
 	before := t.inspect()
 	for _, epoch := range []int64{old, -1} {

@@ -66,5 +66,5 @@ func modeRemembered(t *env) {
 	a, b := t.pair(engine.Policy{IdleTTL: brief})
 	a.act(engine.ActionForceOpen)
 	t.pass(2 * brief)
-	t.equal("reason", engine.ReasonForced, b.reject().Reason)
+	t.equal("reason", engine.ReasonForced, b.rejection().Reason)
 }

@@ -96,7 +96,7 @@ func modeSurvives(t *env) {
 	a, b := t.pair(three)
 	a.act(engine.ActionForceOpen)
 	t.Corrupt(name, "head", "1 open forced_open what?")
-	t.equal("reason", engine.ReasonForced, b.reject().Reason)
+	t.equal("reason", engine.ReasonForced, b.rejection().Reason)
 	t.equal("cause", engine.CauseHealed, t.last().Cause)
 }
 

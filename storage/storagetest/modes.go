@@ -24,7 +24,7 @@ func forcedOpen(t *env) {
 	a, b := t.pair(three)
 	a.act(engine.ActionForceOpen)
 	for _, c := range []*breaker{a, b} {
-		e := c.reject()
+		e := c.rejection()
 		t.equal("reason", engine.ReasonForced, e.Reason)
 		t.equal("mode", engine.ModeForcedOpen, e.Mode)
 		t.equal("RetryAfter", time.Duration(0), e.RetryAfter())
@@ -34,7 +34,7 @@ func forcedOpen(t *env) {
 func forcedOpenFor(t *env) {
 	a, b := t.pair(three)
 	a.command(engine.Command{Action: engine.ActionForceOpen, For: time.Hour})
-	t.between("RetryAfter", 0, time.Hour, b.reject().RetryAfter())
+	t.between("RetryAfter", 0, time.Hour, b.rejection().RetryAfter())
 	t.between("ModeFor", 0, time.Hour, t.inspect().ModeFor)
 }
 
@@ -108,7 +108,7 @@ func modeEndsExactly(t *env) {
 	a, b := t.pair(three)
 	a.command(engine.Command{Action: engine.ActionForceOpen, For: 10 * time.Second})
 	t.pass(10*time.Second - time.Millisecond)
-	t.between("RetryAfter", 0, time.Millisecond, b.reject().RetryAfter())
+	t.between("RetryAfter", 0, time.Millisecond, b.rejection().RetryAfter())
 	t.pass(time.Millisecond)
 	b.admit()
 }

@@ -24,7 +24,7 @@ func anyName(t *env) {
 		a, b := t.bind(t.A, name, three), t.bind(t.B, name, three)
 		a.fail(2)
 		b.fail(1)
-		t.equal("name of the rejection", name, b.reject().Name)
+		t.equal("name of the rejection", name, b.rejection().Name)
 		s := t.inspectName(name)
 		t.equal("name of the snapshot", name, s.Name)
 		t.equal("name in the log", name, s.Log[len(s.Log)-1].Name)

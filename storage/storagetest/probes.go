@@ -38,7 +38,7 @@ func atMostProbes(t *env) {
 		t.Fatalf("leases %v, want three different ones", leases)
 	}
 	for _, c := range []*breaker{a, b} {
-		e := c.reject()
+		e := c.rejection()
 		t.equal("reason", engine.ReasonProbing, e.Reason)
 		t.equal("state", engine.StateHalfOpen, e.State)
 		t.between("RetryAfter", 0, time.Hour, e.RetryAfter())
@@ -96,7 +96,7 @@ func leaseEndsExactly(t *env) {
 	a.act(engine.ActionHalfOpen)
 	inTime, late := a.admit(), a.admit()
 	t.pass(10*time.Second - time.Millisecond)
-	t.between("RetryAfter", 0, time.Millisecond, b.reject().RetryAfter())
+	t.between("RetryAfter", 0, time.Millisecond, b.rejection().RetryAfter())
 	a.report(inTime, engine.Success)
 	t.pass(time.Millisecond)
 	a.stale(late, engine.Success)
