@@ -14,7 +14,7 @@ type meaning struct {
 	class engine.Class
 	// oneSlot: it concerns the keys of one slot, the others may be well.
 	oneSlot bool
-	// outdated: the client asked a node that no longer serves the key.
+	// outdated: the client asked a node that does not serve the key any more.
 	outdated bool
 }
 
@@ -27,7 +27,7 @@ var meanings = []meaning{
 	// A client follows MOVED and ASK by itself, up to its MaxRedirects. One key
 	// cannot be torn apart by a migration, so TRYAGAIN comes only from proxies.
 	{word: "MOVED", class: engine.ClassNotExecuted, oneSlot: true, outdated: true},
-	{word: "ASK", class: engine.ClassNotExecuted, oneSlot: true},
+	{word: "ASK", class: engine.ClassNotExecuted, oneSlot: true, outdated: true},
 	{word: "TRYAGAIN", class: engine.ClassNotExecuted, oneSlot: true},
 	{word: "CLUSTERDOWN", class: engine.ClassRefused, oneSlot: true},
 	{word: "CROSSSLOT", class: engine.ClassRefused, oneSlot: true},

@@ -114,7 +114,7 @@ func (a argument) String() string { return a.text }
 // tells whether it can have been executed if there is an error.
 func (r *runner) script(ctx context.Context, s *scripts.Script, key string, args []any) (reply any, sent bool, err error) {
 	a := &attempt{}
-	reply, err = r.bounded(ctx, func(ctx context.Context) (any, error) { return r.call(ctx, a, s, key, args) })
+	reply, err = r.bounded(ctx, func(ctx context.Context) (any, error) { return r.routed(ctx, a, s, key, args) })
 	return reply, a.leave(), err
 }
 

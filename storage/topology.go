@@ -21,10 +21,15 @@ type topology struct {
 	spawn  func(func()) bool
 	start  time.Time
 	done   chan struct{} // closed by stop
+	// readers tells that the client sends reads to replicas.
+	readers bool
 
 	known    atomic.Bool  // the client has a map of slots
 	failure  atomic.Int64 // when a call last failed, since start
 	watching atomic.Bool
+	reloads  atomic.Int32 // under way
+
+	refreshed atomic.Int64 // when, since start
 
 	spreading sync.Map // SHA of a script that is on its way to all nodes
 }
@@ -44,7 +49,7 @@ func newTopology(client redis.UniversalClient, spawn func(func()) bool) *topolog
 	if !ok {
 		return nil
 	}
-	return &topology{client: c, spawn: spawn, start: time.Now(), done: make(chan struct{})}
+	return &topology{client: c, spawn: spawn, start: time.Now(), done: make(chan struct{}), readers: c.Options().ReadOnly}
 }
 
 // master returns the client of the node that serves the key, as far as is known.
@@ -62,8 +67,25 @@ func (t *topology) master(key string) *redis.Client {
 
 // answered is told that a server answered: the client has a map.
 func (t *topology) answered() {
-	if t != nil && !t.known.Load() { // to store for each call would be dearer
+	if t == nil {
+		return
+	}
+	if !t.known.Load() { // to store for each call would be dearer
 		t.known.Store(true)
+	}
+	if t.readers {
+		t.refresh()
+	}
+}
+
+// refresh reads the map anew once a second, of a client that sends reads to
+// replicas. Its connections say so to every server, and one that was a master
+// until a moment ago then answers scripts that happen to write nothing, where
+// it would redirect another client.
+func (t *topology) refresh() {
+	now, last := time.Since(t.start), t.refreshed.Load()
+	if now-time.Duration(last) >= time.Second && t.refreshed.CompareAndSwap(last, int64(now)) {
+		t.client.ReloadState(context.Background())
 	}
 }
 
@@ -93,8 +115,43 @@ func (t *topology) watch() {
 		if time.Since(t.start)-time.Duration(t.failure.Load()) > linger {
 			return
 		}
-		t.client.ReloadState(context.Background())
+		t.reload()
 		timer.Reset(min(max(time.Since(began)/10, soonest), latest))
+	}
+}
+
+// abreast is how many readings of the map may be under way. Each asks one node,
+// picked by the client, and one that hangs holds it up for the client's own
+// timeout; ReloadState would wait for that.
+const abreast = 8
+
+func (t *topology) reload() {
+	if t.reloads.Add(1) > abreast {
+		t.reloads.Add(-1)
+		return
+	}
+	if !t.spawn(func() {
+		defer t.reloads.Add(-1)
+		// This reads the map anew, then does nothing with the masters.
+		_ = t.client.ForEachMaster(context.Background(), func(context.Context, *redis.Client) error { return nil })
+	}) {
+		t.reloads.Add(-1)
+	}
+}
+
+// again reports whether a call that failed is worth sending again, a moment
+// later: a node said that it does not serve the key, or no longer takes writes,
+// and who does will be known soon. Nothing was executed then.
+func (t *topology) again(ctx context.Context, err error) bool {
+	if t == nil || !meaningOf(err).outdated {
+		return false
+	}
+	t.reload()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(soonest / 5):
+		return true
 	}
 }
 

@@ -34,3 +34,15 @@ func (r *runner) load(ctx context.Context, l *loader, known int64) error {
 	}
 	return err
 }
+
+// routed calls the node that serves the key, also in the moments in which
+// another takes over, and however few redirections the client follows.
+func (r *runner) routed(ctx context.Context, a *attempt, s *scripts.Script, key string, args []any) (any, error) {
+	for {
+		reply, err := r.call(ctx, a, s, key, args)
+		if err == nil || !r.topology.again(ctx, err) {
+			return reply, err
+		}
+		a.again()
+	}
+}
