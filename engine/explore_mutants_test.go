@@ -1,0 +1,379 @@
+package engine
+
+import (
+	"slices"
+	"testing"
+)
+
+// Mutants: machines that break one promise each. The exploration must find every
+// one of them, by the very check that is made for it: it makes no other.
+
+// mutant is a machine made of the shipped one, with its input or output bent.
+type mutant struct {
+	name  string
+	plan  string
+	finds invariant
+	step  func(r *Record, p *Rules, now, rnd int64, b Batch) Reply
+}
+
+// controlMutant is one whose commands are bent.
+type controlMutant struct {
+	name    string
+	finds   invariant
+	control func(r *Record, p *Rules, now, rnd int64, c Command) ([]Transition, error)
+}
+
+var mutants = []mutant{
+	{"no epoch check", "streaks", invFence, noEpochCheck},
+	{"no lease check", "two probes", invFence, noLeaseCheck},
+	{"a lease counts at its deadline", "streaks", invFence, lateLease},
+	{"a late failure prolongs the open period", "streaks", invFence, lateFailure},
+	{"a lease over the limit", "two probes", invLeases, leaseOverLimit},
+	{"lease numbers are slots", "two probes", invLeases, slotNumbers},
+	{"a lease can be spent twice", "two probes", invSpend, spentTwice},
+	{"open a moment longer", "streaks", invVerdict, openLonger},
+	{"open a moment shorter", "streaks", invVerdict, openShorter},
+	{"a rejection renews the TTL", "streaks", invQuiet, loudRejection},
+	{"a rejection moves the end of the open period", "streaks", invQuiet, movingRejection},
+	{"two transitions in a step", "streaks", invOne, twoTransitions},
+	{"an epoch that stays", "streaks", invEpoch, sameEpoch},
+	{"tallies outlive their epoch", "two probes", invEpoch, oldTallies},
+	{"a batch is judged at its end", "streaks", invBatch, judgedLast},
+	{"a batch counts its successes first", "count window", invBatch, successesFirst},
+	{"TTL is IdleTTL alone", "streaks", invTTL, shortTTL},
+	{"a report renews no TTL", "time window", invTTL, silentReport},
+	{"a trip without an open period", "streaks", invTrip, weakTrip},
+	{"a round without an end", "two probes", invRecovery, noLapse},
+	{"a probe that is ignored keeps its slot", "two probes", invRecovery, keptSlot},
+	{"a mode without an end", "shadow", invRecovery, endlessMode},
+	{"times ahead stay ahead", "streaks", invRecovery, noReanchor},
+	{"an end that stays in closed", "streaks", invCodec, leftoverEnd},
+	{"grants forget what lapsed", "two probes", invCodec, lapsesForgotten},
+}
+
+var controlMutants = []controlMutant{
+	{"commands for any epoch", invControl, anyEpoch},
+	{"a trip in a forced mode", invControl, unforced},
+	{"a command that is not needed", invControl, eagerTrip},
+	{"a reset that keeps the streak", invEpoch, keptStreak},
+	{"an operator's trip that is over", invTrip, weakCommand},
+	{"shadow keeps its leases", invEpoch, keptLeases},
+}
+
+func TestExplore_mutants(t *testing.T) {
+	for _, m := range mutants {
+		t.Run(m.name, func(t *testing.T) {
+			newExplorer(planNamed(m.plan), subject{m.step, (*Record).Control}).mustBreak(t, m.finds)
+		})
+	}
+	for _, m := range controlMutants {
+		t.Run(m.name, func(t *testing.T) {
+			newExplorer(planNamed("streaks"), subject{(*Record).Step, m.control}).mustBreak(t, m.finds)
+		})
+	}
+}
+
+// mustBreak looks for a mutant by one check.
+func (x *explorer) mustBreak(t *testing.T, by invariant) {
+	t.Helper()
+	x.only = by
+	x.explore()
+	if x.broken == nil {
+		t.Fatalf("not found in %v", x)
+	}
+	t.Logf("found after %d states, %d steps: %v", len(x.seen), x.steps, x.broken)
+}
+
+func noEpochCheck(r *Record, p *Rules, now, rnd int64, b Batch) Reply {
+	return r.Step(p, now, rnd, eachResult(b, func(res *Result) { res.Epoch = r.epoch }))
+}
+
+// eachResult changes a copy of the batch.
+func eachResult(b Batch, f func(*Result)) Batch {
+	b.Results = slices.Clone(b.Results)
+	for i := range b.Results {
+		f(&b.Results[i])
+	}
+	return b
+}
+
+func noLeaseCheck(r *Record, p *Rules, now, rnd int64, b Batch) Reply {
+	return r.Step(p, now, rnd, eachResult(b, func(res *Result) {
+		if len(r.round.leases) > 0 && res.Lease > 0 {
+			res.Lease = r.round.leases[0].grant
+		}
+	}))
+}
+
+func lateLease(r *Record, p *Rules, now, rnd int64, b Batch) Reply {
+	if b.Admissions > 0 {
+		return r.Step(p, now, rnd, b)
+	}
+	eachLease(r, func(l *lease) {
+		if l.deadline == now {
+			l.deadline++
+		}
+	})
+	reply := r.Step(p, now, rnd, b)
+	eachLease(r, func(l *lease) {
+		if l.deadline == now+1 {
+			l.deadline--
+		}
+	})
+	return reply
+}
+
+func eachLease(r *Record, f func(*lease)) {
+	for i := range r.round.leases {
+		f(&r.round.leases[i])
+	}
+}
+
+func lateFailure(r *Record, p *Rules, now, rnd int64, b Batch) Reply {
+	reply := r.Step(p, now, rnd, b)
+	failed := slices.ContainsFunc(b.Results, func(res Result) bool { return res.Runs[0].Outcome == Failure })
+	if r.state == StateOpen && failed {
+		r.until = now + r.openFor
+	}
+	return reply
+}
+
+func leaseOverLimit(r *Record, p *Rules, now, rnd int64, b Batch) Reply {
+	full := r.state == StateHalfOpen && r.round.free() == 0
+	if full {
+		r.round.probes++
+	}
+	reply := r.Step(p, now, rnd, b)
+	if full && reply.Moved.Cause == "" {
+		r.round.probes--
+	}
+	return reply
+}
+
+// slotNumbers counts from 1 again once no lease is outstanding.
+func slotNumbers(r *Record, p *Rules, now, rnd int64, b Batch) Reply {
+	if len(r.round.leases) == 0 {
+		r.round.grants = 0
+	}
+	return r.Step(p, now, rnd, b)
+}
+
+func spentTwice(r *Record, p *Rules, now, rnd int64, b Batch) Reply {
+	leases := slices.Clone(r.round.leases)
+	reply := r.Step(p, now, rnd, b)
+	if r.state == StateHalfOpen && reply.Applied > 0 && r.round.free() > 0 {
+		r.round.leases = leases
+	}
+	return reply
+}
+
+func openLonger(r *Record, p *Rules, now, rnd int64, b Batch) Reply {
+	if r.state == StateOpen && now == r.until {
+		b.Admissions = 0
+	}
+	return r.Step(p, now, rnd, b)
+}
+
+func openShorter(r *Record, p *Rules, now, rnd int64, b Batch) Reply {
+	if r.state == StateOpen && now == r.until-1 {
+		r.until = now
+	}
+	return r.Step(p, now, rnd, b)
+}
+
+func loudRejection(r *Record, p *Rules, now, rnd int64, b Batch) Reply {
+	reply := r.Step(p, now, rnd, b)
+	if b.Admissions > reply.Granted && r.expires > 0 {
+		r.expires = now + p.IdleMS + 2*r.openFor
+	}
+	return reply
+}
+
+func movingRejection(r *Record, p *Rules, now, rnd int64, b Batch) Reply {
+	reply := r.Step(p, now, rnd, b)
+	if b.Admissions > reply.Granted && r.state == StateOpen {
+		r.until = now + r.openFor
+	}
+	return reply
+}
+
+// twoTransitions takes each result as a step of its own, and what belonged to
+// the epoch at the beginning as of the epoch that stands.
+func twoTransitions(r *Record, p *Rules, now, rnd int64, b Batch) Reply {
+	if !r.exists {
+		return r.Step(p, now, rnd, b)
+	}
+	begun := r.epoch
+	var reply Reply
+	for _, res := range b.Results {
+		if res.Epoch == begun && r.epoch != begun {
+			res.Ticket = Ticket{Epoch: r.epoch}
+		}
+		strict := *p
+		strict.Consecutive = 1
+		reply = reply.plus(r.Step(&strict, now, rnd, Batch{Results: []Result{res}}))
+	}
+	return reply.plus(r.Step(p, now, rnd, Batch{Admissions: b.Admissions}))
+}
+
+func sameEpoch(r *Record, p *Rules, now, rnd int64, b Batch) Reply {
+	epoch := r.epoch
+	reply := r.Step(p, now, rnd, b)
+	if reply.Moved.Cause == CauseRecovered {
+		r.epoch = epoch
+	}
+	return reply
+}
+
+func oldTallies(r *Record, p *Rules, now, rnd int64, b Batch) Reply {
+	streak := r.streak + int64(len(b.Results))
+	reply := r.Step(p, now, rnd, b)
+	if reply.Moved.To == StateOpen {
+		r.streak = streak
+	}
+	return reply
+}
+
+func judgedLast(r *Record, p *Rules, now, rnd int64, b Batch) Reply {
+	lenient := *p
+	lenient.Consecutive = MaxThreshold
+	var reply Reply
+	for i, res := range b.Results {
+		rules := &lenient
+		if i == len(b.Results)-1 {
+			rules = p
+		}
+		reply = reply.plus(r.Step(rules, now, rnd, Batch{Results: []Result{res}, Reporter: b.Reporter, Detail: b.Detail}))
+	}
+	return reply.plus(r.Step(p, now, rnd, Batch{Admissions: b.Admissions}))
+}
+
+func successesFirst(r *Record, p *Rules, now, rnd int64, b Batch) Reply {
+	b.Results = slices.Clone(b.Results)
+	slices.SortStableFunc(b.Results, func(a, b Result) int { return int(a.Runs[0].Outcome) - int(b.Runs[0].Outcome) })
+	return r.Step(p, now, rnd, b)
+}
+
+func shortTTL(r *Record, p *Rules, now, rnd int64, b Batch) Reply {
+	reply := r.Step(p, now, rnd, b)
+	if r.expires > 0 {
+		r.expires = now + p.IdleMS
+	}
+	return reply
+}
+
+func silentReport(r *Record, p *Rules, now, rnd int64, b Batch) Reply {
+	expires := r.expires
+	reply := r.Step(p, now, rnd, b)
+	if expires > 0 && len(b.Results) > 0 && reply.Moved.Cause == "" {
+		r.expires = expires
+	}
+	return reply
+}
+
+func weakTrip(r *Record, p *Rules, now, rnd int64, b Batch) Reply {
+	reply := r.Step(p, now, rnd, b)
+	if reply.Moved.To == StateOpen && reply.Moved.Cause != "" {
+		r.until = now
+	}
+	return reply
+}
+
+// noLapse gives every lease time again as soon as it has run out.
+func noLapse(r *Record, p *Rules, now, rnd int64, b Batch) Reply {
+	eachLease(r, func(l *lease) {
+		if now >= l.deadline {
+			l.deadline = now + r.round.leaseMS
+		}
+	})
+	return r.Step(p, now, rnd, b)
+}
+
+// keptSlot counts an ignored probe as granted for ever.
+func keptSlot(r *Record, p *Rules, now, rnd int64, b Batch) Reply {
+	reply := r.Step(p, now, rnd, b)
+	for _, res := range b.Results {
+		if r.state == StateHalfOpen && reply.Applied > 0 && res.Runs[0].Outcome == Ignored {
+			r.round.probes--
+		}
+	}
+	return reply
+}
+
+func endlessMode(r *Record, p *Rules, now, rnd int64, b Batch) Reply {
+	if r.mode != ModeAuto && r.modeUntil > 0 && now >= r.modeUntil {
+		r.modeUntil = now + 1
+		r.mode = ModeForcedOpen
+	}
+	return r.Step(p, now, rnd, b)
+}
+
+func noReanchor(r *Record, p *Rules, now, rnd int64, b Batch) Reply {
+	until := r.until
+	reply := r.Step(p, now, rnd, b)
+	if r.state == StateOpen && r.until < until && reply.Moved.Cause == "" {
+		r.until = until
+		reply.LeftMS = until - now
+	}
+	return reply
+}
+
+func leftoverEnd(r *Record, p *Rules, now, rnd int64, b Batch) Reply {
+	until := r.until
+	reply := r.Step(p, now, rnd, b)
+	if until > 0 && reply.Moved.To != StateOpen {
+		r.until = until
+	}
+	return reply
+}
+
+func lapsesForgotten(r *Record, p *Rules, now, rnd int64, b Batch) Reply {
+	reply := r.Step(p, now, rnd, b)
+	r.round.grants -= min(r.round.grants, r.round.lapsed)
+	return reply
+}
+
+func anyEpoch(r *Record, p *Rules, now, rnd int64, c Command) ([]Transition, error) {
+	c.IfEpoch = 0
+	return r.Control(p, now, rnd, c)
+}
+
+func unforced(r *Record, p *Rules, now, rnd int64, c Command) ([]Transition, error) {
+	if c.Action == ActionTrip && r.mode == ModeForcedClosed {
+		r.mode = ModeAuto
+	}
+	return r.Control(p, now, rnd, c)
+}
+
+func eagerTrip(r *Record, p *Rules, now, rnd int64, c Command) ([]Transition, error) {
+	if c.Action == ActionTrip && r.state == StateOpen {
+		r.until = now
+	}
+	return r.Control(p, now, rnd, c)
+}
+
+func keptStreak(r *Record, p *Rules, now, rnd int64, c Command) ([]Transition, error) {
+	t := r.tally
+	moves, err := r.Control(p, now, rnd, c)
+	if c.Action == ActionReset && r.counting() {
+		r.streak, r.seq = t.streak, t.seq
+	}
+	return moves, err
+}
+
+func weakCommand(r *Record, p *Rules, now, rnd int64, c Command) ([]Transition, error) {
+	moves, err := r.Control(p, now, rnd, c)
+	if r.state == StateOpen {
+		r.until = now
+	}
+	return moves, err
+}
+
+func keptLeases(r *Record, p *Rules, now, rnd int64, c Command) ([]Transition, error) {
+	leases, grants := slices.Clone(r.round.leases), r.round.grants
+	moves, err := r.Control(p, now, rnd, c)
+	if c.Action == ActionShadow && r.state == StateHalfOpen {
+		r.round.leases, r.round.grants = leases, grants
+	}
+	return moves, err
+}
