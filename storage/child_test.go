@@ -1,0 +1,200 @@
+package storage_test
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/redbreaker/redbreaker/engine"
+	"github.com/redbreaker/redbreaker/storage"
+)
+
+// envRole makes a child of this test binary: it holds a role as JSON.
+const envRole = "REDBREAKER_STORAGE_TEST_ROLE"
+
+// role is what a child process needs to know.
+type role struct {
+	Addr, Namespace, Reporter string
+	Policy                    engine.Policy
+}
+
+// child is a process of its own with a breaker of the fleet, which does what it
+// is asked to, a line each.
+type child struct {
+	t    *testing.T
+	cmd  *exec.Cmd
+	in   io.WriteCloser
+	out  *bufio.Scanner
+	ends sync.Once
+}
+
+// startChildren returns n processes that share a breaker.
+func startChildren(t *testing.T, n int, addr, namespace string, p engine.Policy) []*child {
+	t.Helper()
+	children := make([]*child, n)
+	for i := range children {
+		text, err := json.Marshal(role{addr, namespace, fmt.Sprintf("web-%d", i), p})
+		must(t, err)
+		c := &child{t: t, cmd: exec.Command(os.Args[0])}
+		c.cmd.Env = append(os.Environ(), envRole+"="+string(text))
+		c.cmd.Stderr = os.Stderr
+		c.in, err = c.cmd.StdinPipe()
+		must(t, err)
+		out, err := c.cmd.StdoutPipe()
+		must(t, err)
+		c.out = bufio.NewScanner(out)
+		must(t, c.cmd.Start())
+		t.Cleanup(c.kill)
+		children[i] = c
+	}
+	return children
+}
+
+// tell asks the child for something; answer returns what came of it.
+func (c *child) tell(what string, args ...any) {
+	c.t.Helper()
+	if _, err := fmt.Fprintf(c.in, what+"\n", args...); err != nil {
+		c.t.Fatalf("a child that is told %q: %v", what, err)
+	}
+}
+
+func (c *child) answer() string {
+	c.t.Helper()
+	if !c.out.Scan() {
+		c.t.Fatalf("a child ended without an answer: %v", c.out.Err())
+	}
+	return c.out.Text()
+}
+
+func (c *child) ask(what string, args ...any) string {
+	c.t.Helper()
+	c.tell(what, args...)
+	return c.answer()
+}
+
+// kill ends the child as a crash would: nothing of it gets to say goodbye.
+func (c *child) kill() {
+	c.ends.Do(func() {
+		_ = c.cmd.Process.Kill()
+		_ = c.in.Close()
+		_ = c.cmd.Wait() // says only that a signal ended it
+	})
+}
+
+// ---- the child's side ----
+
+// beChild is the child's main function.
+func beChild(text string) int {
+	if err := serve(text); err != nil {
+		fmt.Fprintln(os.Stderr, "child:", err)
+		return 1
+	}
+	return 0
+}
+
+func serve(text string) error {
+	var r role
+	if err := json.Unmarshal([]byte(text), &r); err != nil {
+		return err
+	}
+	const ample = time.Minute // a busy machine fails no test
+	rdb := redis.NewClient(&redis.Options{Addr: r.Addr, PoolTimeout: ample, ReadTimeout: ample})
+	defer rdb.Close()
+	s, err := storage.NewRedis(rdb, storage.WithNamespace(r.Namespace), storage.WithReporter(r.Reporter), storage.WithTimeout(ample))
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	h, err := s.Bind(name, r.Policy, nil)
+	if err != nil {
+		return err
+	}
+	c := caller{h: h}
+	for in := bufio.NewScanner(os.Stdin); in.Scan(); {
+		verb, arg, _ := strings.Cut(in.Text(), " ")
+		fmt.Println(c.do(verb, arg))
+	}
+	return nil
+}
+
+// caller is a process that makes calls, one of which it may hold on to.
+type caller struct {
+	h    engine.Handle
+	held engine.Ticket
+}
+
+func (c *caller) do(verb, arg string) string {
+	switch verb {
+	case "call": // and leave the outcome open
+		var err error
+		c.held, err = c.h.Acquire(ctx)
+		return admission(err)
+	case "fail", "succeed": // the call that is held
+		o := engine.Success
+		if verb == "fail" {
+			o = engine.Failure
+		}
+		stale, err := c.h.Report(ctx, c.held, o, 0, nil)
+		return fmt.Sprintf("stale %v, %v", stale, err)
+	case "patient": // waits out the open period
+		return admission(c.patient())
+	case "herd": // many of these at once
+		return c.herd(arg)
+	}
+	return "unknown verb " + verb
+}
+
+// admission tells what came of an admission in a word or two.
+func admission(err error) string {
+	var rejected *engine.RejectedError
+	if errors.As(err, &rejected) {
+		return "rejected: " + string(rejected.Reason)
+	}
+	if err != nil {
+		return err.Error()
+	}
+	return "admitted"
+}
+
+// patient calls again when an open period is said to be over.
+func (c *caller) patient() error {
+	for {
+		_, err := c.h.Acquire(ctx)
+		var rejected *engine.RejectedError
+		if !errors.As(err, &rejected) || rejected.Reason != engine.ReasonOpen {
+			return err
+		}
+		time.Sleep(rejected.RetryAfter())
+	}
+}
+
+// herd counts what came of n patient callers.
+func (c *caller) herd(n string) string {
+	var count int
+	if _, err := fmt.Sscan(n, &count); err != nil {
+		return err.Error()
+	}
+	results := make(chan string, count)
+	for range count {
+		go func() { results <- admission(c.patient()) }()
+	}
+	tally := map[string]int{}
+	for range count {
+		tally[<-results]++
+	}
+	text, err := json.Marshal(tally)
+	if err != nil {
+		return err.Error()
+	}
+	return string(text)
+}
