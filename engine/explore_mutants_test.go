@@ -52,7 +52,7 @@ var mutants = []mutant{
 }
 
 var controlMutants = []controlMutant{
-	{"commands for any epoch", invControl, anyEpoch},
+	{"commands for any epoch", invControl, unfencedCommand},
 	{"a trip in a forced mode", invControl, unforced},
 	{"a command that is not needed", invControl, eagerTrip},
 	{"a reset that keeps the streak", invEpoch, keptStreak},
@@ -333,7 +333,7 @@ func lapsesForgotten(r *Record, p *Rules, now, rnd int64, b Batch) Reply {
 	return reply
 }
 
-func anyEpoch(r *Record, p *Rules, now, rnd int64, c Command) ([]Transition, error) {
+func unfencedCommand(r *Record, p *Rules, now, rnd int64, c Command) ([]Transition, error) {
 	c.IfEpoch = 0
 	return r.Control(p, now, rnd, c)
 }
