@@ -88,7 +88,7 @@ func (x *explorer) junked(w *world, fields []Field) string {
 	}
 	x.whole.become(&r)
 	again, _ := ParseRecord(x.whole.Fields())
-	if part := difference(&r, &again, everything); part != "" {
+	if part := difference(&r, &again, everything); part != "" && r.reads(fieldHead) { // without a head the rest is lost
 		return "reads back with another " + part
 	}
 	b := Batch{Results: []Result{result(Ticket{Epoch: r.epoch}, Failure)}, Admissions: 2}

@@ -237,7 +237,7 @@ var plans = []plan{
 		name:     "three probes",
 		policies: one(Policy{ConsecutiveFailures: 1, HalfOpen: HalfOpen{Probes: 3, Successes: 2}}),
 		begin:    Command{Action: ActionHalfOpen},
-		holders:  3, outcomes: fast, commands: someCommands[:2], clocks: clocks, depth: 9, deep: all,
+		holders:  3, outcomes: fast, commands: someCommands[:2], clocks: clocks,
 	},
 	{
 		name:     "count window",
@@ -247,7 +247,7 @@ var plans = []plan{
 	{
 		name:     "time window",
 		policies: one(Policy{Window: Window{Period: 20 * time.Millisecond, FailureRate: 0.6, MinCalls: 3, FailureCount: 3}}),
-		holders:  2, outcomes: fast, commands: someCommands[:1], clocks: append(clocks, -25), tallied: 4, depth: 8, deep: 11,
+		holders:  2, outcomes: fast, commands: someCommands[:1], clocks: append(clocks, -25), tallied: 4, depth: 9, deep: 13,
 	},
 	{
 		name:     "two reporters",
@@ -263,7 +263,7 @@ var plans = []plan{
 		name:     "shadow",
 		policies: one(Policy{ConsecutiveFailures: 1, HalfOpen: HalfOpen{Probes: 2}}),
 		begin:    Command{Action: ActionShadow, For: 10 * time.Millisecond},
-		holders:  2, outcomes: fast, commands: modeCommands, clocks: clocks, depth: 7, deep: all,
+		holders:  2, outcomes: fast, commands: modeCommands, clocks: clocks,
 	},
 	{
 		name:     "backoff",
@@ -273,7 +273,7 @@ var plans = []plan{
 	{
 		name:     "rollback",
 		policies: one(Policy{ConsecutiveFailures: 1, HalfOpen: HalfOpen{Probes: 2, Successes: 2}}),
-		holders:  2, outcomes: fast, commands: someCommands[:3], clocks: clocks, rollback: true, depth: 7, deep: 10,
+		holders:  2, outcomes: fast, commands: someCommands[:3], clocks: clocks, rollback: true, depth: 8, deep: 12,
 	},
 	{
 		name: "two policies",
@@ -281,7 +281,7 @@ var plans = []plan{
 			quick(Policy{Window: Window{Calls: 3, FailureCount: 2}}),
 			quick(Policy{Window: Window{Period: 20 * time.Millisecond, FailureCount: 2}}),
 		},
-		holders: 2, outcomes: fast, commands: someCommands[:1], clocks: append(clocks, 60_000), tallied: 5, depth: 7, deep: 9,
+		holders: 2, outcomes: fast, commands: someCommands[:1], clocks: append(clocks, 60_000), tallied: 5, depth: 7, deep: 11,
 	},
 }
 
