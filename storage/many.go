@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync"
 
 	"github.com/redis/go-redis/v9"
 
@@ -92,9 +93,36 @@ type scriptCall struct {
 }
 
 // many runs scripts within one time bound, in one round trip to each server that
-// holds some of the keys: the client groups a pipeline by slot and node. Those
-// that a server does not know are given to it, and their calls go out again.
+// holds some of the keys. Those that a server does not know are given to it, and
+// their calls go out again. Each server has a pipeline of its own: one that does
+// not answer must not keep what the others did.
 func (r *runner) many(ctx context.Context, ops []*scriptCall) {
+	var wg sync.WaitGroup
+	for _, group := range r.topology.groups(ops) {
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			r.some(ctx, group)
+		}()
+	}
+	wg.Wait()
+}
+
+// groups parts the calls by the node that serves their keys, as far as is known;
+// the client sends on by itself what is elsewhere.
+func (t *topology) groups(ops []*scriptCall) map[string][]*scriptCall {
+	groups := map[string][]*scriptCall{}
+	for _, op := range ops {
+		addr := ""
+		if node := t.master(op.key); node != nil {
+			addr = node.Options().Addr
+		}
+		groups[addr] = append(groups[addr], op)
+	}
+	return groups
+}
+
+func (r *runner) some(ctx context.Context, ops []*scriptCall) {
 	attempts := make([]*attempt, len(ops))
 	for i := range ops {
 		attempts[i] = &attempt{}
