@@ -57,6 +57,7 @@ func newWorld(t *testing.T, o redis.Options) *world {
 	w.store = newStorage(t, w.client, storage.WithTimeout(bound))
 	t.Cleanup(func() {
 		must(t, w.store.Close())
+		synctest.Wait()
 		if stack := ours(); stack != "" {
 			t.Errorf("goroutines outlive Close:\n%s", stack)
 		}
@@ -75,16 +76,6 @@ func ours() string {
 		}
 	}
 	return strings.Join(found, "\n\n")
-}
-
-// count counts the commands of that name that reach the server.
-func (w *world) count(command string) func() int {
-	n := 0
-	w.mini.Server().SetPreHook(onCommand(command, func() { n++ }))
-	return func() int {
-		synctest.Wait()
-		return n
-	}
 }
 
 // wantTook wants f to take exactly so long.
