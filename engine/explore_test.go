@@ -29,7 +29,7 @@ type plan struct {
 	clocks   []int64 // by how much the clock moves, but for the ends of times
 	tallied  int64   // outcomes of an epoch, where nothing else bounds them; 0: any
 	rollback bool
-	depth    int // in operations
+	depth    int // in operations; 0, the usual case: until no state is left
 	deep     int // the same, with -explore.deep
 }
 
@@ -55,9 +55,6 @@ type explorer struct {
 	complete bool // nothing is left beyond it
 	broken   *violation
 }
-
-// all is the depth of an exploration that ends when no state is left.
-const all = 0
 
 // node is a world and how it was reached.
 type node struct {

@@ -54,11 +54,11 @@ func (r *Record) clone() Record {
 func (r *Record) become(o *Record) {
 	ring, reporters, leases := r.ring, r.reporters, r.round.leases
 	*r = *o
-	r.ring = append(ring[:0], o.ring...)
-	r.reporters = append(reporters[:0], o.reporters...)
-	r.round.leases = append(leases[:0], o.round.leases...)
+	r.ring, r.reporters, r.round.leases = refill(ring, o.ring), refill(reporters, o.reporters), refill(leases, o.round.leases)
 	r.junk = maps.Clone(o.junk)
 }
+
+func refill[T any](into, from []T) []T { return append(into[:0], from...) }
 
 // subject is the machine under exploration: the shipped one, or a mutant.
 type subject struct {
@@ -237,11 +237,6 @@ func (l ledger) after(e *effect) ledger {
 		}
 	}
 	return l
-}
-
-// holds reports whether a lease may still count.
-func (l *ledger) holds(grant, now int64) bool {
-	return slices.ContainsFunc(l.live, func(o lease) bool { return o.grant == grant && now < o.deadline })
 }
 
 // operations are all that can happen in a world.
