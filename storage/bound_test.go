@@ -87,6 +87,24 @@ func TestBound_everyOperation(t *testing.T) {
 	})
 }
 
+func TestBound_inspectMany(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *world) {
+		acquire(t, w.handle)
+		w.net.Set(faultproxy.Blackhole())
+		wantTook(t, bound, func() {
+			_, err := w.store.InspectMany(ctx, []string{name})
+			wantSays(t, wantClass(t, err, engine.ClassUnknown, "inspect"), "no answer within")
+		})
+		wantTook(t, 50*time.Millisecond, func() {
+			short, cancel := context.WithTimeout(ctx, 50*time.Millisecond)
+			defer cancel()
+			if _, err := w.store.InspectMany(short, []string{name}); err != context.DeadlineExceeded {
+				t.Errorf("got %v, want the context's error", err)
+			}
+		})
+	})
+}
+
 func TestBound_isTheOption(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, redis.Options{})

@@ -52,7 +52,7 @@ func (r *Redis) inspectSome(ctx context.Context, names []string) ([]engine.Snaps
 		return nil, err
 	}
 	r.run.many(ctx, ops)
-	if own := ctx.Err(); own != nil {
+	if own := over(ctx); own != nil {
 		return nil, own
 	}
 	snapshots := make([]engine.Snapshot, len(names))

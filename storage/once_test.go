@@ -155,6 +155,45 @@ func TestOnce_slotMoved(t *testing.T) {
 	}
 }
 
+// A hook of the user's may print commands and copy them: it sees the script's
+// name, and what was not sent is still known not to have been.
+func TestOnce_hooksLookOn(t *testing.T) {
+	m := miniredis.RunT(t)
+	p := faultproxy.Start(t, m.Addr())
+	rdb := open(t, &redis.Options{Addr: p.Addr(), DialerRetries: 1})
+	var seen printer
+	rdb.AddHook(&seen)
+	h, _ := bind(t, newStorage(t, rdb), neverOpens)
+	p.Set(faultproxy.Refuse())
+	_, err := h.Acquire(ctx)
+	wantClass(t, err, engine.ClassNotExecuted, "acquire")
+	if !strings.HasPrefix(seen.text, "evalsha "+scripts.Step.SHA+" 1 "+key+" ") {
+		t.Errorf("the hook saw %q", seen.text)
+	}
+	if !seen.noRetry {
+		t.Error("a copy of the command may be sent again")
+	}
+}
+
+// printer is a client's hook that looks at commands in every way there is.
+type printer struct {
+	text    string
+	noRetry bool
+}
+
+func (p *printer) DialHook(next redis.DialHook) redis.DialHook { return next }
+
+func (p *printer) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		p.text, p.noRetry = cmd.String(), cmd.Clone().NoRetry()
+		return next(ctx, cmd)
+	}
+}
+
+func (p *printer) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return next
+}
+
 // ---- helpers ----
 
 // through sends every connection to the proxy, whatever node is meant.

@@ -23,6 +23,10 @@ import (
 // AUTH are free for all, and what it says about itself may be refused.
 const leastRights = "~fleet:* &fleet:* +evalsha +eval +script|load +time +type +hget +hmget +hgetall +hset +persist +pexpire +publish"
 
+// clusterRights is what go-redis needs besides on a cluster: its map, what it
+// knows of commands, and to follow a slot that moves.
+const clusterRights = "+cluster|slots +command +asking"
+
 // everything lets a user do all there is.
 const everything = "~* &* +@all"
 
@@ -44,6 +48,25 @@ func TestRights_sufficient(t *testing.T) {
 			if !strings.HasPrefix(denied, "client|") && denied != "info" {
 				t.Errorf("RESP%d: the server denied %s", protocol, denied)
 			}
+		}
+	}
+}
+
+func TestRights_cluster(t *testing.T) {
+	server := redistest.Start(t, "--cluster-enabled", "yes")
+	admin := server.Client()
+	must(t, admin.ClusterAddSlotsRange(ctx, 0, 16383).Err())
+	for !strings.Contains(admin.ClusterInfo(ctx).Val(), "cluster_state:ok") {
+		time.Sleep(10 * time.Millisecond)
+	}
+	must(t, admin.Do(ctx, "acl", "log", "reset").Err())
+	o := user(t, server.Addr(), leastRights+" "+clusterRights).Options()
+	rdb := redis.NewClusterClient(&redis.ClusterOptions{Addrs: []string{server.Addr()}, Username: o.Username, Password: o.Password})
+	t.Cleanup(func() { _ = rdb.Close() })
+	must(t, useAll(newStorage(t, rdb)))
+	for _, denied := range denials(t, admin) {
+		if !strings.HasPrefix(denied, "client|") && denied != "info" {
+			t.Errorf("the server denied %s", denied)
 		}
 	}
 }
