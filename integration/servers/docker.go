@@ -13,9 +13,17 @@ import (
 	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/client"
 	"github.com/testcontainers/testcontainers-go"
+	tclog "github.com/testcontainers/testcontainers-go/log"
 	tcredis "github.com/testcontainers/testcontainers-go/modules/redis"
 	"github.com/testcontainers/testcontainers-go/wait"
 )
+
+// What testcontainers tells of each step says nothing that a failure does not.
+func init() { tclog.SetDefault(silent{}) }
+
+type silent struct{}
+
+func (silent) Printf(string, ...any) {}
 
 // boxed is a server in a container. It shares the host's network, so that
 // servers find each other, and clients find them, under one address each, which
@@ -29,14 +37,23 @@ type boxed struct {
 
 // startContainer starts a server in a container; args go after its defaults,
 // which are those of redistest.Start.
-func startContainer(t testing.TB, image string, args []string) machine {
+func startContainer(t testing.TB, image string, args []string, more ...testcontainers.ContainerCustomizer) machine {
 	t.Helper()
 	port := freePort(t)
 	cmd := append([]string{
 		program(image), "--bind", "127.0.0.1", "--port", strconv.Itoa(port),
 		"--save", "", "--appendonly", "no",
 	}, args...)
-	return run(t, image, port, cmd, "Ready to accept connections")
+	return run(t, image, port, cmd, "Ready to accept connections", more...)
+}
+
+// copied puts files of a directory into a container's.
+func copied(from, to string, names ...string) []testcontainers.ContainerCustomizer {
+	var files []testcontainers.ContainerFile
+	for _, name := range names {
+		files = append(files, testcontainers.ContainerFile{HostFilePath: filepath.Join(from, name), ContainerFilePath: to + "/" + name, FileMode: 0o644})
+	}
+	return []testcontainers.ContainerCustomizer{testcontainers.WithFiles(files...)}
 }
 
 func startSentinelContainer(t testing.TB, image, config string) machine {

@@ -1,0 +1,125 @@
+package integration_test
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/redbreaker/redbreaker/cluster"
+	"github.com/redbreaker/redbreaker/integration/servers"
+	"github.com/redbreaker/redbreaker/storage"
+	"github.com/redbreaker/redbreaker/storage/storagetest"
+)
+
+// images are the servers that make server-images builds.
+func images(t *testing.T) []string {
+	t.Helper()
+	out, err := exec.Command("./images.sh", "--list").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.Fields(string(out))
+}
+
+// eachServer runs a test on each of the four servers, where there is an engine
+// to run them; otherwise on the one that the machine has.
+func eachServer(t *testing.T, images []string, test func(*testing.T, *servers.Node)) {
+	t.Helper()
+	if !servers.UsesDocker(t) {
+		t.Log("not run here, for want of Docker: " + strings.Join(images, ", "))
+		test(t, servers.Standalone(t))
+		return
+	}
+	for _, image := range images {
+		t.Run(image, func(t *testing.T) { test(t, servers.Standalone(t, servers.Image(image))) })
+	}
+}
+
+// conformance runs the suite over clients that open makes.
+func conformance(t *testing.T, open func(testing.TB) redis.UniversalClient) {
+	t.Helper()
+	storagetest.Run(t, func(t testing.TB) storagetest.Harness {
+		ns := namespace()
+		keys, err := cluster.New(ns)
+		check(t, err)
+		store := func(reporter string) *storage.Redis {
+			s, err := storage.NewRedis(open(t), storage.WithNamespace(ns), storage.WithReporter(reporter), storage.WithTimeout(20*time.Second))
+			check(t, err)
+			return s
+		}
+		rdb := open(t)
+		onKey := func(name string, f func(key string) error) {
+			key, err := keys.Key(name)
+			check(t, err)
+			check(t, f(key))
+		}
+		return storagetest.Harness{
+			A: store("web-1"), B: store("web-2"),
+			Lose: func(name string) {
+				onKey(name, func(key string) error { return rdb.Del(context.Background(), key).Err() })
+			},
+			Corrupt: func(name, field, text string) {
+				onKey(name, func(key string) error { return rdb.HSet(context.Background(), key, field, text).Err() })
+			},
+			Reporters: true,
+			Expires:   true,
+		}
+	})
+}
+
+func check(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestConformance_standalone(t *testing.T) {
+	eachServer(t, images(t), func(t *testing.T, n *servers.Node) {
+		conformance(t, func(testing.TB) redis.UniversalClient { return n.Client(nil) })
+	})
+}
+
+// RESP2 is what a client speaks by Protocol 2; all others here speak RESP3.
+func TestConformance_resp2(t *testing.T) {
+	n := servers.Standalone(t)
+	conformance(t, func(testing.TB) redis.UniversalClient {
+		return n.Client(func(o *redis.Options) { o.Protocol = 2 })
+	})
+}
+
+func TestConformance_cluster(t *testing.T) {
+	c := servers.Cluster(t)
+	conformance(t, func(testing.TB) redis.UniversalClient { return c.Client(nil) })
+}
+
+func TestConformance_sentinel(t *testing.T) {
+	s := servers.Sentinel(t)
+	conformance(t, func(testing.TB) redis.UniversalClient { return s.Client(nil) })
+}
+
+// The Lua agrees with the machine on the newest servers, too: the twins of
+// package engine, on each of them.
+func TestTwins(t *testing.T) {
+	var newest []string
+	for _, image := range images(t) {
+		if strings.HasSuffix(image, "redis:8.0") || strings.Contains(image, "valkey") {
+			newest = append(newest, image)
+		}
+	}
+	eachServer(t, newest, func(t *testing.T, n *servers.Node) {
+		c := exec.Command("go", "test", "-count=1", "-run", "TestTwins_redis", "./engine")
+		c.Dir = ".."
+		c.Env = append(os.Environ(), "REDBREAKER_REDIS="+n.Addr(), "REDBREAKER_REQUIRE_REDIS=1")
+		out, err := c.CombinedOutput()
+		if err != nil {
+			t.Fatalf("the twins on %s: %v\n%s", n.Version(), err, out)
+		}
+		t.Logf("the twins on %s: %s", n.Version(), out)
+	})
+}
