@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -377,7 +378,13 @@ func TestCAS_badStores(t *testing.T) {
 // store is not to be left alone for it.
 func TestCAS_losesEveryRace(t *testing.T) {
 	s := &wrapped{memStore: newMemStore()}
-	s.swap = func(context.Context, string, int64, []byte, time.Duration) (bool, error) { return false, nil }
+	var fair atomic.Bool
+	s.swap = func(ctx context.Context, name string, version int64, blob []byte, ttl time.Duration) (bool, error) {
+		if fair.Load() {
+			return s.memStore.Swap(ctx, name, version, blob, ttl)
+		}
+		return false, nil
+	}
 	h := openCAS(t, s, engine.Policy{}, storage.WithTimeout(20*time.Millisecond))
 	contended := 0
 	for range 10 {
@@ -391,7 +398,7 @@ func TestCAS_losesEveryRace(t *testing.T) {
 	if contended < 5 {
 		t.Errorf("only %d of 10 say that others were faster", contended)
 	}
-	s.swap = nil
+	fair.Store(true)
 	acquire(t, h)
 }
 

@@ -1,0 +1,91 @@
+// Command keyed gives each host a breaker of its own, so that one that is down
+// does not take the others with it.
+//
+//	go run ./keyed
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"time"
+
+	"github.com/redbreaker/redbreaker"
+)
+
+// Transport is an http.RoundTripper with a breaker per host.
+type Transport struct {
+	Breakers *redbreaker.Registry
+	Next     http.RoundTripper
+}
+
+// RoundTrip sends a request if its host's circuit lets it through.
+func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
+	host, err := t.Breakers.Get(r.URL.Host)
+	if err != nil {
+		return nil, err
+	}
+	return redbreaker.CallCheck(r.Context(), host, serverError, func(context.Context) (*http.Response, error) {
+		return t.Next.RoundTrip(r)
+	})
+}
+
+func serverError(r *http.Response, err error) error {
+	if err == nil && r.StatusCode >= 500 {
+		return errors.New(r.Status)
+	}
+	return err
+}
+
+func main() {
+	if err := run(); err != nil {
+		fmt.Fprintln(os.Stderr, "keyed:", err)
+		os.Exit(1)
+	}
+}
+
+func run() error {
+	answer := func(code int) *httptest.Server {
+		return httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(code) }))
+	}
+	well, sick := answer(http.StatusOK), answer(http.StatusInternalServerError)
+	defer well.Close()
+	defer sick.Close()
+
+	breakers, err := redbreaker.NewRegistry(redbreaker.RegistryConfig{
+		Policy: redbreaker.Policy{ConsecutiveFailures: 2, OpenFor: time.Minute},
+		Max:    100, // hosts; beyond that, the one not asked for the longest goes
+	})
+	if err != nil {
+		return err
+	}
+	defer breakers.Stop()
+	client := &http.Client{Transport: &Transport{breakers, http.DefaultTransport}}
+
+	for i := range 3 {
+		for _, server := range []*httptest.Server{well, sick} {
+			name := map[*httptest.Server]string{well: "well", sick: "sick"}[server]
+			response, err := client.Get(server.URL)
+			switch {
+			case errors.Is(err, redbreaker.ErrRejected):
+				fmt.Printf("call %d to the host that is %s: not sent\n", i+1, name)
+			case err != nil:
+				return err
+			default:
+				_ = response.Body.Close()
+				fmt.Printf("call %d to the host that is %s: %d\n", i+1, name, response.StatusCode)
+			}
+		}
+	}
+	open := 0
+	for _, b := range breakers.All() {
+		if b.State() == redbreaker.StateOpen {
+			open++
+		}
+	}
+	fmt.Printf("%d circuit is open\n", open)
+	return nil
+}
