@@ -3,13 +3,16 @@ FUZZTIME ?= 5s
 
 GOLANGCI = go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 
-.PHONY: help demo test race bench lint fuzz ci
+.PHONY: help demo examples test race bench lint fuzz ci
 
 help: ### Print this help
 	@grep -E '^[a-z]+:.*### ' $(MAKEFILE_LIST) | sed 's/:.*### /\t/' | expand -t 8
 
 demo: ### Watch a few replicas share one breaker through a failing dependency
 	go run ./cmd/redbreaker demo
+
+examples: ### Build the examples, run them, and test the SQLite storage from two processes
+	cd examples && go vet ./... && go test ./...
 
 test: ### Run the tests; they say what they skip for want of a redis-server
 	go test ./...
