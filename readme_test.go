@@ -58,7 +58,7 @@ func TestReadme_quickStartIsThisCode(t *testing.T) {
 
 // Every file that the README and the docs point to exists.
 func TestReadme_links(t *testing.T) {
-	for _, doc := range []string{"README.md", "docs/semantics.md", "docs/migrating.md"} {
+	for _, doc := range []string{"README.md", "docs/semantics.md", "docs/migrating.md", "docs/storages.md"} {
 		text, err := os.ReadFile(doc)
 		if err != nil {
 			t.Fatal(err)
