@@ -302,7 +302,16 @@ func TestDo_allocatesNothing(t *testing.T) {
 	}))
 	rejected := newBreaker(t, redbreaker.Policy{}, redbreaker.WithStorage(idle{rejects: &redbreaker.RejectedError{}}),
 		redbreaker.WithHooks(redbreaker.Hooks{OnReject: func(*redbreaker.RejectedError) {}}))
+	memory := newBreaker(t, redbreaker.Policy{})
+	windowed := newBreaker(t, redbreaker.Policy{Window: redbreaker.Window{
+		Period: time.Hour, FailureRate: 0.5, SlowCallRate: 0.5, SlowCallDuration: time.Minute}})
+	open := newBreaker(t, redbreaker.Policy{})
+	control(t, open, redbreaker.Command{Action: redbreaker.ActionTrip})
 	for name, f := range map[string]func(){
+		"memory":           func() { _ = memory.Do(ctx, succeed) },
+		"memory, windowed": func() { _ = windowed.Do(ctx, succeed) },
+		"memory, rejected": func() { _ = open.Do(ctx, succeed) },
+
 		"rejected": func() { _ = rejected.Do(ctx, succeed) },
 		"Do":       func() { _ = b.Do(ctx, succeed) },
 		"timed":    func() { _ = timed.Do(ctx, succeed) },

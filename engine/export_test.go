@@ -4,12 +4,34 @@ package engine
 // the pure machine.
 func (m *Memory) SetRandom(random func() int64) { m.random = random }
 
+// SetWidth gives a record this many stripes, contended or not.
+func (m *Memory) SetWidth(name string, n int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	r := m.records[name]
+	r.lock()
+	defer r.unlock()
+	r.width = n
+}
+
 // Record returns a copy of a record.
 func (m *Memory) Record(name string) []Field {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if r := m.records[name]; r != nil {
+		r.lock()
+		defer r.unlock()
 		return r.record.Fields()
 	}
 	return nil
+}
+
+// SetRecord replaces the record of a breaker that is bound.
+func (m *Memory) SetRecord(name string, r Record) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	held := m.records[name]
+	held.lock()
+	defer held.unlock()
+	held.record = r
 }

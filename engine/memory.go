@@ -22,18 +22,12 @@ type Memory struct {
 	records map[string]*memoryRecord
 }
 
-// memoryRecord is a record and those who hold it.
-type memoryRecord struct {
-	mu      sync.Mutex
-	record  Record
-	handles int // guarded by Memory.mu
-}
-
 // MemoryOption configures NewMemory.
 type MemoryOption func(*Memory)
 
 // WithClock replaces the monotonic clock, for tests: now is the time since any
-// fixed instant, and must be safe for concurrent use.
+// fixed instant, and must be safe for concurrent use. That it went back is
+// noticed by the next call that reads it.
 func WithClock(now func() time.Duration) MemoryOption {
 	return func(m *Memory) {
 		if now != nil {
@@ -63,6 +57,12 @@ func (m *Memory) Kind() string { return "memory" }
 // Close makes every further call through the engine fail with ErrStopped.
 func (m *Memory) Close() error {
 	m.closed.Store(true)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, r := range m.records {
+		r.lock()
+		r.unlock() // into a phase in which all calls take the lock
+	}
 	return nil
 }
 
@@ -77,13 +77,14 @@ func (m *Memory) Bind(name string, p Policy, sink func(Event)) (Handle, error) {
 	}
 	p.MinReporters = 1
 	rules, _ := p.Rules()
-	h := &memoryHandle{memory: m, name: name, rules: rules}
+	h := &memoryHandle{memory: m, name: name, rules: rules, window: rules.Window.code()}
+	h.seen.Store(unseen)
 	h.Observer = NewObserver(name, &h.rules, h.Now, sink)
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	h.record = m.records[name]
 	if h.record == nil {
-		h.record = &memoryRecord{}
+		h.record = newMemoryRecord(m, name)
 		m.records[name] = h.record
 	}
 	h.record.handles++
@@ -111,10 +112,10 @@ func (m *Memory) Control(ctx context.Context, name string, c Command) (Snapshot,
 	defer m.mu.Unlock()
 	r := m.records[name]
 	if r == nil {
-		r = &memoryRecord{}
+		r = newMemoryRecord(m, name)
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
+	r.lock()
+	defer r.unlock()
 	rules, ok := r.record.Rules()
 	if !ok {
 		rules, _ = Policy{}.Rules()
@@ -140,9 +141,19 @@ func (m *Memory) Inspect(ctx context.Context, name string) (Snapshot, error) {
 	if r == nil {
 		return (&Record{}).Snapshot(name, 0), nil
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
+	r.lock()
+	defer r.unlock()
 	return r.record.Snapshot(name, m.now()), nil
+}
+
+// release ends a handle on a record. The last one takes the record with it.
+func (m *Memory) release(r *memoryRecord) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	r.handles--
+	if r.handles == 0 && m.records[r.name] == r {
+		delete(m.records, r.name)
+	}
 }
 
 func (m *Memory) ready(ctx context.Context) error {
@@ -160,114 +171,3 @@ func (m *Memory) now() int64 { return m.nanos() / int64(time.Millisecond) }
 
 // random is a step's randomness: an integer below 2^20.
 func random() int64 { return int64(rand.Uint32N(1 << 20)) }
-
-// memoryHandle is one breaker's view of its record.
-type memoryHandle struct {
-	*Observer
-	memory *Memory
-	record *memoryRecord
-	name   string
-	rules  Rules
-	closed atomic.Bool
-}
-
-func (h *memoryHandle) Acquire(ctx context.Context) (Ticket, error) {
-	if err := ctx.Err(); err != nil {
-		return Ticket{}, err
-	}
-	r, err := h.step(Batch{Admissions: 1}, 0)
-	if err != nil {
-		return Ticket{}, err
-	}
-	return h.Admission(&r, 0)
-}
-
-func (h *memoryHandle) Report(_ context.Context, t Ticket, o Outcome, at int64, d *Detail) (bool, error) {
-	b := Batch{Results: []Result{{Ticket: t, Runs: []Run{{Outcome: o, N: 1}}}}}
-	if d != nil {
-		b.Detail = *d
-	}
-	if !t.Counted() || o == Ignored && t.Lease == 0 {
-		return false, nil
-	}
-	r, err := h.step(b, at)
-	return r.Stale > 0, err
-}
-
-func (h *memoryHandle) Step(ctx context.Context, b Batch) (Reply, error) {
-	if err := ctx.Err(); err != nil {
-		return Reply{}, err
-	}
-	if err := b.Validate(); err != nil {
-		return Reply{}, err
-	}
-	return h.step(b, 0)
-}
-
-// step runs the machine under the record's lock; the events leave in its order.
-// at is the time if it was just read, else 0: then it is read under the lock, so
-// that steps see it in their order.
-func (h *memoryHandle) step(b Batch, at int64) (Reply, error) {
-	if h.closed.Load() || h.memory.closed.Load() {
-		return Reply{}, ErrStopped
-	}
-	h.record.mu.Lock()
-	defer h.record.mu.Unlock()
-	if at == 0 {
-		at = h.Now()
-	}
-	r := h.record.record.Step(&h.rules, at/int64(time.Millisecond), h.memory.random(), b)
-	h.Observe(b, r)
-	return r, nil
-}
-
-func (h *memoryHandle) Control(ctx context.Context, c Command) (Snapshot, error) {
-	if h.closed.Load() {
-		return Snapshot{}, ErrStopped
-	}
-	if err := h.memory.ready(ctx); err != nil {
-		return Snapshot{}, err
-	}
-	if err := c.Validate(); err != nil {
-		return Snapshot{}, err
-	}
-	h.record.mu.Lock()
-	defer h.record.mu.Unlock()
-	now := h.memory.now()
-	moves, err := h.record.record.Control(&h.rules, now, h.memory.random(), c)
-	s := h.record.record.Snapshot(h.name, now)
-	h.Commanded(s, moves)
-	return s, err
-}
-
-// Status is the record itself: in memory nothing needs to be remembered.
-func (h *memoryHandle) Status() Status {
-	h.record.mu.Lock()
-	defer h.record.mu.Unlock()
-	r := &h.record.record
-	if !r.exists {
-		return Status{Age: -1}
-	}
-	m := machine{Record: r, now: h.memory.now()}
-	s := Status{State: r.state, Mode: r.mode, ModeFor: ms(r.modeUntil - m.now)}
-	if r.mode == ModeAuto || r.mode == ModeForcedOpen {
-		s.RetryAfter = ms(m.left())
-	}
-	return s
-}
-
-func (h *memoryHandle) Now() int64 { return h.memory.nanos() }
-
-func (h *memoryHandle) Close() error {
-	if h.closed.Swap(true) {
-		return nil
-	}
-	m := h.memory
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	h.record.handles--
-	if h.record.handles == 0 && m.records[h.name] == h.record {
-		delete(m.records, h.name)
-	}
-	return nil
-}

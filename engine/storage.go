@@ -36,7 +36,9 @@ type Pinger interface {
 // Handle is one breaker as one process sees it. All methods are safe for
 // concurrent use. Errors are *RejectedError, the context's, or *StorageError.
 type Handle interface {
-	// Acquire asks to admit one call. A rejection is a *RejectedError.
+	// Acquire asks to admit one call. A rejection is a *RejectedError. The caller
+	// has looked at its context: where nothing is waited for, it is not looked at
+	// again.
 	Acquire(ctx context.Context) (Ticket, error)
 	// Report tells how an admitted call ended. at is this handle's Now if it was
 	// just read, else 0. d is nil unless the failure carries a detail. The
