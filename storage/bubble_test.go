@@ -16,6 +16,7 @@ import (
 
 	"github.com/redbreaker/redbreaker/engine"
 	"github.com/redbreaker/redbreaker/internal/faultproxy"
+	"github.com/redbreaker/redbreaker/scripts"
 	"github.com/redbreaker/redbreaker/storage"
 )
 
@@ -51,6 +52,7 @@ func newWorld(t *testing.T, o redis.Options) *world {
 	t.Cleanup(w.mini.Close)
 	w.net = faultproxy.New(func(context.Context) (net.Conn, error) { return w.mini.Dial() })
 	t.Cleanup(w.net.Close)
+	w.loadScripts(t)
 	o.Addr, o.Dialer = "192.0.2.1:6379", w.net.Dial
 	w.client = redis.NewClient(&o)
 	t.Cleanup(func() { _ = w.client.Close() })
@@ -64,6 +66,17 @@ func newWorld(t *testing.T, o redis.Options) *world {
 	})
 	w.handle, w.events = bind(t, w.store, neverOpens)
 	return w
+}
+
+// loadScripts gives the server what is else given to it at the first call: a call
+// that should not be executed must not fail to be for that reason.
+func (w *world) loadScripts(t *testing.T) {
+	t.Helper()
+	direct := redis.NewClient(&redis.Options{Addr: "192.0.2.1:6379", Dialer: func(context.Context, string, string) (net.Conn, error) {
+		return w.mini.Dial()
+	}})
+	defer direct.Close()
+	must(t, direct.ScriptLoad(ctx, scripts.Step.Source).Err())
 }
 
 // ours returns the stacks of goroutines that a storage has spawned.
