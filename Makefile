@@ -3,10 +3,10 @@ FUZZTIME ?= 5s
 
 GOLANGCI = go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 
-.PHONY: help demo examples test race bench lint fuzz ci
+.PHONY: help demo examples test race integration server-images bench lint fuzz ci
 
 help: ### Print this help
-	@grep -E '^[a-z]+:.*### ' $(MAKEFILE_LIST) | sed 's/:.*### /\t/' | expand -t 8
+	@grep -E '^[a-z-]+:.*### ' $(MAKEFILE_LIST) | sed 's/:.*### /\t/' | expand -t 16
 
 demo: ### Watch a few replicas share one breaker through a failing dependency
 	go run ./cmd/redbreaker demo
@@ -20,12 +20,19 @@ test: ### Run the tests; they say what they skip for want of a redis-server
 race: ### Run the tests under the race detector
 	go test -race ./...
 
+integration: ### Run the tests on real servers and clusters; it says what this machine cannot run
+	integration/run.sh
+
+server-images: ### Build the images of the servers they run in Docker, where there is no registry
+	integration/images.sh
+
 bench: ### Measure what calls and scripts cost
 	go test -run '^$$' -bench . ./...
 
 lint: ### Run go vet and golangci-lint
 	go vet ./...
 	$(GOLANGCI) run
+	cd integration && go vet ./... && $(GOLANGCI) run
 
 fuzz: ### Run each fuzz target for FUZZTIME
 	@set -e; for package in $$(go list ./...); do \

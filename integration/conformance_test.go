@@ -16,9 +16,13 @@ import (
 	"github.com/redbreaker/redbreaker/storage/storagetest"
 )
 
-// images are the servers that make server-images builds.
+// images are the servers that make server-images builds, or those of them that
+// run.sh found.
 func images(t *testing.T) []string {
 	t.Helper()
+	if found := os.Getenv("REDBREAKER_IMAGES"); found != "" {
+		return strings.Fields(found)
+	}
 	out, err := exec.Command("./images.sh", "--list").Output()
 	if err != nil {
 		t.Fatal(err)

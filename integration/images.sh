@@ -6,7 +6,7 @@
 #   images.sh --list    print the names of all
 set -euo pipefail
 
-# suite, image, program, and the packages that hold it.
+# A release of Debian, an image made from it, its program, and its packages.
 images=(
 	"bullseye redbreaker/redis:6.0  redis-server  redis-server,redis-tools"
 	"bookworm redbreaker/redis:7.0  redis-server  redis-server,redis-tools"
@@ -15,40 +15,55 @@ images=(
 )
 mirror=${DEBIAN_MIRROR:-http://deb.debian.org/debian}
 
-build() {
-	local suite=$1 image=$2 program=$3 packages=$4 root
-	root=$(mktemp -d)
-	# Not /tmp's default, which keeps others out: the servers' user must get in.
-	chmod 755 "$root"
-	if ! debootstrap --variant=minbase --include="$packages" "$suite" "$root" "$mirror" >"$root.log" 2>&1; then
-		tail -n 20 "$root.log" >&2
-		rm -rf "$root" "$root.log"
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+# list prints the entries of a release, or of all, one a line.
+list() { printf '%s\n' "${images[@]}" | grep "^${1:-}"; }
+
+exists() { docker image inspect "$1" >/dev/null 2>&1; }
+
+install() {
+	local suite=$1 packages=$2
+	if ! command -v debootstrap >/dev/null; then
+		apt-get update -q >/dev/null
+		DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends debootstrap >/dev/null
+	fi
+	if ! debootstrap --variant=minbase --include="$packages" "$suite" "$work/root" "$mirror" >"$work/log" 2>&1; then
+		tail -n 20 "$work/log" >&2
 		return 1
 	fi
-	tar -C "$root" --exclude=./proc/* --exclude=./sys/* --exclude=./var/cache/apt/* --exclude=./var/lib/apt/lists/* -c . |
+}
+
+import() {
+	local image=$1 program=$2
+	tar -C "$work/root" --exclude='./proc/*' --exclude='./sys/*' --exclude='./var/cache/apt/*' --exclude='./var/lib/apt/lists/*' -c . |
 		docker import --change "CMD [\"$program\", \"--bind\", \"0.0.0.0\", \"--protected-mode\", \"no\"]" --change 'EXPOSE 6379' - "$image" >/dev/null
-	rm -rf "$root" "$root.log"
 }
 
 if [[ ${1:-} == --list ]]; then
-	for entry in "${images[@]}"; do
-		read -r _ image _ <<<"$entry"
-		echo "$image"
-	done
+	list | awk '{ print $2 }'
 	exit
 fi
 
 docker info >/dev/null # or there is nothing to build for
-for entry in "${images[@]}"; do
-	read -r suite image program packages <<<"$entry"
-	if docker image inspect "$image" >/dev/null 2>&1; then
-		echo "$image: exists"
-		continue
-	fi
-	if ! command -v debootstrap >/dev/null; then
-		apt-get install -qy --no-install-recommends debootstrap >/dev/null
-	fi
+for suite in $(list | awk '{ print $1 }' | uniq); do
+	packages='' missing=()
+	while read -r _ image program its; do
+		if exists "$image"; then
+			echo "$image: exists"
+			continue
+		fi
+		missing+=("$image $program")
+		packages+=${packages:+,}$its
+	done < <(list "$suite")
+	((${#missing[@]})) || continue
 	start=$SECONDS
-	build "$suite" "$image" "$program" "$packages"
-	echo "$image: built from $suite in $((SECONDS - start))s"
+	install "$suite" "$packages"
+	for entry in "${missing[@]}"; do
+		read -r image program <<<"$entry"
+		import "$image" "$program"
+		echo "$image: built from $suite, $((SECONDS - start))s"
+	done
+	rm -rf "$work/root"
 done

@@ -29,7 +29,6 @@ type options struct {
 	args    []string
 	image   string
 	proxied bool
-	config  func(*redis.UniversalOptions)
 }
 
 // Args are appended to each server's command line.
@@ -41,7 +40,6 @@ func Image(name string) Option { return func(o *options) { o.image = name } }
 // Proxied puts a faulty network before each server, for Partition.
 func Proxied() Option { return func(o *options) { o.proxied = true } }
 
-// Client settings of the harness's own connections, such as a password.
 func settings(opts []Option) options {
 	var o options
 	for _, opt := range opts {

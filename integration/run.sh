@@ -1,0 +1,88 @@
+#!/usr/bin/env bash
+# Runs what this machine can run of the integration tests, and says what it
+# could not: everything on redis-server processes, then, where a Docker engine
+# runs, the four servers and a slice of the rest in containers.
+#
+#   run.sh              all of it
+#   run.sh process      on processes alone
+#   run.sh docker       in containers alone
+set -euo pipefail
+cd "$(dirname "$0")"
+
+# How the Docker engine's containers are reached: they share its network.
+export TESTCONTAINERS_HOST_OVERRIDE=${TESTCONTAINERS_HOST_OVERRIDE:-127.0.0.1}
+export TESTCONTAINERS_RYUK_DISABLED=${TESTCONTAINERS_RYUK_DISABLED:-true}
+
+# In containers the kernel and Redis are the same: what is particular there is
+# the servers' versions. So of the slow tests one server runs a few.
+elsewhere='TestConformance_standalone|TestTwins|TestMemory'
+slice='TestConformance_(cluster|sentinel)|TestCluster_(slotMigration|scriptFlush|cleanFailover|masterKilled)|TestACL_cluster|TestTLS|TestPair|TestSentinel_failover'
+# What could depend on the release of go-redis.
+client='TestConformance_(resp2|cluster|sentinel)|TestCluster_(slotMigration|masterPaused|readsFromReplicas)|TestSentinel_failover'
+
+missing=()
+failed=()
+
+# Figures and versions go to the reader, what passes one by one does not.
+tests() {
+	local name=$1 start=$SECONDS
+	shift
+	printf '\n--- %s\n' "$name"
+	if ! go test -count=1 -timeout 20m -v "$@" 2>&1 | filter; then
+		failed+=("$name")
+	fi
+	printf -- '--- %s: %ds\n' "$name" $((SECONDS - start))
+}
+
+filter() {
+	grep --line-buffered -vE '^=== |storagetest: skipped|^ +--- (PASS|SKIP): Test[^ ]*/|testcontainers-go - |^$' || true
+}
+
+process() {
+	if ! command -v redis-server >/dev/null && ! command -v valkey-server >/dev/null; then
+		missing+=('everything on processes: neither redis-server nor valkey-server is on PATH')
+		return
+	fi
+	export REDBREAKER_SERVERS=process
+	tests 'on processes' ./...
+	tests 'on processes, with the newest go-redis' -modfile=newest.mod -run "$client" .
+	unset REDBREAKER_SERVERS
+}
+
+containers() {
+	if ! docker info >/dev/null 2>&1; then
+		missing+=('the four servers: no Docker engine answers')
+		return
+	fi
+	local image images=()
+	for image in $(./images.sh --list); do
+		if docker image inspect "$image" >/dev/null 2>&1; then
+			images+=("$image")
+		else
+			missing+=("$image: no such image, make server-images builds it")
+		fi
+	done
+	((${#images[@]})) || return 0
+	export REDBREAKER_SERVERS=docker REDBREAKER_IMAGES="${images[*]}"
+	REDBREAKER_REDIS_IMAGE=${images[-1]} tests "in containers: ${images[*]}" -run "$elsewhere" .
+	REDBREAKER_REDIS_IMAGE=${images[-1]} tests "in containers of ${images[-1]}" -run "$slice" .
+	unset REDBREAKER_SERVERS
+}
+
+case ${1:-all} in
+process) process ;;
+docker) containers ;;
+all) process && containers ;;
+*) sed -n '2,9s/^# \{0,1\}//p' "$0" >&2 && exit 2 ;;
+esac
+
+for what in "${missing[@]}"; do
+	printf 'NOT RUN: %s\n' "$what"
+done
+if ((${#failed[@]})); then
+	printf 'FAILED: %s\n' "${failed[@]}"
+	exit 1
+fi
+if ((${#missing[@]})) && [[ ${REDBREAKER_REQUIRE_REDIS:-} == 1 ]]; then
+	exit 1
+fi
