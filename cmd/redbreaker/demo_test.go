@@ -1,0 +1,74 @@
+package main
+
+import (
+	"os"
+	"strings"
+	"testing"
+)
+
+// short is a demo of a second and a half.
+var short = []string{
+	"demo", "--replicas", "3", "--rate", "8", "--healthy", "200ms", "--failing", "700ms", "--recovered", "600ms",
+	"--consecutive-failures", "3", "--open-for", "100ms", "--max-open-for", "150ms",
+}
+
+func TestDemo_embedded(t *testing.T) {
+	out, err := execute(short...)
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	for _, want := range []string{
+		"of an embedded miniredis\n",
+		"How the dependency was spared\n",
+		"- Open: no call was let through, by any of 3 replicas.\n",
+		"- One log: all 3 replicas, each through its own client, read these transitions:\n",
+	} {
+		if !strings.Contains(out, want) {
+			t.Errorf("no %q in:\n%s", want, out)
+		}
+	}
+	if strings.Contains(out, "\x1b") {
+		t.Error("plain output holds escape sequences")
+	}
+}
+
+func TestDemo_leavesNothingBehind(t *testing.T) {
+	onServers(t, func(t *testing.T, s server) {
+		out, err := s.run(short...)
+		if err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+		if want := "Nothing is left in namespace \"" + s.namespace + "\" of " + s.addr + ".\n"; !strings.HasSuffix(out, want) {
+			t.Errorf("it does not end with %q:\n%s", want, out)
+		}
+		if n := s.rdb.Exists(ctx, s.namespace+":{dependency}").Val(); n != 0 {
+			t.Error("the record is left")
+		}
+	})
+}
+
+// The demo would open somebody's circuit, and remove it.
+func TestDemo_keepsOffOtherBreakers(t *testing.T) {
+	onServers(t, func(t *testing.T, s server) {
+		s.must(t, "reset", "payments")
+		before := s.inspect(t, "payments").Epoch
+		_, err := s.run(append(short, "--name", "payments")...)
+		if err == nil || !strings.HasPrefix(err.Error(), `there is a breaker "payments" in namespace`) {
+			t.Errorf("got %v", err)
+		}
+		if got := s.inspect(t, "payments").Epoch; got != before {
+			t.Error("it changed the breaker")
+		}
+	})
+}
+
+func TestScreenOf_noTerminal(t *testing.T) {
+	f, err := os.CreateTemp(t.TempDir(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if screenOf(f) != nil || screenOf(&strings.Builder{}) != nil {
+		t.Error("what is no terminal has a size")
+	}
+}

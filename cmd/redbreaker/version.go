@@ -1,0 +1,34 @@
+package main
+
+import (
+	"fmt"
+	"runtime/debug"
+
+	"github.com/spf13/cobra"
+)
+
+func newVersion() *cobra.Command {
+	return &cobra.Command{
+		Use:   "version",
+		Short: "Print the version",
+		Args:  cobra.NoArgs,
+		Run: func(cmd *cobra.Command, _ []string) {
+			fmt.Fprintln(cmd.OutOrStdout(), version(debug.ReadBuildInfo()))
+		},
+	}
+}
+
+// version is the module's version, the commit if it was built from a checkout,
+// and Go's.
+func version(info *debug.BuildInfo, ok bool) string {
+	if !ok {
+		return "redbreaker (unknown version)"
+	}
+	text := "redbreaker " + info.Main.Version
+	for _, s := range info.Settings {
+		if s.Key == "vcs.revision" {
+			text += " " + s.Value[:min(12, len(s.Value))]
+		}
+	}
+	return text + " " + info.GoVersion
+}
