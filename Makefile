@@ -12,7 +12,7 @@ demo: ### Watch a few replicas share one breaker through a failing dependency
 	go run ./cmd/redbreaker demo
 
 examples: ### Build the examples, run them, and test the SQLite storage from two processes
-	cd examples && go vet ./... && go test ./...
+	cd examples && go test ./...
 
 test: ### Run the tests; they say what they skip for want of a redis-server
 	go test ./...
@@ -33,6 +33,7 @@ lint: ### Run go vet and golangci-lint
 	go vet ./...
 	$(GOLANGCI) run
 	cd integration && go vet ./... && $(GOLANGCI) run
+	cd examples && go vet ./... && $(GOLANGCI) run
 
 fuzz: ### Run each fuzz target for FUZZTIME
 	@set -e; for package in $$(go list ./...); do \

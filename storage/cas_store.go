@@ -90,8 +90,8 @@ func failure(ctx context.Context, class engine.Class, err error) *engine.Storage
 	var said *engine.StorageError
 	if errors.As(err, &said) && said.Class >= engine.ClassNotExecuted && said.Class <= engine.ClassOurs {
 		class = said.Class
-		if err == error(said) && said.Err != nil {
-			err = said.Err
+		if bare, ok := err.(*engine.StorageError); ok && bare.Err != nil {
+			err = bare.Err
 		}
 	}
 	return &engine.StorageError{Class: class, Err: because(ctx, err)}

@@ -83,7 +83,7 @@ func run(ctx context.Context) error {
 		case <-time.After(20 * time.Millisecond):
 		}
 		if ctx.Err() != nil {
-			return fmt.Errorf("Redis did not come back: %w", errors.Join(ctx.Err(), err))
+			return fmt.Errorf("no answer from Redis yet: %w", errors.Join(ctx.Err(), err))
 		}
 	}
 }
