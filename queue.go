@@ -19,7 +19,7 @@ type queue struct {
 
 	// The event under way and the hooks that have yet to hear of it. They belong
 	// to the goroutine; a hook that ends it leaves them to the next one.
-	event Event
+	event *Event // nil while the queue is idle, as it nearly always is
 	todo  []func(Event)
 }
 
@@ -63,7 +63,7 @@ func (q *queue) run() {
 	for q.next() {
 		f := q.todo[0]
 		q.todo = q.todo[1:]
-		q.hooks.shield(func() { f(q.event) })
+		q.hooks.shield(func() { f(*q.event) })
 	}
 	finished = true
 }
@@ -87,13 +87,13 @@ func (q *queue) take() bool {
 	defer q.mu.Unlock()
 	switch {
 	case q.dropped > 0:
-		q.event = Event{Kind: EventDropped, Name: q.name, Dropped: q.dropped}
+		q.event = &Event{Kind: EventDropped, Name: q.name, Dropped: q.dropped}
 		q.dropped = 0
 	case len(q.events) > 0:
-		q.event = q.events[0]
+		q.event = &q.events[0]
 		q.events = q.events[1:]
 	default:
-		q.running, q.events, q.event = false, nil, Event{}
+		q.running, q.events, q.event = false, nil, nil
 		return false
 	}
 	return true

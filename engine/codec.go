@@ -58,7 +58,7 @@ func ParseRecord(fields []Field) (Record, error) {
 	text := make(map[string]string, len(fields))
 	for _, f := range fields {
 		if slot, ok := logSlot(f.Name); ok {
-			r.log[slot] = f.Value
+			r.setEntry(slot, f.Value)
 		} else if ours(f.Name) {
 			text[f.Name] = f.Value
 		} else {
@@ -213,6 +213,7 @@ func (t *tally) sound() bool {
 func (r *Record) parseCells(text map[string]string) {
 	switch r.shape.Kind {
 	case windowTime:
+		r.cells = make([]cell, buckets)
 		for i := range r.cells {
 			r.parseCell(int64(i), text[cellField(int64(i))])
 		}

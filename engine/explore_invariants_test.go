@@ -642,7 +642,7 @@ func difference(a, b *Record, ext extent) string {
 		return "reporters"
 	case !slices.Equal(a.round.leases, b.round.leases) || a.round.counts() != b.round.counts():
 		return "round"
-	case a.log != b.log:
+	case a.slots() != b.slots():
 		return "log"
 	case a.policy != b.policy:
 		return "policy"
@@ -654,6 +654,12 @@ func difference(a, b *Record, ext extent) string {
 
 func (d *round) counts() [7]int64 {
 	return [...]int64{d.probes, d.successes, d.leaseMS, d.grants, d.succeeded, d.failed, d.lapsed}
+}
+
+// slots are the entries of the log, used or not.
+func (r *Record) slots() (all [logSlots]string) {
+	copy(all[:], r.log)
+	return all
 }
 
 // window is the cells that the window reaches.

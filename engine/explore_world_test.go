@@ -52,9 +52,10 @@ func (r *Record) clone() Record {
 
 // become makes r a copy of another record, in the memory that r has.
 func (r *Record) become(o *Record) {
-	ring, reporters, leases := r.ring, r.reporters, r.round.leases
+	ring, reporters, leases, cells, log := r.ring, r.reporters, r.round.leases, r.cells, r.log
 	*r = *o
 	r.ring, r.reporters, r.round.leases = refill(ring, o.ring), refill(reporters, o.reporters), refill(leases, o.round.leases)
+	r.cells, r.log = refill(cells, o.cells), refill(log, o.log)
 	r.junk = maps.Clone(o.junk)
 }
 
@@ -413,7 +414,7 @@ func (x *explorer) writeWindow(r *Record, now int64) {
 	case windowTime:
 		x.write(2, r.shape.Size, max(r.cell-now/r.shape.bucket(), -buckets-x.furthestBack))
 		x.write(r.calls.now, r.calls.all, r.fails.now, r.fails.all, r.slows.now, r.slows.all)
-		for b := r.cell - buckets + 1; b < r.cell; b++ {
+		for b := r.cell - buckets + 1; b < r.cell && len(r.cells) > 0; b++ {
 			if c := r.cells[b%buckets]; c.bucket == b && c.calls > 0 {
 				x.write(r.cell-b, c.calls, c.fails, c.slows)
 			}

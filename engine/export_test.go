@@ -11,7 +11,7 @@ func (m *Memory) SetWidth(name string, n int) {
 	r := m.records[name]
 	r.lock()
 	defer r.unlock()
-	r.width = n
+	r.width = int32(n)
 }
 
 // Record returns a copy of a record.

@@ -79,7 +79,7 @@ func (h readThenWrite) step(b Batch) Reply {
 	r := h.record.record.apart()
 	h.record.mu.Unlock()
 	runtime.Gosched()
-	reply := r.Step(&h.rules, h.memory.now(), h.memory.random(), b)
+	reply := r.Step(&h.rules.Rules, h.memory.now(), h.memory.random(), b)
 	h.record.mu.Lock()
 	h.record.record = *r
 	h.record.mu.Unlock()

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -110,7 +111,7 @@ func newSea(t *testing.T, p Policy, seed uint64, breaks fault) (*sea, []*caller)
 		h := c.bind(t, p)
 		if record == nil {
 			record = h.record
-			record.memory, record.width = s.base, 1+3*int(seed%2)
+			record.memory, record.width = s.base, 1+3*int32(seed%2)
 			s.base.records["sea"] = record
 		}
 		h.record = record
@@ -326,9 +327,8 @@ func (s *sequence) apply(p *Rules, op call) told {
 // apart is a record that shares nothing with r.
 func (r *Record) apart() *Record {
 	c := *r
-	c.ring = append([]byte(nil), r.ring...)
-	c.round.leases = append([]lease(nil), r.round.leases...)
-	c.reporters = append([]reporter(nil), r.reporters...)
+	c.ring, c.cells, c.log = slices.Clone(r.ring), slices.Clone(r.cells), slices.Clone(r.log)
+	c.round.leases, c.reporters = slices.Clone(r.round.leases), slices.Clone(r.reporters)
 	return &c
 }
 

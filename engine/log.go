@@ -10,7 +10,7 @@ import (
 func (m *machine) record(t Transition) {
 	t.By, t.Text = clip(t.By), clip(t.Text)
 	m.newest = (m.newest + 1) % logSlots
-	m.log[m.newest] = t.entry()
+	m.setEntry(m.newest, t.entry())
 	m.moves = append(m.moves, t)
 }
 
@@ -107,7 +107,7 @@ func (r *Record) latest() int64 {
 func (r *Record) transitions() []Transition {
 	var list []Transition
 	for i := range int64(logSlots) {
-		if t, ok := ParseTransition(r.log[(r.newest+1+i)%logSlots]); ok {
+		if t, ok := ParseTransition(r.entry((r.newest + 1 + i) % logSlots)); ok {
 			list = append(list, t)
 		}
 	}

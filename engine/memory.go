@@ -14,12 +14,19 @@ import (
 // as long as a handle on it; nothing expires. It counts as one reporter, so it
 // takes MinReporters as 1.
 type Memory struct {
-	clock  func() time.Duration
+	nanos  func() int64 // the time; it begins at 1, since 0 means not read
 	random func() int64
 	closed atomic.Bool
 
 	mu      sync.Mutex
 	records map[string]*memoryRecord
+	rules   map[string]*memoryRules // by their text
+}
+
+// memoryRules are shared by all handles of one policy, which may be thousands.
+type memoryRules struct {
+	Rules
+	handles int
 }
 
 // MemoryOption configures NewMemory.
@@ -31,7 +38,7 @@ type MemoryOption func(*Memory)
 func WithClock(now func() time.Duration) MemoryOption {
 	return func(m *Memory) {
 		if now != nil {
-			m.clock = now
+			m.nanos = func() int64 { return int64(now()) + 1 }
 		}
 	}
 }
@@ -41,9 +48,10 @@ func WithClock(now func() time.Duration) MemoryOption {
 func NewMemory(opts ...MemoryOption) *Memory {
 	start := time.Now()
 	m := &Memory{
-		clock:   func() time.Duration { return time.Since(start) },
+		nanos:   func() int64 { return int64(time.Since(start)) + 1 },
 		random:  random,
 		records: map[string]*memoryRecord{},
+		rules:   map[string]*memoryRules{},
 	}
 	for _, o := range opts {
 		o(m)
@@ -77,17 +85,23 @@ func (m *Memory) Bind(name string, p Policy, sink func(Event)) (Handle, error) {
 	}
 	p.MinReporters = 1
 	rules, _ := p.Rules()
-	h := &memoryHandle{memory: m, name: name, rules: rules, window: rules.Window.code()}
+	h := &memoryHandle{memory: m, window: rules.Window.code()}
 	h.seen.Store(unseen)
-	h.Observer = NewObserver(name, &h.rules, h.Now, sink)
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	h.rules = m.rules[rules.text]
+	if h.rules == nil {
+		h.rules = &memoryRules{Rules: rules}
+		m.rules[rules.text] = h.rules
+	}
+	h.rules.handles++
 	h.record = m.records[name]
 	if h.record == nil {
 		h.record = newMemoryRecord(m, name)
 		m.records[name] = h.record
 	}
 	h.record.handles++
+	h.Observer = NewObserver(h.record.name, &h.rules.Rules, m.nanos, sink)
 	return h, nil
 }
 
@@ -147,12 +161,17 @@ func (m *Memory) Inspect(ctx context.Context, name string) (Snapshot, error) {
 }
 
 // release ends a handle on a record. The last one takes the record with it.
-func (m *Memory) release(r *memoryRecord) {
+func (m *Memory) release(h *memoryHandle) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	r := h.record
 	r.handles--
 	if r.handles == 0 && m.records[r.name] == r {
 		delete(m.records, r.name)
+	}
+	h.rules.handles--
+	if h.rules.handles == 0 {
+		delete(m.rules, h.rules.text)
 	}
 }
 
@@ -162,9 +181,6 @@ func (m *Memory) ready(ctx context.Context) error {
 	}
 	return ctx.Err()
 }
-
-// nanos is the engine's time. It begins at 1, since 0 means not read.
-func (m *Memory) nanos() int64 { return int64(m.clock()) + 1 }
 
 // now is the engine's time in ms.
 func (m *Memory) now() int64 { return m.nanos() / int64(time.Millisecond) }

@@ -10,19 +10,20 @@ type memoryHandle struct {
 	*Observer
 	memory *Memory
 	record *memoryRecord
-	name   string
-	rules  Rules
+	rules  *memoryRules
 	window int64 // the code of the policy's window
-	closed atomic.Bool
 
 	// seen is the epoch that the observer last heard of. Calls go without the
 	// lock in that epoch only, so that each handle takes notice of each epoch,
-	// and a closed one, which has seen none, fails. Written under the lock.
+	// and a closed one of none. Written under the lock.
 	seen atomic.Int64
 }
 
-// unseen is no epoch of a phase, not even the 0 of one that gives no tickets.
-const unseen = -1
+// No phase has these epochs, not even one that decides nothing, with 0.
+const (
+	unseen  = -1 // the handle has heard of no epoch yet
+	stopped = -2 // the handle is closed
+)
 
 // Acquire looks at its context only if it takes the lock.
 func (h *memoryHandle) Acquire(ctx context.Context) (Ticket, error) {
@@ -98,17 +99,17 @@ func (h *memoryHandle) Step(ctx context.Context, b Batch) (Reply, error) {
 func (h *memoryHandle) step(b Batch) (r Reply, p *phase, err error) {
 	h.record.lock()
 	defer func() { p = h.record.unlock() }()
-	if h.closed.Load() || h.memory.closed.Load() {
+	if h.seen.Load() == stopped || h.memory.closed.Load() {
 		return Reply{}, nil, ErrStopped
 	}
-	r = h.record.record.Step(&h.rules, h.memory.now(), h.memory.random(), b)
+	r = h.record.record.Step(&h.rules.Rules, h.memory.now(), h.memory.random(), b)
 	h.Observe(b, r)
 	h.seen.Store(r.Epoch)
 	return r, nil, nil
 }
 
 func (h *memoryHandle) Control(ctx context.Context, c Command) (Snapshot, error) {
-	if h.closed.Load() {
+	if h.seen.Load() == stopped {
 		return Snapshot{}, ErrStopped
 	}
 	if err := h.memory.ready(ctx); err != nil {
@@ -120,8 +121,8 @@ func (h *memoryHandle) Control(ctx context.Context, c Command) (Snapshot, error)
 	h.record.lock()
 	defer h.record.unlock()
 	now := h.memory.now()
-	moves, err := h.record.record.Control(&h.rules, now, h.memory.random(), c)
-	s := h.record.record.Snapshot(h.name, now)
+	moves, err := h.record.record.Control(&h.rules.Rules, now, h.memory.random(), c)
+	s := h.record.record.Snapshot(h.record.name, now)
 	h.Commanded(s, moves)
 	return s, err
 }
@@ -146,12 +147,11 @@ func (h *memoryHandle) Status() Status {
 func (h *memoryHandle) Now() int64 { return h.memory.nanos() }
 
 func (h *memoryHandle) Close() error {
-	if h.closed.Swap(true) {
-		return nil
-	}
 	h.record.mu.Lock()
-	h.seen.Store(unseen)
+	before := h.seen.Swap(stopped)
 	h.record.mu.Unlock()
-	h.memory.release(h.record)
+	if before != stopped {
+		h.memory.release(h)
+	}
 	return nil
 }

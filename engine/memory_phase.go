@@ -55,17 +55,17 @@ type terms struct {
 	// timed makes successes hold between from and until only: the time in which
 	// the window's current bucket is current.
 	timed bool
+	// width is the number of stripes.
+	width int32
 	// from and until are nanoseconds of the engine's clock.
 	from, until int64
 	// room is how many successes a stripe takes before the record deserves
 	// another look; 0: a success leaves nothing to write.
 	room int64
-	// width is the number of stripes.
-	width int
 }
 
 // terms returns what the record as it stands decides for calls.
-func (r *Record) terms(width int) terms {
+func (r *Record) terms(width int32) terms {
 	switch {
 	case !r.exists || len(r.junk) > 0:
 		return terms{}
@@ -90,7 +90,7 @@ func (r *Record) forcedTerms() terms {
 	return t
 }
 
-func (r *Record) closedTerms(width int) terms {
+func (r *Record) closedTerms(width int32) terms {
 	t := terms{admits: r.epoch, counts: r.epoch, window: r.shape.code(), width: width}
 	switch r.shape.Kind {
 	case windowTime:
@@ -154,8 +154,8 @@ const maxStripes = 64
 
 // wide is how many stripes goroutines deserve that met on one: enough that as
 // many as run at once seldom meet; a power of 2.
-func wide() int {
-	return min(maxStripes, 1<<bits.Len(uint(4*runtime.GOMAXPROCS(0)-1)))
+func wide() int32 {
+	return min(maxStripes, int32(1)<<bits.Len(uint(4*runtime.GOMAXPROCS(0)-1)))
 }
 
 // add counts one success. It reports false where that takes the lock: the stripe
@@ -211,8 +211,8 @@ type memoryRecord struct {
 
 	mu      sync.Mutex
 	record  Record
-	width   int // of the next phase
-	handles int // guarded by Memory.mu
+	width   int32 // of the next phase
+	handles int   // guarded by Memory.mu
 }
 
 func newMemoryRecord(m *Memory, name string) *memoryRecord {

@@ -15,11 +15,19 @@ type Observer struct {
 	sink  func(Event)
 
 	mu       sync.Mutex
-	last     Reply
+	last     brief
 	heard    int64 // when last was heard; 0: never
 	reported int64 // when this process last reported
 	rejected *RejectedError
 	foreign  map[string]bool // fingerprints of other policies, once each
+}
+
+// brief is what is kept of a reply, for as long as there is a handle.
+type brief struct {
+	state              State
+	mode               Mode
+	epoch              int64
+	leftMS, modeLeftMS int64
 }
 
 // NewObserver returns the observer of a handle. now is the handle's Now, sink
@@ -37,12 +45,13 @@ func (o *Observer) Observe(b Batch, r Reply) {
 	defer o.mu.Unlock()
 	now := o.now()
 	if o.lost(r, now) {
-		o.sink(Event{Kind: EventLost, Name: o.name, Epoch: o.last.Epoch})
+		o.sink(Event{Kind: EventLost, Name: o.name, Epoch: o.last.epoch})
 	}
 	if len(b.Results) > 0 || o.heard == 0 {
 		o.reported = now
 	}
-	o.last, o.heard = r, now
+	o.last = brief{state: r.State, mode: r.Mode, epoch: r.Epoch, leftMS: r.LeftMS, modeLeftMS: r.ModeLeftMS}
+	o.heard = now
 	o.moved(r.Moved)
 	o.skew(r.Policy)
 }
@@ -56,12 +65,12 @@ func (o *Observer) Commanded(s Snapshot, moves []Transition) {
 		o.moved(t)
 	}
 	if s.Exists {
-		o.last = Reply{
-			State: s.State, Mode: s.Mode, Epoch: s.Epoch, Policy: s.Fingerprint,
-			LeftMS: Millis(s.RetryAfter), ModeLeftMS: Millis(s.ModeFor),
+		o.last = brief{
+			state: s.State, mode: s.Mode, epoch: s.Epoch,
+			leftMS: Millis(s.RetryAfter), modeLeftMS: Millis(s.ModeFor),
 		}
 		if s.Mode == ModeForcedOpen {
-			o.last.LeftMS = o.last.ModeLeftMS
+			o.last.leftMS = o.last.modeLeftMS
 		}
 		o.heard = o.now()
 	}
@@ -71,7 +80,7 @@ func (o *Observer) Commanded(s Snapshot, moves []Transition) {
 // has not fed for half of its time to live may have expired.
 func (o *Observer) lost(r Reply, now int64) bool {
 	fed := time.Duration(now-o.reported) <= time.Duration(o.rules.IdleMS)*time.Millisecond/2
-	return r.Moved.Cause == CauseCreated && o.last.Epoch != 0 && o.last.Epoch != r.Epoch && fed
+	return r.Moved.Cause == CauseCreated && o.last.epoch != 0 && o.last.epoch != r.Epoch && fed
 }
 
 func (o *Observer) moved(t Transition) {
@@ -151,13 +160,13 @@ func (o *Observer) Status() Status {
 		return Status{Age: -1}
 	}
 	age := time.Duration(o.now() - o.heard)
-	mode := ms(o.last.ModeLeftMS)
+	mode := ms(o.last.modeLeftMS)
 	if mode > 0 && age >= mode { // what an ended mode leaves behind
 		return Status{Age: age}
 	}
-	s := Status{State: o.last.State, Mode: o.last.Mode, ModeFor: max(0, mode-age), Age: age}
-	if !o.last.Admits() {
-		s.RetryAfter = max(0, ms(o.last.LeftMS)-age)
+	s := Status{State: o.last.state, Mode: o.last.mode, ModeFor: max(0, mode-age), Age: age}
+	if o.last.mode == ModeAuto || o.last.mode == ModeForcedOpen {
+		s.RetryAfter = max(0, ms(o.last.leftMS)-age)
 	}
 	return s
 }

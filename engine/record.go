@@ -26,12 +26,12 @@ type Record struct {
 	head
 	term
 	tally
-	cells     [buckets]cell // of a time window, by bucket number modulo 10
-	ring      []byte        // of a count window, one outcome's code each
-	reporters []reporter    // newest first
+	cells     []cell     // of a time window, by bucket number modulo 10; none before the second bucket
+	ring      []byte     // of a count window, one outcome's code each
+	reporters []reporter // newest first
 	round     round
-	policy    string           // the rules' text at the last transition
-	log       [logSlots]string // entries, as codec.go writes them
+	policy    string   // the rules' text at the last transition
+	log       []string // entries by slot, as codec.go writes them; as long as slots were used
 
 	// junk keeps fields that did not read well as they were, by name, until
 	// they are written anew.
@@ -109,6 +109,21 @@ func (r *Record) Expires() int64 { return r.expires }
 // counting reports whether outcomes without a lease are counted.
 func (r *Record) counting() bool {
 	return r.state == StateClosed && (r.mode == ModeAuto || r.mode == ModeShadow)
+}
+
+// entry is what stands in a slot of the log; "" if it was not used yet.
+func (r *Record) entry(slot int64) string {
+	if slot < int64(len(r.log)) {
+		return r.log[slot]
+	}
+	return ""
+}
+
+func (r *Record) setEntry(slot int64, entry string) {
+	for int64(len(r.log)) <= slot {
+		r.log = append(r.log, "")
+	}
+	r.log[slot] = entry
 }
 
 // settled is the number of probes of the round that have ended.

@@ -81,7 +81,7 @@ func (m *machine) hadTurn() bool {
 func (m *machine) empty() {
 	m.shape, m.stood, m.cell, m.clean = Shape{Kind: windowNone}, 0, 0, 0
 	m.calls, m.fails, m.slows = pair{}, pair{}, pair{}
-	m.cells, m.ring, m.reporters = [buckets]cell{}, m.ring[:0], m.reporters[:0]
+	m.cells, m.ring, m.reporters = nil, m.ring[:0], m.reporters[:0]
 	m.dropJunk()
 	m.wrote, m.bounded = true, true
 }
@@ -101,6 +101,9 @@ func (m *machine) shapeAs(s Shape) {
 // rotate puts the current bucket away and adds up those that the window still
 // reaches. It reports false if one of them does not read well.
 func (m *machine) rotate(bucket int64) bool {
+	if len(m.cells) == 0 {
+		m.cells = make([]cell, buckets)
+	}
 	m.cells[m.cell%buckets] = cell{m.cell, m.calls.now, m.fails.now, m.slows.now}
 	delete(m.junk, cellField(m.cell%buckets))
 	var calls, fails, slows int64

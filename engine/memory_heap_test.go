@@ -1,0 +1,57 @@
+package engine_test
+
+import (
+	"context"
+	"runtime"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/redbreaker/redbreaker/engine"
+)
+
+// TestMemory_heap weighs breakers that are closed and quiet: under 1 KB, and
+// what their windows hold.
+func TestMemory_heap(t *testing.T) {
+	const n = 1000
+	for name, test := range map[string]struct {
+		window engine.Window
+		most   uint64
+	}{
+		"consecutive": {most: 1024},
+		"count":       {window: engine.Window{Calls: 100, FailureRate: 0.5}, most: 1024 + 2*100},
+		"time":        {window: engine.Window{Period: time.Hour, FailureRate: 0.5}, most: 1024 + 320},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := engine.NewMemory()
+			handles := make([]engine.Handle, n)
+			names := make([]string, n)
+			for i := range names {
+				names[i] = strconv.Itoa(i)
+			}
+			before := heap()
+			for i := range handles {
+				handles[i], _ = m.Bind(names[i], engine.Policy{Window: test.window}, nil)
+				for range 200 {
+					ticket, _ := handles[i].Acquire(context.Background())
+					_, _ = handles[i].Report(context.Background(), ticket, engine.Success, 0, nil)
+				}
+			}
+			each := (heap() - before) / n
+			if t.Logf("%d B", each); each > test.most {
+				t.Errorf("a breaker takes %d B, want at most %d", each, test.most)
+			}
+			runtime.KeepAlive(handles)
+			runtime.KeepAlive(names)
+		})
+	}
+}
+
+// heap is what is in use after a collection.
+func heap() uint64 {
+	runtime.GC()
+	runtime.GC()
+	var s runtime.MemStats
+	runtime.ReadMemStats(&s)
+	return s.HeapAlloc
+}
