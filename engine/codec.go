@@ -24,7 +24,7 @@ const (
 // formats of lib/record.lua say the same.
 const (
 	headLayout  = "%d %s %s epoch=%d policy=%s since=%d until=%d open_for=%d trips=%d log=%d"
-	tallyLayout = "epoch=%d streak=%d seq=%d win=%s/%d stood=%d cell=%d clean=%d calls=%d/%d fail=%d/%d slow=%d/%d at=%d next=%d expires=%d"
+	tallyLayout = "epoch=%d policy=%s streak=%d seq=%d win=%s/%d stood=%d cell=%d clean=%d calls=%d/%d fail=%d/%d slow=%d/%d at=%d next=%d expires=%d"
 	cellLayout  = "%d %d %d %d"
 	modeLayout  = "until=%d for=%d reason=%s by=%s"
 	roundLayout = "probes=%d successes=%d lease=%d grants=%d succeeded=%d failed=%d lapsed=%d leases="
@@ -168,9 +168,10 @@ func (r *Record) parseMode(text string) {
 func (r *Record) parseTally(text string) {
 	var t tally
 	var epoch int64
-	read := match(text, tallyLayout, &epoch, &t.streak, &t.seq, &t.shape.Kind, &t.shape.Size, &t.stood, &t.cell, &t.clean,
+	var fingerprint string
+	read := match(text, tallyLayout, &epoch, &fingerprint, &t.streak, &t.seq, &t.shape.Kind, &t.shape.Size, &t.stood, &t.cell, &t.clean,
 		&t.calls.now, &t.calls.all, &t.fails.now, &t.fails.all, &t.slows.now, &t.slows.all, &t.at, &t.next, &t.expires)
-	if !read || r.counting() && (epoch != r.fence() || !t.sound()) {
+	if !read || r.counting() && (epoch != r.fence() || fingerprint != r.fingerprint || !t.sound()) {
 		r.spoil(fieldTally, text)
 		return
 	}
@@ -347,7 +348,7 @@ func (r *Record) headText() string {
 }
 
 func (r *Record) tallyText() string {
-	return fmt.Sprintf(tallyLayout, r.fence(), r.streak, r.seq, r.shape.Kind, r.shape.Size, r.stood, r.cell, r.clean,
+	return fmt.Sprintf(tallyLayout, r.fence(), r.fingerprint, r.streak, r.seq, r.shape.Kind, r.shape.Size, r.stood, r.cell, r.clean,
 		r.calls.now, r.calls.all, r.fails.now, r.fails.all, r.slows.now, r.slows.all, r.at, r.next, r.expires)
 }
 

@@ -210,16 +210,22 @@ func (m *machine) ttl() int64 {
 	return m.p.IdleMS + 2*min(longest, maxMS)
 }
 
-// bound sets the time in which a step that only counts needs to look at nothing
-// else: the bucket stays and half of the TTL is not spent.
+// bound sets the time in which a step of the record's own policy that only counts
+// needs to look at nothing else: the bucket stays and half of the TTL is not
+// spent. Where another policy moved on, that time is empty.
 func (m *machine) bound(ttl int64) {
-	if !m.bounded || m.state != StateClosed || m.mode != ModeAuto {
+	if m.state != StateClosed || m.mode != ModeAuto {
 		return
 	}
-	m.at = m.now
-	m.next = m.expires - ttl/2
+	next := m.now
+	if m.fingerprint == m.p.Fingerprint() {
+		next = max(m.now, m.expires-ttl/2)
+	}
 	if m.shape.Kind == windowTime {
-		m.next = min(m.next, (m.cell+1)*m.shape.bucket())
+		next = min(next, (m.cell+1)*m.shape.bucket())
+	}
+	if m.bounded || next > m.now && !within(m.now, m.at, m.next-1) {
+		m.at, m.next = m.now, next
 	}
 }
 

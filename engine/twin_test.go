@@ -3,7 +3,6 @@ package engine_test
 import (
 	"context"
 	"errors"
-	"fmt"
 	"maps"
 	"regexp"
 	"strings"
@@ -11,6 +10,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/redis/go-redis/v9"
 	"pgregory.net/rapid"
 
 	"github.com/redbreaker/redbreaker/engine"
@@ -331,6 +331,11 @@ func (w *world) run(t *rapid.T) {
 			if _, err := engine.ParseRecord(scenario.List(all)); err != nil || leadingZero.MatchString(text) {
 				t.Skip("a newer layout has a test of its own; miniredis takes 010 for 8")
 			}
+			if field == "head" {
+				// The fast path takes a tally that names the epoch at its word: that a
+				// head says otherwise is found by the next step that reads it.
+				all["tally"] = ""
+			}
 			w.load(t, all)
 		},
 		"flush": func(t *rapid.T) { w.load(t, nil) },
@@ -357,14 +362,21 @@ func (w *world) run(t *rapid.T) {
 	})
 }
 
+// Each server runs the scripts with and without their fast path.
+
 func TestTwins_miniredis(t *testing.T) {
 	_, rdb := redistest.Mini(t)
-	twins := []*scenario.Lua{{Name: "miniredis", Redis: rdb, Key: "twin:{a}"}}
-	rapid.Check(t, func(t *rapid.T) { newWorld(t, twins).run(t) })
+	checkTwins(t, rdb, "twin")
 }
 
 func TestTwins_redis(t *testing.T) {
-	rdb := redistest.Client(t)
-	twins := []*scenario.Lua{{Name: "redis", Redis: rdb, Key: fmt.Sprintf("%s:{a}", redistest.Namespace(t))}}
+	checkTwins(t, redistest.Client(t), redistest.Namespace(t))
+}
+
+func checkTwins(t *testing.T, rdb *redis.Client, namespace string) {
+	twins := []*scenario.Lua{
+		{Name: "whole", Redis: rdb, Key: namespace + ":{a}"},
+		{Name: "plain", Redis: rdb, Key: namespace + ":{b}", Plain: true},
+	}
 	rapid.Check(t, func(t *rapid.T) { newWorld(t, twins).run(t) })
 }

@@ -30,6 +30,7 @@ var badArguments = []struct {
 	{"step", []any{"1e3 0", zeroText}, "!args 1"},
 	{"step", []any{"10001 0", zeroText}, "!args 1"},
 	{"step", []any{"1 1048576", zeroText}, "!args 1"},
+	{"step", []any{"1 1048576", zeroText, "7 s1"}, "!args 1"},
 	{"step", []any{"1 0", ""}, "!args 2"},
 	{"step", []any{"1 0", zeroText[1:]}, "!args 2"},
 	{"step", []any{"1 0", zeroText + " more=1"}, "!args 2"},

@@ -23,6 +23,7 @@ Invariants
          one transition at most; an outcome counts only in its own epoch and, for a probe, while its lease is held; all is validated before anything is written
 ]]
 -- @include lib/clock.lua
+-- @include lib/fast.lua
 -- @include lib/rules.lua
 -- @include lib/record.lua
 -- @include lib/machine.lua
@@ -58,7 +59,7 @@ local refused = m.load()
 if refused then return refused end
 local looks = m.looks(reports)
 if looks then
-  m.now = clock()
+  m.now = time or clock()
   m.parse_tally(m.tally)
 end
 if m.begin() and looks then

@@ -15,10 +15,19 @@ import (
 // the time of a real server can be moved, too.
 const clockFromArgs = "local function clock() return ARGV[7] + 0 end\n"
 
-// onArgs holds the scripts with that clock, by name.
-var onArgs = func() map[string]*scripts.Script {
+// onArgs holds the scripts with that clock, by name; plain holds them without
+// their fast path too.
+var (
+	onArgs = assemble(true)
+	plain  = assemble(false)
+)
+
+func assemble(fast bool) map[string]*scripts.Script {
 	files := Files(scripts.Files)
 	files["lib/clock.lua"] = &fstest.MapFile{Data: []byte(clockFromArgs)}
+	if !fast {
+		files["lib/fast.lua"] = &fstest.MapFile{Data: []byte("local time\n")}
+	}
 	all := map[string]*scripts.Script{}
 	for _, name := range []string{"step", "control", "inspect"} {
 		s, err := scripts.Assemble(files, name)
@@ -28,7 +37,7 @@ var onArgs = func() map[string]*scripts.Script {
 		all[name] = s
 	}
 	return all
-}()
+}
 
 // Files copies a tree of files into one that a test may change.
 func Files(from fs.FS) fstest.MapFS {
@@ -55,6 +64,8 @@ type Lua struct {
 	Key   string
 	// Run runs a script by name on Key, at the time now; nil: the server does.
 	Run func(script string, now int64, args []any) (any, error)
+	// Plain leaves the fast path of step.lua out.
+	Plain bool
 	// Exact tells that the server's TTLs stand still, as miniredis's do.
 	Exact bool
 }
@@ -68,6 +79,9 @@ func (l *Lua) Eval(script string, now int64, args []any) (any, error) {
 	args = append(append(args[:len(args):len(args)], unused[len(args):]...), now)
 	ctx := context.Background()
 	s := onArgs[script]
+	if l.Plain {
+		s = plain[script]
+	}
 	reply, err := l.Redis.EvalSha(ctx, s.SHA, []string{l.Key}, args...).Result()
 	if redis.HasErrorPrefix(err, "NOSCRIPT") {
 		return l.Redis.Eval(ctx, s.Source, []string{l.Key}, args...).Result()

@@ -145,13 +145,17 @@ function m.ttl()
   return p.idle_ms + 2 * math.min(longest, MAX_MS)
 end
 
--- bound sets the time in which a step that only counts needs to look at nothing
--- else: the bucket stays and half of the TTL is not spent.
+-- bound sets the time in which a step of the record's own policy that only counts
+-- needs to look at nothing else: the bucket stays and half of the TTL is not
+-- spent. Where another policy moved on, that time is empty.
 function m.bound(ttl_ms)
-  if not m.bounded or m.state ~= 'closed' or m.mode ~= 'auto' then return end
-  m.at = m.now
-  m.next = m.expires - math.floor(ttl_ms / 2)
-  if m.kind == 'time' then m.next = math.min(m.next, (m.cell + 1) * bucket_ms(m.size)) end
+  if m.state ~= 'closed' or m.mode ~= 'auto' then return end
+  local next = m.now
+  if m.fingerprint == p.fingerprint then next = math.max(m.now, m.expires - math.floor(ttl_ms / 2)) end
+  if m.kind == 'time' then next = math.min(next, (m.cell + 1) * bucket_ms(m.size)) end
+  if m.bounded or next > m.now and not within(m.now, m.at, m.next - 1) then
+    m.at, m.next, m.wrote_tally = m.now, next, true
+  end
 end
 
 -- answer is the reply: the bare epoch if the circuit is closed and auto and all

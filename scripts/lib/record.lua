@@ -79,9 +79,9 @@ function m.sound_head()
 end
 
 function m.parse_tally(text)
-  local epoch, streak, seq, kind, size, stood, cell, clean, calls_now, calls_all, fails_now, fails_all, slows_now,
-    slows_all, at, next, expires = text:match(
-    '^epoch=(%d+) streak=(%d+) seq=(%d+) win=([%w%._%%-]+)/(%d+) stood=(%d+) cell=(%d+) clean=(%d+) ' ..
+  local epoch, fingerprint, streak, seq, kind, size, stood, cell, clean, calls_now, calls_all, fails_now, fails_all,
+    slows_now, slows_all, at, next, expires = text:match(
+    '^epoch=(%d+) policy=([%w%._%%-]+) streak=(%d+) seq=(%d+) win=([%w%._%%-]+)/(%d+) stood=(%d+) cell=(%d+) clean=(%d+) ' ..
     'calls=(%d+)/(%d+) fail=(%d+)/(%d+) slow=(%d+)/(%d+) at=(%d+) next=(%d+) expires=(%d+)$')
   if not epoch then
     m.tally_reads = false
@@ -92,7 +92,7 @@ function m.parse_tally(text)
   m.slows_now, m.slows_all, m.at, m.next, m.expires = slows_now + 0, slows_all + 0, at + 0, next + 0, expires + 0
   m.tally_reads = math.max(epoch + 0, m.streak, m.seq, m.size, m.stood, m.cell, m.clean, m.calls_now, m.calls_all, m.fails_now,
     m.fails_all, m.slows_now, m.slows_all, m.at, m.next, m.expires) <= MAX_INT and
-    (not m.counting() or epoch + 0 == m.fence() and m.sound_tally())
+    (not m.counting() or epoch + 0 == m.fence() and fingerprint == m.fingerprint and m.sound_tally())
   if not m.tally_reads then m.expires = 0 end
   if not m.tally_reads or not m.counting() then m.clear_tally() end
 end
@@ -134,8 +134,8 @@ function m.head_text()
 end
 
 function m.tally_text()
-  return string.format('epoch=%d streak=%d seq=%d win=%s/%d stood=%d cell=%d clean=%d calls=%d/%d fail=%d/%d slow=%d/%d ' ..
-    'at=%d next=%d expires=%d', m.fence(), m.streak, m.seq, m.kind, m.size, m.stood, m.cell, m.clean,
+  return string.format('epoch=%d policy=%s streak=%d seq=%d win=%s/%d stood=%d cell=%d clean=%d calls=%d/%d fail=%d/%d ' ..
+    'slow=%d/%d at=%d next=%d expires=%d', m.fence(), m.fingerprint, m.streak, m.seq, m.kind, m.size, m.stood, m.cell, m.clean,
     m.calls_now, m.calls_all, m.fails_now, m.fails_all, m.slows_now, m.slows_all, m.at, m.next, m.expires)
 end
 
