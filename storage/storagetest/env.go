@@ -80,6 +80,13 @@ func (t *env) between(what string, lo, hi, got time.Duration) {
 	}
 }
 
+// almostOver checks a rejection of which a millisecond is left on the storage's
+// clock. It runs out on the process's own, and may have by now.
+func (t *env) almostOver(e *engine.RejectedError) {
+	t.Helper()
+	t.between("RetryAfter", -1, time.Millisecond, e.RetryAfter())
+}
+
 // inspect reads the record of the test's breaker, through B.
 func (t *env) inspect() engine.Snapshot {
 	t.Helper()

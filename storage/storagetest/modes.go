@@ -108,7 +108,7 @@ func modeEndsExactly(t *env) {
 	a, b := t.pair(three)
 	a.command(engine.Command{Action: engine.ActionForceOpen, For: 10 * time.Second})
 	t.pass(10*time.Second - time.Millisecond)
-	t.between("RetryAfter", 0, time.Millisecond, b.rejection().RetryAfter())
+	t.almostOver(b.rejection())
 	t.pass(time.Millisecond)
 	b.admit()
 }
