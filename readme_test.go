@@ -16,7 +16,9 @@ import (
 	"github.com/redbreaker/redbreaker/storage"
 )
 
-func charge(context.Context) error { return nil }
+const order = 7
+
+func charge(context.Context, int) error { return nil }
 
 // quickStart is the README's, so that it compiles.
 func quickStart(ctx context.Context) error {
@@ -29,7 +31,7 @@ func quickStart(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	err = payments.Do(ctx, func(ctx context.Context) error { return charge(ctx) })
+	err = payments.Do(ctx, func(ctx context.Context) error { return charge(ctx, order) })
 	var rejected *redbreaker.RejectedError
 	if errors.As(err, &rejected) {
 		return fmt.Errorf("payments are down, retry in %v", rejected.RetryAfter())

@@ -186,7 +186,8 @@ func TestHeader_returns(t *testing.T) {
 	for _, name := range scriptNames {
 		for _, line := range headerOf(t, name).returns {
 			if strings.HasPrefix(line, "otherwise") { // its form stands at its end
-				line = line[strings.Index(line, `"`):]
+				_, last, _ := strings.Cut(line, `"`)
+				line = `"` + last
 			}
 			of := form.FindString(line)
 			known := false
