@@ -60,6 +60,7 @@ func eventLost(t *env) {
 	epoch := t.inspect().Epoch
 	a.events.take()
 	t.Lose(name)
+	t.nextEpochs()
 	a.admit()
 	events := a.events.take()
 	t.equal("events", 2, len(events))

@@ -66,6 +66,7 @@ func lateAfterLoss(t *env) {
 	a, b := t.pair(three)
 	late := b.admit()
 	t.Lose(name)
+	t.nextEpochs()
 	a.admit()
 	b.stale(late, engine.Failure)
 	t.equal("streak", int64(0), t.inspect().Streak)

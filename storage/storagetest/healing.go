@@ -23,6 +23,7 @@ func lostBegins(t *env) {
 	a, b := t.pair(three)
 	a.fail(3)
 	t.Lose(name)
+	t.nextEpochs()
 	t.equal("exists", false, t.inspect().Exists)
 	b.admit()
 	a.admit()
@@ -49,6 +50,7 @@ func unreadableHead(t *env) {
 	a.fail(2)
 	old := t.inspect()
 	t.Corrupt(name, "head", "?")
+	t.nextEpochs()
 	if unreadable := t.inspect().Unreadable; !slices.Contains(unreadable, "head") {
 		t.Fatalf("unreadable: %v, want head among it", unreadable)
 	}
