@@ -183,6 +183,10 @@ func (f *fallback) judge(ctx context.Context, op string, err error) (*StorageErr
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
 	}
+	// A storage may see the caller's deadline a moment before the context does.
+	if deadline, ok := ctx.Deadline(); ok && err == context.DeadlineExceeded && !time.Now().Before(deadline) {
+		return nil, err
+	}
 	return &StorageError{Class: ClassUnknown, Op: op, Name: f.name, Err: err}, nil
 }
 

@@ -56,7 +56,7 @@ func (h *redisHandle) Step(ctx context.Context, b engine.Batch) (engine.Reply, e
 
 // step asks Redis, unless the guard leaves it alone.
 func (h *redisHandle) step(ctx context.Context, op string, b engine.Batch) (engine.Reply, error) {
-	if h.closed.Load() {
+	if h.closed.Load() || h.redis.closed.Load() {
 		return engine.Reply{}, engine.ErrStopped
 	}
 	guard := h.redis.guards.of(h.key)
