@@ -1,0 +1,106 @@
+package bench
+
+import (
+	"bytes"
+	"log/slog"
+	"slices"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/redbreaker/redbreaker"
+	"github.com/redbreaker/redbreaker/internal/faultproxy"
+	"github.com/redbreaker/redbreaker/internal/redistest"
+	"github.com/redbreaker/redbreaker/storage"
+)
+
+// BenchmarkOutage is what 256 goroutines pay for a call while the shared Redis is
+// well, and while it has vanished: time and processor time of this process a
+// call, the 99th percentile, and lines of log in all. The goroutines work for a
+// millisecond between two calls, as services do, so that both runs make calls at
+// one rate.
+func BenchmarkOutage(b *testing.B) {
+	b.Run("redis=healthy", func(b *testing.B) { outage(b, faultproxy.Pass()) })
+	b.Run("redis=blackholed", func(b *testing.B) { outage(b, faultproxy.Blackhole()) })
+	b.Run("redis=refusing", func(b *testing.B) { outage(b, faultproxy.Refuse()) })
+}
+
+func outage(b *testing.B, fault faultproxy.Fault) {
+	proxy := faultproxy.Start(b, redistest.Addr(b))
+	rdb := redis.NewClient(&redis.Options{Addr: proxy.Addr(), ContextTimeoutEnabled: true, PoolSize: 32})
+	defer rdb.Close()
+	store, err := storage.NewRedis(rdb, storage.WithNamespace(redistest.Namespace(b)))
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer store.Close()
+	var log lines
+	breaker, err := redbreaker.New("bench", redbreaker.Policy{}, redbreaker.WithStorage(store),
+		redbreaker.WithHooks(redbreaker.LogHooks(slog.New(slog.NewTextHandler(&log, nil)))))
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer breaker.Stop()
+	_ = breaker.Do(ctx, succeed)
+	proxy.Set(fault)
+	_ = breaker.Do(ctx, succeed)
+
+	const goroutines = 256
+	took := make([][]time.Duration, goroutines)
+	before := processorTime()
+	b.ResetTimer()
+	var all sync.WaitGroup
+	for g := range goroutines {
+		all.Add(1)
+		go func() {
+			defer all.Done()
+			for range b.N {
+				start := time.Now()
+				_ = breaker.Do(ctx, succeed)
+				took[g] = append(took[g], time.Since(start))
+				time.Sleep(time.Millisecond)
+			}
+		}()
+	}
+	all.Wait()
+	b.StopTimer()
+	spent := processorTime() - before
+	every := slices.Sorted(slices.Values(slices.Concat(took...)))
+	b.ReportMetric(float64(spent.Nanoseconds())/float64(len(every)), "cpu-ns/call")
+	b.ReportMetric(float64(every[len(every)*99/100].Nanoseconds()), "p99-ns")
+	b.ReportMetric(float64(every[len(every)-1].Milliseconds()), "max-ms")
+	b.ReportMetric(float64(log.count()), "log-lines")
+	b.ReportMetric(0, "ns/op") // with the pauses it says nothing
+	proxy.Set(faultproxy.Pass())
+}
+
+// processorTime is what this process has used of the processors.
+func processorTime() time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// lines counts lines of log.
+type lines struct {
+	mu sync.Mutex
+	n  int
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.n += bytes.Count(p, []byte("\n"))
+	return len(p), nil
+}
+
+func (l *lines) count() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.n
+}
