@@ -87,7 +87,7 @@ func flaps(w *world) {
 	m := w.member(redbreaker.Policy{ConsecutiveFailures: 1_000_000})
 	m.runs(succeed)
 	dials := w.dials.Load()
-	for range 20 {
+	for range 10 {
 		for _, f := range []faultproxy.Fault{faultproxy.Refuse(), faultproxy.Pass()} {
 			w.net.Set(f)
 			for range 30 {
@@ -100,8 +100,8 @@ func flaps(w *world) {
 			}
 		}
 	}
-	if n := w.dials.Load() - dials; n > 20*20 {
-		w.Errorf("%d connections were tried in 12 s", n)
+	if n := w.dials.Load() - dials; n > 10*20 {
+		w.Errorf("%d connections were tried in 6 s", n)
 	}
 	m.recovers(guardMax + calm)
 }
@@ -295,7 +295,7 @@ func settledTwice(w *world) {
 // herd: each process asks once by itself, at a time of its own, and together
 // they load each script about once.
 func herd(w *world) {
-	const fleet, every = 20, 20 * time.Millisecond
+	const fleet, every = 20, 100 * time.Millisecond
 	members := make([]*member, fleet)
 	for i := range members {
 		members[i] = w.member(policy)
@@ -614,7 +614,7 @@ func blackhole256(w *world) {
 // agreeAgain: after an outage in which one process tripped by itself and another
 // did not, the record decides for both within the guard's longest pause.
 func agreeAgain(w *world) {
-	const every = 10 * time.Millisecond
+	const every = 50 * time.Millisecond
 	a, b := w.member(policy), w.member(policy)
 	a.runs(succeed)
 	b.runs(succeed)

@@ -185,6 +185,7 @@ func (o *outage) drill(w *world) {
 	}
 	if !o.cold {
 		for _, m := range w.members {
+			w.must(m.Ping(ctx)) // connects, without the guard
 			m.runs(succeed)
 			m.undisturbed()
 		}

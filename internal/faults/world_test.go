@@ -28,7 +28,7 @@ import (
 func TestMain(m *testing.M) {
 	redis.SetLogger(silence{}) // go-redis says what fails here on purpose
 	flag.Parse()
-	_ = flag.Set("test.parallel", "16") // what runs in real time mostly waits
+	_ = flag.Set("test.parallel", "8") // what runs in real time mostly waits
 	goleak.VerifyTestMain(m)
 }
 
@@ -116,7 +116,7 @@ func onServer(args ...string) place {
 
 func realtime(w *world, addr string) *world {
 	w.net = faultproxy.Start(w.T, addr)
-	w.bound, w.slack = 500*time.Millisecond, 2*time.Second
+	w.bound, w.slack = time.Second, 2*time.Second
 	w.options = redis.Options{Addr: w.net.Addr(), Dialer: (&net.Dialer{}).DialContext}
 	return w
 }
@@ -161,7 +161,7 @@ func (c *counted) Write(b []byte) (int, error) {
 // until waits for what must come about within the limit and the slack.
 func (w *world) until(limit time.Duration, what string, f func() bool) {
 	w.Helper()
-	for start := time.Now(); !f(); time.Sleep(10 * time.Millisecond) {
+	for start := time.Now(); !f(); time.Sleep(50 * time.Millisecond) {
 		if took := time.Since(start); took > limit+w.slack {
 			w.Fatalf("%s: not after %v", what, took)
 		}
