@@ -18,12 +18,12 @@ var ctx = context.Background()
 var callers = []int{1, 8, 64, 256}
 
 // rules are the ways in which a breaker may count. None of them trips by one
-// failure in a hundred.
+// failure in a hundred, even if goroutines that were held up fail in a row.
 var rules = []struct {
 	name   string
 	policy redbreaker.Policy
 }{
-	{"consecutive", redbreaker.Policy{ConsecutiveFailures: 50}},
+	{"consecutive", redbreaker.Policy{ConsecutiveFailures: 1e6}},
 	{"count", redbreaker.Policy{Window: redbreaker.Window{Calls: 100, FailureRate: 0.5}}},
 	{"time", redbreaker.Policy{Window: redbreaker.Window{Period: 10 * time.Second, FailureRate: 0.5}}},
 	{"slow", redbreaker.Policy{Window: redbreaker.Window{

@@ -19,8 +19,9 @@ import (
 //   - An admission, a rejection, and a success that leaves nothing to write are
 //     decided at the instant at which they load the phase.
 //   - A success that counts is decided at the instant at which it adds one to a
-//     stripe. Until then it may have waited for any time; so a phase that is over
-//     keeps its stripes sealed for ever, and a sealed stripe takes nothing.
+//     stripe, or finds there that enough of them were added. Until then it may
+//     have waited for any time; so a phase that is over keeps its stripes sealed
+//     for ever, and a sealed stripe takes nothing.
 //   - The holder of the lock begins by sealing all stripes and folding what they
 //     held into the record. What was added before is in the sum; what comes later
 //     meets the seal and waits for the lock. Without the seal, a success added
@@ -59,8 +60,8 @@ type terms struct {
 	width int32
 	// from and until are nanoseconds of the engine's clock.
 	from, until int64
-	// room is how many successes a stripe takes before the record deserves
-	// another look; 0: a success leaves nothing to write.
+	// room is how many successes a stripe takes: after so many since the last
+	// outcome of another kind, one more leaves nothing to write. 0: it does now.
 	room int64
 }
 
@@ -98,13 +99,12 @@ func (r *Record) closedTerms(width int32) terms {
 		t.from = nanos(max(r.since, r.stood, r.cell*r.shape.bucket()))
 		t.until = nanos((r.cell + 1) * r.shape.bucket())
 	case windowCount:
-		// Once the ring is full of successes, another one leaves it as it is.
-		if r.clean < r.shape.Size {
+		if r.clean < r.shape.Size { // until the ring is full of successes
 			t.room = r.shape.Size
 		}
 	default:
-		if r.streak > 0 {
-			t.counts = 0 // the next success ends the streak
+		if r.streak > 0 { // the next success ends the streak
+			t.room = 1
 		}
 	}
 	return t
@@ -159,15 +159,15 @@ func wide() int32 {
 }
 
 // add counts one success. It reports false where that takes the lock: the stripe
-// is sealed or full, or goroutines met on it and it should not be so few.
+// is sealed, or goroutines met on it that deserve more than one.
 func (p *phase) add() bool {
 	s := p.stripe()
 	n := s.n.Load()
-	if n < 0 || p.room <= n {
+	if n < 0 {
 		return false
 	}
 	pause()
-	if s.n.CompareAndSwap(n, n+1) {
+	if n >= p.room || s.n.CompareAndSwap(n, n+1) {
 		return true
 	}
 	if len(p.stripes) == 1 {
