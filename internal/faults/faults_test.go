@@ -55,6 +55,7 @@ func TestFaults(t *testing.T) {
 		{"F51", "SCRIPT LOAD alone is denied", onServer(), func(w *world) { denied(w, "-script|load") }},
 		{"F54", "the record outlives its open period", bubble, ttl},
 		{"F2", "256 goroutines, packets vanish", bubble, blackhole256},
+		{"F2", "what was known before the outage holds", bubble, known},
 		{"F2", "two processes agree again", bubble, agreeAgain},
 	} {
 		t.Run(row.id+" "+row.what, func(t *testing.T) {
@@ -608,6 +609,41 @@ func blackhole256(w *world) {
 	time.Sleep(time.Second)
 	if log := lines.String(); strings.Count(log, "\n") != 3 || !strings.Contains(log, "created") || !strings.Contains(log, "does not answer") || !strings.Contains(log, "answers again") {
 		w.Errorf("the log says\n%s", log)
+	}
+}
+
+// known: an open circuit, a forced one and a round of probes go on in the outage,
+// for the time that they had left.
+func known(w *world) {
+	for what, test := range map[string]struct {
+		set    func(m *member)
+		reason redbreaker.Reason
+		left   time.Duration
+	}{
+		"open":        {func(m *member) { m.runs(fail); m.rejects(redbreaker.ReasonOpen) }, redbreaker.ReasonOpen, hasty.OpenFor},
+		"forced open": {func(m *member) { m.control(redbreaker.Command{Action: redbreaker.ActionForceOpen, For: time.Hour}) }, redbreaker.ReasonForced, time.Hour},
+		"half-open":   {func(m *member) { m.halfOpens(); m.permit() }, redbreaker.ReasonOpen, hasty.HalfOpen.Lease},
+	} {
+		w.mini.FlushAll()
+		m := w.member(hasty)
+		m.runs(succeed)
+		test.set(m)
+		from := time.Now()
+		w.net.Set(faultproxy.Blackhole())
+		for time.Since(from) < test.left-2*w.bound {
+			m.rejects(test.reason)
+			time.Sleep(test.left / 100)
+		}
+		time.Sleep(test.left)
+		m.runs(succeed)
+		if !m.Status().Degraded {
+			w.Errorf("%s: the outage is over", what)
+		}
+		w.net.Reset()
+		w.net.Set(faultproxy.Pass())
+		time.Sleep(guardMax)
+		w.mini.FlushAll() // what the record says is told elsewhere
+		m.recovers(guardMax + calm)
 	}
 }
 

@@ -25,6 +25,7 @@ type outage struct {
 	inject, heal func(w *world)
 	class        redbreaker.Class
 	says         string
+	ping         string // what Ping says meanwhile, if it matters
 	// cold: the fault is there before the process is, so no connection is.
 	cold bool
 	// admits: calls are still let through, and only their results are refused.
@@ -122,23 +123,23 @@ var outages = []outage{
 		inject: func(w *world) { w.mini.Del(key); w.mini.HSet(key, "head", "2 ajar auto epoch=1 what=ever") },
 		heal:   func(w *world) { w.mini.Del(key) }},
 	{id: "F51", what: "the user may not run EVAL and EVALSHA", place: onServer(), inject: command("acl", "setuser", "breaker", "-eval", "-evalsha"), heal: healRights,
-		class: refused, says: "NOPERM"},
+		class: refused, says: "NOPERM", ping: "EVALSHA, EVAL and SCRIPT LOAD"},
 	{id: "F51", what: "the same, from the start", place: onServer(), inject: command("acl", "setuser", "breaker", "-eval", "-evalsha"), heal: healRights,
-		class: refused, says: "NOPERM", cold: true},
+		class: refused, says: "NOPERM", ping: "EVALSHA, EVAL and SCRIPT LOAD", cold: true},
 	{id: "F51", what: "the user may run no scripts at all", place: onServer(), inject: command("acl", "setuser", "breaker", "-@scripting"), heal: healRights,
 		class: refused, says: "NOPERM"},
 	{id: "F51", what: "the key is outside the user's pattern", place: onServer(), inject: command("acl", "setuser", "breaker", "resetkeys", "~theirs:*"), heal: healRights,
-		class: refused, says: "NOPERM"},
+		class: refused, says: "NOPERM", ping: "docs/operations.md"},
 	{id: "F51", what: "the scripts may not write", place: onServer(), inject: command("acl", "setuser", "breaker", "-hset"), heal: healRights,
-		class: unknown, admits: true},
-	{id: "F52", what: "the password was changed", place: onServer(), class: refused, says: "WRONGPASS",
+		class: unknown, admits: true, ping: "HSET"},
+	{id: "F52", what: "the password was changed", place: onServer(), class: refused, says: "WRONGPASS", ping: "check the user and the password",
 		inject: func(w *world) {
 			w.do("acl", "setuser", "breaker", "resetpass", ">other")
 			w.do("client", "kill", "user", "breaker")
 			time.Sleep(50 * time.Millisecond) // until the clients' kernels know
 		},
 		heal: healRights},
-	{id: "F52", what: "the client wants TLS, the server speaks none", place: onServer(), class: notExecuted, cold: true,
+	{id: "F52", what: "the client wants TLS, the server speaks none", place: onServer(), class: notExecuted, cold: true, ping: "whether it wants TLS",
 		inject: func(w *world) { w.options.Dialer = tlsUntilHealed(w) },
 		heal:   func(w *world) { w.plain.Store(true) }},
 	{id: "F53", what: "a reply of another product", place: bubble, inject: writing(func(c *server.Peer) { c.WriteBulk("hello") }), heal: healAnswers, class: unknown},
@@ -197,6 +198,11 @@ func (o *outage) drill(w *world) {
 		all.Go(func() { o.endure(m) })
 	}
 	all.Wait()
+	if o.ping != "" {
+		if err := w.members[0].Ping(ctx); err == nil || !strings.Contains(err.Error(), o.ping) {
+			w.Errorf("Ping says %v, want %q", err, o.ping)
+		}
+	}
 	o.heal(w)
 	healed := time.Now()
 	for _, m := range w.members {
