@@ -151,7 +151,7 @@ func (r *Redis) do(ctx context.Context, op, name, key string, s *scripts.Script,
 		return nil, err
 	}
 	reply, sent, err := r.run.script(ctx, s, key, args)
-	if err == nil {
+	if err == nil || errors.Is(err, redis.Nil) { // a reply that is null: whoever reads it says what is wrong
 		r.run.topology.answered()
 		return reply, nil
 	}

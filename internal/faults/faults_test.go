@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"math"
 	"regexp"
@@ -17,6 +18,7 @@ import (
 	"time"
 
 	"github.com/alicebob/miniredis/v2/server"
+	"github.com/redis/go-redis/v9"
 
 	"github.com/redbreaker/redbreaker"
 	"github.com/redbreaker/redbreaker/engine"
@@ -39,6 +41,7 @@ func TestFaults(t *testing.T) {
 		{"F11", "SCRIPT FLUSH in a loop, under load", sockets, scriptFlushes},
 		{"F11", "SCRIPT FLUSH in a loop, on a server", onServer(), scriptFlushes},
 		{"F11", "the server restarts and has forgotten all", onServer(), restart},
+		{"F11", "600 other scripts, which evict ours from 7.4 on", onServer(), evicted},
 		{"F12", "FLUSHALL in the midst of a probe", bubble, flushAll},
 		{"F20", "the record is junk", bubble, junk},
 		{"F37", "the holder of a probe is gone", bubble, holderGone},
@@ -158,6 +161,23 @@ func scriptFlushes(w *world) {
 	}
 	all.Wait()
 	m.wantStreak(callers * each)
+	m.undisturbed()
+}
+
+// evicted: only scripts that came by EVAL are, so this user may not load any.
+func evicted(w *world) {
+	w.do("acl", "setuser", "breaker", "-script|load")
+	m := w.member(policy)
+	m.runs(fail)
+	_, err := w.admin.Pipelined(ctx, func(p redis.Pipeliner) error {
+		for i := range 600 {
+			p.Eval(ctx, fmt.Sprintf("return %d", i), nil)
+		}
+		return nil
+	})
+	w.must(err)
+	m.runs(fail)
+	m.wantStreak(2)
 	m.undisturbed()
 }
 

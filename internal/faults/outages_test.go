@@ -142,8 +142,8 @@ var outages = []outage{
 	{id: "F52", what: "the client wants TLS, the server speaks none", place: onServer(), class: notExecuted, cold: true, ping: "whether it wants TLS",
 		inject: func(w *world) { w.options.Dialer = tlsUntilHealed(w) },
 		heal:   func(w *world) { w.plain.Store(true) }},
-	{id: "F53", what: "a reply of another product", place: bubble, inject: writing(func(c *server.Peer) { c.WriteBulk("hello") }), heal: healAnswers, class: unknown},
-	{id: "F53", what: "a reply that is null", place: bubble, inject: writing(func(c *server.Peer) { c.WriteNull() }), heal: healAnswers, class: unknown},
+	{id: "F53", what: "a reply of another product", place: bubble, inject: writing(func(c *server.Peer) { c.WriteBulk("hello") }), heal: healAnswers, class: unknown, says: "a reply that no script gives"},
+	{id: "F53", what: "a reply that is null", place: bubble, inject: writing(func(c *server.Peer) { c.WriteNull() }), heal: healAnswers, class: unknown, says: "a reply that no script gives"},
 	{id: "F53", what: "a reply that is a map", place: bubble, inject: writing(func(c *server.Peer) { c.WriteMapLen(1); c.WriteBulk("a"); c.WriteBulk("b") }), heal: healAnswers, class: unknown},
 }
 
@@ -168,7 +168,7 @@ func tlsUntilHealed(w *world) dialer {
 // the bound and soon nothing, tell of it once, and come back to the shared record.
 func TestOutages(t *testing.T) {
 	for _, o := range outages {
-		t.Run(strings.TrimSpace(o.id+" "+o.what), func(t *testing.T) { o.place(t, o.drill) })
+		t.Run(o.id+" "+o.what, func(t *testing.T) { o.place(t, o.drill) })
 	}
 }
 
@@ -216,7 +216,8 @@ func (o *outage) drill(w *world) {
 		all.Go(func() { m.recovers(guardMax + calm + w.bound) })
 	}
 	all.Wait()
-	w.Logf("%-4s %s: %v, restored after %v", o.id, o.what, o.class, time.Since(healed).Round(10*time.Millisecond))
+	w.Logf("%-4s %s: restored %v after it; told: %.200v", o.id, o.what, time.Since(healed).Round(10*time.Millisecond),
+		w.members[0].heard(redbreaker.EventDegraded)[0].Err)
 
 	// The shared record decides again, for all.
 	for range threshold {
