@@ -3,6 +3,9 @@ FUZZTIME ?= 5s
 
 GOLANGCI = go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 
+# It lists by name, with the reason, what was skipped; go test alone does not.
+GOTESTSUM = go run gotest.tools/gotestsum@v1.13.0 --format pkgname --
+
 .PHONY: help demo examples test race integration server-images bench lint fuzz ci
 
 help: ### Print this help
@@ -15,7 +18,7 @@ examples: ### Build the examples, run them, and test the SQLite storage from two
 	cd examples && go test ./...
 
 test: ### Run the tests; they say what they skip for want of a redis-server
-	go test ./...
+	$(GOTESTSUM) ./...
 
 race: ### Run the tests under the race detector
 	go test -race ./...
