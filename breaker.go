@@ -198,11 +198,16 @@ func (b *Breaker) admit(ctx context.Context) (t Ticket, start int64, err error) 
 // settle ends a call whose function returned err, or did not return. at is the
 // end of a timed call if it was read, else 0.
 func (b *Breaker) settle(ctx context.Context, t Ticket, start, at int64, err error, returned bool) {
-	if returned && err == nil && start == 0 { // nearly every call
+	switch {
+	case !returned || err != nil:
+		b.weigh(ctx, t, start, at, err, returned)
+	case start == 0: // nearly every call
 		b.report(ctx, t, Success, 0, nil)
-		return
+	case at == 0:
+		b.conclude(ctx, t, start, b.handle.Now(), Success, nil)
+	default:
+		b.conclude(ctx, t, start, at, Success, nil)
 	}
-	b.weigh(ctx, t, start, at, err, returned)
 }
 
 // weigh finds out how a call counts, then settles it.

@@ -113,23 +113,24 @@ func BenchmarkTwoStep(b *testing.B) {
 	}
 }
 
-// together runs f b.N times on n goroutines, i counting the calls of each.
+// together runs f b.N times on n goroutines, i counting the calls of each from a
+// number of its own on.
 func together(b *testing.B, n int, f func(i int)) {
 	b.Helper()
 	b.ReportAllocs()
 	var wg sync.WaitGroup
-	start := func(share int) {
+	start := func(first, share int) {
 		wg.Add(1)
 		go func() {
 			defer wg.Done()
 			for i := range share {
-				f(i)
+				f(first + i)
 			}
 		}()
 	}
 	b.ResetTimer()
 	for g := range n {
-		start((b.N + g) / n)
+		start(g, (b.N+g)/n)
 	}
 	wg.Wait()
 }
