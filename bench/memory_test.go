@@ -18,13 +18,13 @@ var ctx = context.Background()
 var callers = []int{1, 8, 64, 256}
 
 // rules are the ways in which a breaker may count. None of them trips by one
-// failure in a hundred, even if goroutines that were held up fail in a row.
+// failure in a hundred, even if all goroutines were held up with one each.
 var rules = []struct {
 	name   string
 	policy redbreaker.Policy
 }{
 	{"consecutive", redbreaker.Policy{ConsecutiveFailures: 1e6}},
-	{"count", redbreaker.Policy{Window: redbreaker.Window{Calls: 100, FailureRate: 0.5}}},
+	{"count", redbreaker.Policy{Window: redbreaker.Window{Calls: 1000, FailureRate: 0.5}}},
 	{"time", redbreaker.Policy{Window: redbreaker.Window{Period: 10 * time.Second, FailureRate: 0.5}}},
 	{"slow", redbreaker.Policy{Window: redbreaker.Window{
 		Period: 10 * time.Second, FailureRate: 0.5, SlowCallRate: 0.5, SlowCallDuration: time.Second}}},
