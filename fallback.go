@@ -184,8 +184,8 @@ func (f *fallback) judge(ctx context.Context, op string, err error) (*StorageErr
 		return nil, ctx.Err()
 	}
 	// A storage may see the caller's deadline a moment before the context does.
-	if deadline, ok := ctx.Deadline(); ok && err == context.DeadlineExceeded && !time.Now().Before(deadline) {
-		return nil, err
+	if deadline, ok := ctx.Deadline(); ok && errors.Is(err, context.DeadlineExceeded) && !time.Now().Before(deadline) {
+		return nil, context.DeadlineExceeded
 	}
 	return &StorageError{Class: ClassUnknown, Op: op, Name: f.name, Err: err}, nil
 }
