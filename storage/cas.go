@@ -105,9 +105,7 @@ func (c *CAS) Bind(name string, p engine.Policy, sink func(engine.Event)) (engin
 	if err := errors.Join(engine.CheckName(name), invalid); err != nil {
 		return nil, err
 	}
-	h := &casHandle{cas: c, lane: c.lane(name), rules: rules}
-	h.Observer = engine.NewObserver(name, &h.rules, h.Now, sink)
-	return h, nil
+	return newCASHandle(c, name, rules, sink), nil
 }
 
 // Control applies a command by name, with the policy that the record keeps, or

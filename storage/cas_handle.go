@@ -2,83 +2,26 @@ package storage
 
 import (
 	"context"
-	"errors"
-	"sync/atomic"
-	"time"
 
 	"github.com/redbreaker/redbreaker/engine"
 )
 
 // casHandle is one breaker in a custom store as this process sees it.
 type casHandle struct {
-	*engine.Observer
-	cas    *CAS
-	lane   *lane
-	rules  engine.Rules
-	closed atomic.Bool
+	steps
+	cas   *CAS
+	lane  *lane
+	rules engine.Rules
 }
 
-func (h *casHandle) Acquire(ctx context.Context) (engine.Ticket, error) {
-	r, err := h.step(ctx, "acquire", engine.Batch{Admissions: 1})
-	if err != nil {
-		return engine.Ticket{}, err
+func newCASHandle(c *CAS, name string, rules engine.Rules, sink func(engine.Event)) *casHandle {
+	h := &casHandle{cas: c, lane: c.lane(name), rules: rules}
+	h.steps = steps{
+		name: name, reporter: c.reporter, start: c.start, over: &c.closed,
+		guard: func() *guard { return c.guard }, ask: h.ask,
 	}
-	return h.Admission(&r, 0)
-}
-
-func (h *casHandle) Report(ctx context.Context, t engine.Ticket, o engine.Outcome, _ int64, d *engine.Detail) (bool, error) {
-	if !t.Counted() || o == engine.Ignored && t.Lease == 0 {
-		return false, nil
-	}
-	b := engine.Batch{
-		Results:  []engine.Result{{Ticket: t, Runs: []engine.Run{{Outcome: o, N: 1}}}},
-		Reporter: h.cas.reporter,
-	}
-	if d != nil {
-		b.Detail = *d
-	}
-	if err := b.Validate(); err != nil {
-		return false, err
-	}
-	// The call is over: the caller's end must not keep that from the fleet.
-	r, err := h.step(context.WithoutCancel(ctx), "report", b)
-	return r.Stale > 0, err
-}
-
-func (h *casHandle) Step(ctx context.Context, b engine.Batch) (engine.Reply, error) {
-	if err := b.Validate(); err != nil {
-		return engine.Reply{}, err
-	}
-	return h.step(ctx, "step", b)
-}
-
-// step takes a batch to the store, unless the guard leaves it alone.
-func (h *casHandle) step(ctx context.Context, what string, b engine.Batch) (engine.Reply, error) {
-	if h.closed.Load() {
-		return engine.Reply{}, engine.ErrStopped
-	}
-	t, err := h.cas.guard.enter(h.trial)
-	if err != nil {
-		return engine.Reply{}, &engine.StorageError{Class: engine.ClassNotExecuted, Op: what, Name: h.lane.name, Err: err}
-	}
-	r, err := h.ask(ctx, what, b)
-	h.cas.guard.leave(t, answered(err))
-	return r, err
-}
-
-// answered is err as the guard should judge it: a store whose races are lost
-// does answer.
-func answered(err error) error {
-	if errors.Is(err, errContended) {
-		return nil
-	}
-	return err
-}
-
-// trial is the guard's question to a store that it left alone.
-func (h *casHandle) trial() error {
-	_, err := h.ask(context.Background(), "step", engine.Batch{})
-	return answered(err)
+	h.Observer = engine.NewObserver(name, &h.rules, h.Now, sink)
+	return h
 }
 
 func (h *casHandle) ask(ctx context.Context, what string, b engine.Batch) (engine.Reply, error) {
@@ -101,7 +44,7 @@ func (h *casHandle) giveBack(r engine.Reply) {
 	if r.FirstLease == 0 {
 		return
 	}
-	b := engine.Batch{Reporter: h.cas.reporter}
+	b := engine.Batch{Reporter: h.reporter}
 	for i := range r.Granted {
 		b.Results = append(b.Results, engine.Result{
 			Ticket: engine.Ticket{Epoch: r.Epoch, Lease: r.FirstLease + i},
@@ -113,19 +56,8 @@ func (h *casHandle) giveBack(r engine.Reply) {
 }
 
 func (h *casHandle) Control(ctx context.Context, c engine.Command) (engine.Snapshot, error) {
-	if h.closed.Load() {
-		return engine.Snapshot{}, engine.ErrStopped
-	}
-	if err := c.Validate(); err != nil {
+	if err := h.commands(c); err != nil {
 		return engine.Snapshot{}, err
 	}
 	return h.lane.control(ctx, c, func(*engine.Record) *engine.Rules { return &h.rules }, h.Commanded)
-}
-
-// Now counts from 1: 0 means not read.
-func (h *casHandle) Now() int64 { return int64(time.Since(h.cas.start)) + 1 }
-
-func (h *casHandle) Close() error {
-	h.closed.Store(true)
-	return nil
 }

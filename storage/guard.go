@@ -76,7 +76,7 @@ func judge(err error) engine.Outcome {
 		return engine.Success
 	case !errors.As(err, &e): // the caller's own end, or the storage's Close
 		return engine.Ignored
-	case e.Class == engine.ClassOurs: // it answered, and about one record
+	case e.Class == engine.ClassOurs, errors.Is(err, errContended): // it answered, and about one record
 		return engine.Success
 	case ofOneSlot(e.Err):
 		return engine.Ignored

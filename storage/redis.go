@@ -94,9 +94,7 @@ func (r *Redis) Bind(name string, p engine.Policy, sink func(engine.Event)) (eng
 	if err = errors.Join(err, invalid); err != nil {
 		return nil, err
 	}
-	h := &redisHandle{redis: r, name: name, key: key, rules: rules}
-	h.Observer = engine.NewObserver(name, &h.rules, h.Now, sink)
-	return h, nil
+	return newRedisHandle(r, name, key, rules, sink), nil
 }
 
 // Control applies a command by name, with the policy that the record keeps, or

@@ -24,11 +24,9 @@ type runner struct {
 	// patience is how long the client may hold on to a call that was left.
 	patience time.Duration
 
-	mu      sync.Mutex
-	stopped bool          // spawn nothing more
-	left    int           // calls under way whose callers may have left
-	idle    chan struct{} // closed when left falls to 0; nil while nobody waits
-	loaders sync.Map      // scriptAt to *loader
+	background // calls whose callers may have left, and trials
+
+	loaders sync.Map // scriptAt to *loader
 
 	topology *topology
 }
@@ -258,50 +256,11 @@ func (l *loader) ended(err error) error {
 	return err
 }
 
-// spawn runs f beside the caller; stop waits for it. It returns false, and does
-// nothing, after stop.
-func (r *runner) spawn(f func()) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.stopped {
-		return false
-	}
-	r.left++
-	go func() {
-		defer r.end()
-		f()
-	}()
-	return true
-}
-
-func (r *runner) end() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.left--
-	if r.left == 0 && r.idle != nil {
-		close(r.idle)
-		r.idle = nil
-	}
-}
-
 // stop lets no further call begin. It returns when none is under way any more, or
 // the client should have given up on it.
 func (r *runner) stop() error {
-	r.mu.Lock()
-	r.stopped = true
-	if r.left == 0 {
-		r.mu.Unlock()
-		return nil
-	}
-	if r.idle == nil {
-		r.idle = make(chan struct{})
-	}
-	idle := r.idle
-	r.mu.Unlock()
-	select {
-	case <-idle:
-		return nil
-	case <-time.After(r.patience):
+	if !r.background.stop(r.patience) {
 		return fmt.Errorf("redbreaker: close: the client still holds calls after %v, its timeouts are longer", r.patience)
 	}
+	return nil
 }

@@ -1,0 +1,95 @@
+package storage
+
+import (
+	"context"
+	"sync/atomic"
+	"time"
+
+	"github.com/redbreaker/redbreaker/engine"
+)
+
+// steps is what handles have in common over every storage: operations become
+// steps, which the guard lets through, and what comes of them is observed.
+type steps struct {
+	*engine.Observer
+	name     string
+	reporter string
+	guard    func() *guard
+	// ask takes a batch to the storage; verb is what errors call it.
+	ask    func(ctx context.Context, verb string, b engine.Batch) (engine.Reply, error)
+	start  time.Time
+	over   *atomic.Bool // the storage is closed
+	closed atomic.Bool
+}
+
+func (s *steps) Acquire(ctx context.Context) (engine.Ticket, error) {
+	r, err := s.step(ctx, "acquire", engine.Batch{Admissions: 1})
+	if err != nil {
+		return engine.Ticket{}, err
+	}
+	return s.Admission(&r, 0)
+}
+
+func (s *steps) Report(ctx context.Context, t engine.Ticket, o engine.Outcome, _ int64, d *engine.Detail) (bool, error) {
+	if !t.Counted() || o == engine.Ignored && t.Lease == 0 {
+		return false, nil
+	}
+	b := engine.Batch{
+		Results:  []engine.Result{{Ticket: t, Runs: []engine.Run{{Outcome: o, N: 1}}}},
+		Reporter: s.reporter,
+	}
+	if d != nil {
+		b.Detail = *d
+	}
+	if err := b.Validate(); err != nil {
+		return false, err
+	}
+	// The call is over, and what it cost is known: the caller's end must not
+	// keep that from the fleet.
+	r, err := s.step(context.WithoutCancel(ctx), "report", b)
+	return r.Stale > 0, err
+}
+
+func (s *steps) Step(ctx context.Context, b engine.Batch) (engine.Reply, error) {
+	if err := b.Validate(); err != nil {
+		return engine.Reply{}, err
+	}
+	return s.step(ctx, "step", b)
+}
+
+// step asks the storage, unless the guard leaves it alone.
+func (s *steps) step(ctx context.Context, verb string, b engine.Batch) (engine.Reply, error) {
+	if s.closed.Load() || s.over.Load() {
+		return engine.Reply{}, engine.ErrStopped
+	}
+	g := s.guard()
+	t, err := g.enter(s.trial)
+	if err != nil {
+		return engine.Reply{}, &engine.StorageError{Class: engine.ClassNotExecuted, Op: verb, Name: s.name, Err: err}
+	}
+	r, err := s.ask(ctx, verb, b)
+	g.leave(t, err)
+	return r, err
+}
+
+// trial is the guard's question to a storage that it left alone.
+func (s *steps) trial() error {
+	_, err := s.ask(context.Background(), "step", engine.Batch{})
+	return err
+}
+
+// commands reports whether the handle takes a command.
+func (s *steps) commands(c engine.Command) error {
+	if s.closed.Load() {
+		return engine.ErrStopped
+	}
+	return c.Validate()
+}
+
+// Now counts from 1: 0 means not read.
+func (s *steps) Now() int64 { return int64(time.Since(s.start)) + 1 }
+
+func (s *steps) Close() error {
+	s.closed.Store(true)
+	return nil
+}
