@@ -144,7 +144,7 @@ func TestCluster_scriptsOnEveryNode(t *testing.T) {
 		})
 	}
 	acquire(t, handleOn(t, s, 0))
-	eventually(t, "the other nodes are given the script", func() bool { return noscripts.Load() == 2 })
+	eventually(t, "the other nodes are given the script", func() bool { return noscripts.Load() >= 2 })
 }
 
 // One node that is away keeps no call from another, whose script is missing.

@@ -31,7 +31,10 @@ type topology struct {
 
 	refreshed atomic.Int64 // when, since start
 
-	spreading sync.Map // SHA of a script that is on its way to all nodes
+	mu sync.Mutex
+	// spreading has the SHA of each script that is on its way to all nodes, and
+	// whether it was asked for again meanwhile: a node may have lost it behind us.
+	spreading map[string]bool
 }
 
 // While calls fail, the map is read anew after a tenth of the time that they
@@ -49,7 +52,7 @@ func newTopology(client redis.UniversalClient, spawn func(func()) bool) *topolog
 	if !ok {
 		return nil
 	}
-	return &topology{client: c, spawn: spawn, start: time.Now(), done: make(chan struct{}), readers: c.Options().ReadOnly}
+	return &topology{client: c, spawn: spawn, start: time.Now(), done: make(chan struct{}), readers: c.Options().ReadOnly, spreading: map[string]bool{}}
 }
 
 // master returns the client of the node that serves the key, as far as is known.
@@ -167,20 +170,41 @@ func (t *topology) spread(s *scripts.Script) {
 	if t == nil {
 		return
 	}
-	if _, underway := t.spreading.LoadOrStore(s.SHA, true); underway {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if _, underway := t.spreading[s.SHA]; underway {
+		t.spreading[s.SHA] = true
 		return
 	}
-	if !t.spawn(func() {
-		defer t.spreading.Delete(s.SHA)
-		ctx, cancel := context.WithTimeout(context.Background(), spreadTime)
-		defer cancel()
-		// A node that is away is given the script when it is found missing there.
-		_ = t.client.ForEachShard(ctx, func(ctx context.Context, node *redis.Client) error {
-			return node.ScriptLoad(ctx, s.Source).Err()
-		})
+	if t.spawn(func() {
+		for again := true; again; again = t.spreadAgain(s) {
+			t.spreadOnce(s)
+		}
 	}) {
-		t.spreading.Delete(s.SHA)
+		t.spreading[s.SHA] = false
 	}
+}
+
+func (t *topology) spreadOnce(s *scripts.Script) {
+	ctx, cancel := context.WithTimeout(context.Background(), spreadTime)
+	defer cancel()
+	// A node that is away is given the script when it is found missing there.
+	_ = t.client.ForEachShard(ctx, func(ctx context.Context, node *redis.Client) error {
+		return node.ScriptLoad(ctx, s.Source).Err()
+	})
+}
+
+// spreadAgain reports whether the script was asked for while it was on its way.
+func (t *topology) spreadAgain(s *scripts.Script) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	again := t.spreading[s.SHA]
+	if again {
+		t.spreading[s.SHA] = false
+	} else {
+		delete(t.spreading, s.SHA)
+	}
+	return again
 }
 
 // spreadTime is ample for giving a script to a node that answers.
