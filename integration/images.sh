@@ -13,7 +13,7 @@ images=(
 	"trixie   redbreaker/redis:8.0  redis-server  redis-server,redis-tools"
 	"trixie   redbreaker/valkey:8.1 valkey-server valkey-server,valkey-tools"
 )
-mirror=${DEBIAN_MIRROR:-http://deb.debian.org/debian}
+mirror=${DEBIAN_MIRROR:-} # empty: the one that debootstrap knows
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -29,7 +29,7 @@ install() {
 		apt-get update -q >/dev/null
 		DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends debootstrap >/dev/null
 	fi
-	if ! debootstrap --variant=minbase --include="$packages" "$suite" "$work/root" "$mirror" >"$work/log" 2>&1; then
+	if ! debootstrap --variant=minbase --include="$packages" "$suite" "$work/root" ${mirror:+"$mirror"} >"$work/log" 2>&1; then
 		tail -n 20 "$work/log" >&2
 		return 1
 	fi
