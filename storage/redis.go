@@ -83,8 +83,10 @@ func (r *Redis) Close() error {
 	return r.run.stop()
 }
 
-// Bind returns a handle on the breaker of that name. It does no I/O. The error
-// matches engine.ErrInvalid, or is engine.ErrStopped.
+// Bind returns a handle on the breaker of that name. It does no I/O. sink gets
+// events as replies come in: of steps that were under way at the same time, in
+// the order of their replies. The order of steps stands in the record's log. The
+// error matches engine.ErrInvalid, or is engine.ErrStopped.
 func (r *Redis) Bind(name string, p engine.Policy, sink func(engine.Event)) (engine.Handle, error) {
 	if r.closed.Load() {
 		return nil, engine.ErrStopped
