@@ -149,7 +149,7 @@ func TestBound_callersDeadline(t *testing.T) {
 	inBubble(t, func(t *testing.T, w *world) {
 		acquire(t, w.handle)
 		w.net.Set(faultproxy.Blackhole())
-		for range 10 { // and the guard does not count it
+		for range 4 { // and the guard does not count it
 			wantTook(t, 50*time.Millisecond, func() {
 				short, cancel := context.WithTimeout(ctx, 50*time.Millisecond)
 				defer cancel()

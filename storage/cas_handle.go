@@ -18,10 +18,15 @@ func newCASHandle(c *CAS, name string, rules engine.Rules, sink func(engine.Even
 	h := &casHandle{cas: c, lane: c.lane(name), rules: rules}
 	h.steps = steps{
 		name: name, reporter: c.reporter, start: c.start, over: &c.closed,
-		guard: func() *guard { return c.guard }, ask: h.ask,
+		guard: func() *guard { return c.guard }, take: h.take,
+		trial: func() error { _, err := h.ask(context.Background(), "step", engine.Batch{}); return err },
 	}
 	h.Observer = engine.NewObserver(name, &h.rules, h.Now, sink)
 	return h
+}
+
+func (h *casHandle) take(ctx context.Context, verb string, b engine.Batch) (engine.Reply, error) {
+	return h.guarded(verb, func() (engine.Reply, error) { return h.ask(ctx, verb, b) })
 }
 
 func (h *casHandle) ask(ctx context.Context, what string, b engine.Batch) (engine.Reply, error) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -127,7 +128,7 @@ func (r *runner) some(ctx context.Context, ops []*scriptCall) {
 	for i := range ops {
 		attempts[i] = &attempt{}
 	}
-	answers, err := r.bounded(ctx, func(ctx context.Context) (any, error) { return r.together(ctx, ops, attempts), nil })
+	answers, err := r.bounded(ctx, time.Now(), func(ctx context.Context) (any, error) { return r.together(ctx, ops, attempts), nil })
 	for i, op := range ops {
 		op.sent = attempts[i].leave()
 		if err != nil {

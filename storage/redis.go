@@ -83,10 +83,10 @@ func (r *Redis) Close() error {
 	return r.run.stop()
 }
 
-// Bind returns a handle on the breaker of that name. It does no I/O. sink gets
-// events as replies come in: of steps that were under way at the same time, in
-// the order of their replies. The order of steps stands in the record's log. The
-// error matches engine.ErrInvalid, or is engine.ErrStopped.
+// Bind returns a handle on the breaker of that name. It does no I/O. Operations
+// on one handle that come while another is under way share the next step, within
+// the time bound of the first of them; sink gets events in the order of steps.
+// The error matches engine.ErrInvalid, or is engine.ErrStopped.
 func (r *Redis) Bind(name string, p engine.Policy, sink func(engine.Event)) (engine.Handle, error) {
 	if r.closed.Load() {
 		return nil, engine.ErrStopped
@@ -108,12 +108,12 @@ func (r *Redis) Control(ctx context.Context, name string, c engine.Command) (eng
 	if err = errors.Join(err, c.Validate()); err != nil {
 		return engine.Snapshot{}, err
 	}
-	s, _, err := r.control(ctx, name, key, scripts.ControlArgs(&r.zero, true, random(), c))
+	s, _, err := r.control(ctx, time.Now(), name, key, scripts.ControlArgs(&r.zero, true, random(), c))
 	return s, err
 }
 
-func (r *Redis) control(ctx context.Context, name, key string, args []any) (engine.Snapshot, []engine.Transition, error) {
-	reply, err := r.do(ctx, "control", name, key, scripts.Control, args)
+func (r *Redis) control(ctx context.Context, since time.Time, name, key string, args []any) (engine.Snapshot, []engine.Transition, error) {
+	reply, err := r.do(ctx, since, "control", name, key, scripts.Control, args)
 	if err != nil {
 		return engine.Snapshot{}, nil, err
 	}
@@ -130,7 +130,7 @@ func (r *Redis) Inspect(ctx context.Context, name string) (engine.Snapshot, erro
 	if err != nil {
 		return engine.Snapshot{}, err
 	}
-	reply, err := r.do(ctx, "inspect", name, key, scripts.Inspect, nil)
+	reply, err := r.do(ctx, time.Now(), "inspect", name, key, scripts.Inspect, nil)
 	if err != nil {
 		return engine.Snapshot{}, err
 	}
@@ -141,16 +141,16 @@ func (r *Redis) Inspect(ctx context.Context, name string) (engine.Snapshot, erro
 	return record.Snapshot(name, now), nil
 }
 
-// do runs a script within the time bound, counted from now. The caller's own end
+// do runs a script within the time bound, counted from since. The caller's own end
 // is the context's error; anything else is a *engine.StorageError.
-func (r *Redis) do(ctx context.Context, op, name, key string, s *scripts.Script, args []any) (any, error) {
+func (r *Redis) do(ctx context.Context, since time.Time, op, name, key string, s *scripts.Script, args []any) (any, error) {
 	if r.closed.Load() {
 		return nil, engine.ErrStopped
 	}
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	reply, sent, err := r.run.script(ctx, s, key, args)
+	reply, sent, err := r.run.script(ctx, since, s, key, args)
 	if err == nil || errors.Is(err, redis.Nil) { // a reply that is null: whoever reads it says what is wrong
 		r.run.topology.answered()
 		return reply, nil

@@ -108,19 +108,19 @@ func (a argument) MarshalBinary() ([]byte, error) {
 // String is the argument as a client's hooks print it.
 func (a argument) String() string { return a.text }
 
-// script runs a script on one key, within the bound or the caller's own. sent
-// tells whether it can have been executed if there is an error.
-func (r *runner) script(ctx context.Context, s *scripts.Script, key string, args []any) (reply any, sent bool, err error) {
+// script runs a script on one key, within the bound from since or the caller's
+// own. sent tells whether it can have been executed if there is an error.
+func (r *runner) script(ctx context.Context, since time.Time, s *scripts.Script, key string, args []any) (reply any, sent bool, err error) {
 	a := &attempt{}
-	reply, err = r.bounded(ctx, func(ctx context.Context) (any, error) { return r.routed(ctx, a, s, key, args) })
+	reply, err = r.bounded(ctx, since, func(ctx context.Context) (any, error) { return r.routed(ctx, a, s, key, args) })
 	return reply, a.leave(), err
 }
 
-// bounded runs f and comes back when it does, when the bound is reached or when
-// the caller's own deadline is. If the caller cancels before that, a client that
+// bounded runs f and comes back when it does, when the bound from since is
+// reached or when the caller's own deadline is. If the caller cancels before that, a client that
 // keeps to deadlines by itself may still wait for the answer, up to the bound.
-func (r *runner) bounded(ctx context.Context, f func(context.Context) (any, error)) (any, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, r.timeout, r.overdue)
+func (r *runner) bounded(ctx context.Context, since time.Time, f func(context.Context) (any, error)) (any, error) {
+	ctx, cancel := context.WithDeadlineCause(ctx, since.Add(r.timeout), r.overdue)
 	defer cancel() // not before the answer is taken, or it would look overdue
 	if r.inline {
 		reply, err := f(ctx)
@@ -202,7 +202,7 @@ func (r *runner) send(ctx context.Context, a *attempt, verb, script, key string,
 
 // info asks the server about itself.
 func (r *runner) info(ctx context.Context) (string, error) {
-	text, err := r.bounded(ctx, func(ctx context.Context) (any, error) { return r.client.Info(ctx, "server").Result() })
+	text, err := r.bounded(ctx, time.Now(), func(ctx context.Context) (any, error) { return r.client.Info(ctx, "server").Result() })
 	if err != nil {
 		return "", err
 	}

@@ -15,15 +15,17 @@ type steps struct {
 	name     string
 	reporter string
 	guard    func() *guard
-	// ask takes a batch to the storage; verb is what errors call it.
-	ask    func(ctx context.Context, verb string, b engine.Batch) (engine.Reply, error)
+	// take takes a batch to the storage, past the guard; verb is what errors call it.
+	take func(ctx context.Context, verb string, b engine.Batch) (engine.Reply, error)
+	// trial asks a storage that was left alone.
+	trial  func() error
 	start  time.Time
 	over   *atomic.Bool // the storage is closed
 	closed atomic.Bool
 }
 
 func (s *steps) Acquire(ctx context.Context) (engine.Ticket, error) {
-	r, err := s.step(ctx, "acquire", engine.Batch{Admissions: 1})
+	r, err := s.take(ctx, "acquire", engine.Batch{Admissions: 1})
 	if err != nil {
 		return engine.Ticket{}, err
 	}
@@ -46,7 +48,7 @@ func (s *steps) Report(ctx context.Context, t engine.Ticket, o engine.Outcome, _
 	}
 	// The call is over, and what it cost is known: the caller's end must not
 	// keep that from the fleet.
-	r, err := s.step(context.WithoutCancel(ctx), "report", b)
+	r, err := s.take(context.WithoutCancel(ctx), "report", b)
 	return r.Stale > 0, err
 }
 
@@ -54,28 +56,38 @@ func (s *steps) Step(ctx context.Context, b engine.Batch) (engine.Reply, error) 
 	if err := b.Validate(); err != nil {
 		return engine.Reply{}, err
 	}
-	return s.step(ctx, "step", b)
+	return s.take(ctx, "step", b)
 }
 
-// step asks the storage, unless the guard leaves it alone.
-func (s *steps) step(ctx context.Context, verb string, b engine.Batch) (engine.Reply, error) {
+// guarded asks the storage, unless the guard leaves it alone.
+func (s *steps) guarded(verb string, ask func() (engine.Reply, error)) (engine.Reply, error) {
+	p, err := s.pass(verb)
+	if err != nil {
+		return engine.Reply{}, err
+	}
+	r, err := ask()
+	p.leave(err)
+	return r, err
+}
+
+// pass is leave to ask the storage; leave gives it back.
+type pass struct {
+	guard  *guard
+	ticket engine.Ticket
+}
+
+func (p pass) leave(err error) { p.guard.leave(p.ticket, err) }
+
+func (s *steps) pass(verb string) (pass, error) {
 	if s.closed.Load() || s.over.Load() {
-		return engine.Reply{}, engine.ErrStopped
+		return pass{}, engine.ErrStopped
 	}
 	g := s.guard()
 	t, err := g.enter(s.trial)
 	if err != nil {
-		return engine.Reply{}, &engine.StorageError{Class: engine.ClassNotExecuted, Op: verb, Name: s.name, Err: err}
+		return pass{}, &engine.StorageError{Class: engine.ClassNotExecuted, Op: verb, Name: s.name, Err: err}
 	}
-	r, err := s.ask(ctx, verb, b)
-	g.leave(t, err)
-	return r, err
-}
-
-// trial is the guard's question to a storage that it left alone.
-func (s *steps) trial() error {
-	_, err := s.ask(context.Background(), "step", engine.Batch{})
-	return err
+	return pass{g, t}, nil
 }
 
 // commands reports whether the handle takes a command.
