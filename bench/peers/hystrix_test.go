@@ -1,0 +1,26 @@
+package peers
+
+import (
+	"testing"
+
+	"github.com/afex/hystrix-go/hystrix"
+)
+
+var hystrixPeer = peer{
+	name: "hystrix-go",
+	time: func(b *testing.B, _ int) protected {
+		name := b.Name() // it knows its circuits by name, in all of the process
+		hystrix.ConfigureCommand(name, hystrix.CommandConfig{
+			Timeout:                int(openFor.Milliseconds()),
+			MaxConcurrentRequests:  1024,
+			RequestVolumeThreshold: minCalls,
+			SleepWindow:            int(openFor.Milliseconds()),
+			ErrorPercentThreshold:  rate * 100,
+		})
+		b.Cleanup(hystrix.Flush)
+		return protected{
+			succeed: func() error { return hystrix.Do(name, succeed, nil) },
+			fail:    func() error { return hystrix.Do(name, fail, nil) },
+		}
+	},
+}
