@@ -1,0 +1,135 @@
+package bench
+
+import (
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/redbreaker/redbreaker"
+)
+
+// goroutines are the numbers of them that contend.
+func goroutines() []int {
+	if testing.Short() {
+		return []int{1, 64, 256}
+	}
+	return []int{1, 8, 64, 256, 1024}
+}
+
+// caller is one goroutine, and what came of its calls.
+type caller struct {
+	number int
+	tally
+	took []time.Duration
+	err  error
+}
+
+// tally counts calls by how they ended, and the decisions that they took. Each
+// counts when its reply was read.
+type tally struct{ succeeded, failed, moot, rejected, decisions int64 }
+
+// calls is how many breakers were called.
+func (t *tally) calls() int64 { return t.succeeded + t.failed + t.moot + t.rejected }
+
+// ended counts a call to a breaker. One that was let through took two decisions,
+// its admission and its report. An error that no call was to have is returned.
+func (t *tally) ended(err error) error {
+	t.decisions += 2
+	switch err {
+	case nil:
+		t.succeeded++
+	case errDown:
+		t.failed++
+	case errMoot:
+		t.moot++
+	default:
+		r, rejected := err.(*redbreaker.RejectedError)
+		if !rejected || r.Reason != redbreaker.ReasonOpen && r.Reason != redbreaker.ReasonProbing {
+			return err
+		}
+		t.rejected++
+		t.decisions--
+	}
+	return nil
+}
+
+func (t *tally) add(o tally) {
+	t.succeeded += o.succeeded
+	t.failed += o.failed
+	t.moot += o.moot
+	t.rejected += o.rejected
+	t.decisions += o.decisions
+}
+
+// crowd makes b.N calls from n goroutines, or two from each if that is more, and
+// reports decisions a second, how long calls took, and what the servers did for a
+// decision. call makes the i-th call of a goroutine and counts it.
+func (s *site) crowd(b *testing.B, n int, call func(c *caller, i int) error) tally {
+	b.Helper()
+	calls := max(b.N, 2*n)
+	every := 1
+	if s.client == nil {
+		every = 64 // to look at the clock takes longer than a call
+	}
+	callers := make([]*caller, n)
+	start := make(chan struct{})
+	var all sync.WaitGroup
+	for g := range callers {
+		share := (calls + g) / n
+		c := &caller{number: g, took: make([]time.Duration, 0, share/every+1)}
+		callers[g] = c
+		all.Add(1)
+		go func() {
+			defer all.Done()
+			<-start
+			c.run(share, every, call)
+		}()
+	}
+	before := s.work(b)
+	b.ResetTimer()
+	close(start)
+	all.Wait()
+	b.StopTimer()
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(calls), "ns/op")
+	return report(b, callers, before, s.work(b))
+}
+
+// run makes calls, every so many of which are timed, until one has an error.
+func (c *caller) run(calls, every int, call func(*caller, int) error) {
+	for i := 0; i < calls && c.err == nil; i++ {
+		if i%every != 0 {
+			c.err = call(c, i)
+			continue
+		}
+		start := time.Now()
+		c.err = call(c, i)
+		c.took = append(c.took, time.Since(start))
+	}
+}
+
+// report adds up what the callers did, and tells of it.
+func report(b *testing.B, callers []*caller, before, after work) (sum tally) {
+	b.Helper()
+	var took []time.Duration
+	for _, c := range callers {
+		must(b, c.err)
+		sum.add(c.tally)
+		took = append(took, c.took...)
+	}
+	decisions := float64(sum.decisions)
+	b.ReportMetric(decisions/b.Elapsed().Seconds(), "decisions/s")
+	reportTook(b, took)
+	if after.calls > 0 {
+		b.ReportMetric((after.calls-before.calls)/decisions, "scripts/decision")
+		b.ReportMetric((after.micros-before.micros)/decisions, "server-us/decision")
+	}
+	return sum
+}
+
+// reportTook reports how long the calls took, and sorts them.
+func reportTook(b *testing.B, took []time.Duration) {
+	slices.Sort(took)
+	b.ReportMetric(float64(took[len(took)/2].Nanoseconds()), "p50-ns")
+	b.ReportMetric(float64(took[len(took)*99/100].Nanoseconds()), "p99-ns")
+}

@@ -1,0 +1,160 @@
+package bench
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/redbreaker/redbreaker"
+	"github.com/redbreaker/redbreaker/internal/redistest"
+	"github.com/redbreaker/redbreaker/storage"
+)
+
+// connections is the size of every client's pool, for each server. Plain commands
+// of a thousand goroutines were no faster over more of them.
+const connections = 64
+
+// ample stands in for every bound in time: what is measured is how long calls
+// wait, so none of them may give up.
+const ample = time.Minute
+
+// site is where breakers live, and the servers whose work for them is counted.
+type site struct {
+	client  redis.UniversalClient // nil: in memory
+	servers []*redis.Client       // none: nobody counts
+}
+
+// storages are the sites by the name of their storage. The shared ones run a
+// server or skip the benchmark.
+var storages = []struct {
+	name  string
+	start func(b *testing.B) *site
+}{
+	{"memory", func(*testing.B) *site { return &site{} }},
+	{"miniredis", startMini},
+	{"redis", startRedis},
+	{"cluster", startCluster},
+}
+
+func startMini(b *testing.B) *site {
+	m, _ := redistest.Mini(b)
+	return newSite(b, m.Addr())
+}
+
+func startRedis(b *testing.B) *site {
+	s := newSite(b, redistest.Addr(b))
+	s.servers = []*redis.Client{redistest.Client(b)}
+	return s
+}
+
+func startCluster(b *testing.B) *site {
+	masters := redistest.StartCluster(b, 3)
+	addrs := make([]string, len(masters))
+	for i, m := range masters {
+		addrs[i] = m.Addr()
+	}
+	s := newSite(b, addrs...)
+	for _, m := range masters {
+		s.servers = append(s.servers, m.Client())
+	}
+	return s
+}
+
+// newSite connects as the quick start does, and as often as it ever will.
+func newSite(b *testing.B, addrs ...string) *site {
+	client := connect(addrs...)
+	b.Cleanup(func() { client.Close() })
+	fill := func(ctx context.Context, c *redis.Client) error { return fill(ctx, c) }
+	var err error
+	switch c := client.(type) {
+	case *redis.Client:
+		err = fill(ctx, c)
+	case *redis.ClusterClient:
+		err = c.ForEachMaster(ctx, fill)
+	}
+	must(b, err)
+	return &site{client: client}
+}
+
+func connect(addrs ...string) redis.UniversalClient {
+	return redis.NewUniversalClient(&redis.UniversalOptions{
+		Addrs: addrs, ContextTimeoutEnabled: true,
+		PoolSize: connections, PoolTimeout: ample, ReadTimeout: ample, WriteTimeout: ample,
+	})
+}
+
+// fill makes all of the pool's connections.
+func fill(ctx context.Context, c *redis.Client) error {
+	for range connections {
+		conn := c.Conn() // has one to itself until it is closed
+		defer conn.Close()
+		if err := conn.Ping(ctx).Err(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// breakers makes n breakers that no run before has used, and their records. An
+// error of the storage becomes a rejection as unavailable, which no run takes.
+func (s *site) breakers(b *testing.B, n int, p redbreaker.Policy) []*redbreaker.Breaker {
+	b.Helper()
+	opts := []redbreaker.Option{
+		redbreaker.WithFallback(redbreaker.FallbackDeny),
+		redbreaker.WithClassifier(redbreaker.Ignore(errMoot)),
+	}
+	if s.client != nil {
+		store, err := storage.NewRedis(s.client, storage.WithNamespace(redistest.Namespace(b)), storage.WithTimeout(ample))
+		must(b, err)
+		b.Cleanup(func() { store.Close() })
+		opts = append(opts, redbreaker.WithStorage(store))
+	}
+	list := make([]*redbreaker.Breaker, n)
+	for i := range list {
+		var err error
+		list[i], err = redbreaker.New(fmt.Sprintf("breaker-%d", i), p, opts...)
+		must(b, err)
+		b.Cleanup(list[i].Stop)
+		permit, err := list[i].Acquire(ctx)
+		must(b, err)
+		permit.Ignore()
+	}
+	return list
+}
+
+// work is what servers have done, by their own account.
+type work struct{ calls, micros float64 }
+
+// work returns what the servers have done for scripts and pings so far.
+func (s *site) work(b *testing.B) (sum work) {
+	b.Helper()
+	for _, server := range s.servers {
+		info, err := server.Info(ctx, "commandstats").Result()
+		must(b, err)
+		for _, command := range []string{"evalsha", "eval", "ping"} {
+			_, stat, _ := strings.Cut(info, "cmdstat_"+command+":")
+			sum.calls += field(stat, "calls=")
+			sum.micros += field(stat, "usec=")
+		}
+	}
+	return sum
+}
+
+// field returns the number behind a name of INFO; 0 if it is not there.
+func field(stat, name string) float64 {
+	_, rest, _ := strings.Cut(stat, name)
+	n, _ := strconv.ParseFloat(rest[:max(0, strings.IndexAny(rest, ",\r\n"))], 64)
+	return n
+}
+
+func must(b *testing.B, err error) {
+	b.Helper()
+	if err != nil {
+		b.Fatal(err)
+	}
+}
