@@ -67,11 +67,30 @@ func (t *tally) add(o tally) {
 // decision. call makes the i-th call of a goroutine and counts it.
 func (s *site) crowd(b *testing.B, n int, call func(c *caller, i int) error) tally {
 	b.Helper()
-	calls := max(b.N, 2*n)
 	every := 1
 	if s.client == nil {
 		every = 64 // to look at the clock takes longer than a call
 	}
+	calls := max(b.N, 2*n)
+	release := gather(n, calls, every, call)
+	before := s.work(b)
+	b.ResetTimer()
+	callers := release()
+	b.StopTimer()
+	var sum tally
+	var took []time.Duration
+	for _, c := range callers {
+		must(b, c.err)
+		sum.add(c.tally)
+		took = append(took, c.took...)
+	}
+	s.report(b, calls, sum.decisions, took, s.work(b).since(before))
+	return sum
+}
+
+// gather makes n goroutines that share the calls, every so many of which are
+// timed, and wait to be released. Then it returns when all are through.
+func gather(n, calls, every int, call func(c *caller, i int) error) (release func() []*caller) {
 	callers := make([]*caller, n)
 	start := make(chan struct{})
 	var all sync.WaitGroup
@@ -86,13 +105,11 @@ func (s *site) crowd(b *testing.B, n int, call func(c *caller, i int) error) tal
 			c.run(share, every, call)
 		}()
 	}
-	before := s.work(b)
-	b.ResetTimer()
-	close(start)
-	all.Wait()
-	b.StopTimer()
-	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(calls), "ns/op")
-	return report(b, callers, before, s.work(b))
+	return func() []*caller {
+		close(start)
+		all.Wait()
+		return callers
+	}
 }
 
 // run makes calls, every so many of which are timed, until one has an error.
@@ -108,28 +125,16 @@ func (c *caller) run(calls, every int, call func(*caller, int) error) {
 	}
 }
 
-// report adds up what the callers did, and tells of it.
-func report(b *testing.B, callers []*caller, before, after work) (sum tally) {
+// report tells of calls that were made while the timer ran.
+func (s *site) report(b *testing.B, calls int, decisions int64, took []time.Duration, done work) {
 	b.Helper()
-	var took []time.Duration
-	for _, c := range callers {
-		must(b, c.err)
-		sum.add(c.tally)
-		took = append(took, c.took...)
-	}
-	decisions := float64(sum.decisions)
-	b.ReportMetric(decisions/b.Elapsed().Seconds(), "decisions/s")
-	reportTook(b, took)
-	if after.calls > 0 {
-		b.ReportMetric((after.calls-before.calls)/decisions, "scripts/decision")
-		b.ReportMetric((after.micros-before.micros)/decisions, "server-us/decision")
-	}
-	return sum
-}
-
-// reportTook reports how long the calls took, and sorts them.
-func reportTook(b *testing.B, took []time.Duration) {
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(calls), "ns/op")
+	b.ReportMetric(float64(decisions)/b.Elapsed().Seconds(), "decisions/s")
 	slices.Sort(took)
 	b.ReportMetric(float64(took[len(took)/2].Nanoseconds()), "p50-ns")
 	b.ReportMetric(float64(took[len(took)*99/100].Nanoseconds()), "p99-ns")
+	if len(s.servers) > 0 {
+		b.ReportMetric(done.calls/float64(decisions), "scripts/decision")
+		b.ReportMetric(done.micros/float64(decisions), "server-us/decision")
+	}
 }

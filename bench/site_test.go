@@ -2,6 +2,7 @@ package bench
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -119,16 +120,53 @@ func (s *site) breakers(b *testing.B, n int, p redbreaker.Policy) []*redbreaker.
 		var err error
 		list[i], err = redbreaker.New(fmt.Sprintf("breaker-%d", i), p, opts...)
 		must(b, err)
-		b.Cleanup(list[i].Stop)
-		permit, err := list[i].Acquire(ctx)
-		must(b, err)
-		permit.Ignore()
 	}
+	b.Cleanup(func() {
+		for _, breaker := range list {
+			breaker.Stop()
+		}
+	})
+	must(b, spread(n, func(i int) error { return touch(list[i]) }))
 	return list
+}
+
+// touch makes the record of a breaker that has none.
+func touch(breaker *redbreaker.Breaker) error {
+	permit, err := breaker.Acquire(ctx)
+	permit.Ignore()
+	return err
+}
+
+// spread runs f for each number below n, on several goroutines, until one fails.
+func spread(n int, f func(i int) error) error {
+	next := make(chan int)
+	failed := make(chan error, connections)
+	for range connections {
+		go func() {
+			var err error
+			for i := range next {
+				if err == nil {
+					err = f(i)
+				}
+			}
+			failed <- err
+		}()
+	}
+	for i := range n {
+		next <- i
+	}
+	close(next)
+	var err error
+	for range connections {
+		err = errors.Join(err, <-failed)
+	}
+	return err
 }
 
 // work is what servers have done, by their own account.
 type work struct{ calls, micros float64 }
+
+func (w work) since(before work) work { return work{w.calls - before.calls, w.micros - before.micros} }
 
 // work returns what the servers have done for scripts and pings so far.
 func (s *site) work(b *testing.B) (sum work) {
