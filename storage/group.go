@@ -3,6 +3,7 @@ package storage
 import (
 	"context"
 	"errors"
+	"runtime"
 	"slices"
 	"sync"
 	"time"
@@ -138,6 +139,7 @@ func (g *group) drive() {
 			j.reply, j.err = g.step(j)
 		}
 		g.arrive(j)
+		runtime.Gosched() // those who were let go may have more to take along
 	}
 }
 

@@ -70,10 +70,11 @@ func (g *guard) leave(t engine.Ticket, err error) {
 
 // judge says what an operation's end tells of the storage as a whole.
 func judge(err error) engine.Outcome {
+	if err == nil {
+		return engine.Success
+	}
 	var e *engine.StorageError
 	switch {
-	case err == nil:
-		return engine.Success
 	case !errors.As(err, &e): // the caller's own end, or the storage's Close
 		return engine.Ignored
 	case e.Class == engine.ClassOurs, errors.Is(err, errContended): // it answered, and about one record

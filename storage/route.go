@@ -26,6 +26,23 @@ func (r *runner) loader(s *scripts.Script, key string) *loader {
 	return l.(*loader)
 }
 
+// sender returns the sender for the server that holds the key; nil if calls do
+// not leave together.
+func (r *runner) sender(key string) *sender {
+	if !r.shares {
+		return nil
+	}
+	addr := ""
+	if node := r.topology.master(key); node != nil {
+		addr = node.Options().Addr
+	}
+	if s, ok := r.senders.Load(addr); ok {
+		return s.(*sender)
+	}
+	s, _ := r.senders.LoadOrStore(addr, &sender{run: r})
+	return s.(*sender)
+}
+
 // load loads what was found missing, on the other nodes of a cluster too.
 func (r *runner) load(ctx context.Context, l *loader, known int64) error {
 	err := l.load(ctx, known)

@@ -27,6 +27,10 @@ type runner struct {
 	background // calls whose callers may have left, and trials
 
 	loaders sync.Map // scriptAt to *loader
+	senders sync.Map // a server's address to *sender
+	// shares tells that calls may leave together: each goes to the one server
+	// there is, or to a node that the topology tells.
+	shares bool
 
 	topology *topology
 }
@@ -42,8 +46,10 @@ func newRunner(client redis.UniversalClient, timeout time.Duration) *runner {
 	switch c := client.(type) {
 	case *redis.Client:
 		r.inline, read = c.Options().ContextTimeoutEnabled, c.Options().ReadTimeout
+		r.shares = true
 	case *redis.ClusterClient:
 		r.inline, read = c.Options().ContextTimeoutEnabled, c.Options().ReadTimeout
+		r.shares = true
 	}
 	if read > 0 {
 		r.patience = read
@@ -71,22 +77,42 @@ func (c command) Clone() redis.Cmder {
 // is not written.
 type attempt struct {
 	state atomic.Int32
+	among bool // its command leaves with others
 }
 
 // The states of an attempt.
 const (
 	waiting int32 = iota // nothing was written that the server has not answered
+	claimed              // a command is about to be written among others
 	sent                 // a command was written
 	left                 // the caller has its answer: nothing more is written
 )
 
 // again lets the next command out, after the server answered that it did not
 // execute the last one.
-func (a *attempt) again() { a.state.CompareAndSwap(sent, waiting) }
+func (a *attempt) again() {
+	a.among = false
+	a.state.CompareAndSwap(sent, waiting)
+}
+
+// claim takes the attempt into a pipeline, unless its caller has left. From here
+// on it is written, whether or not the caller leaves: a command that refused to
+// be would keep all the others from the server.
+func (a *attempt) claim() bool {
+	a.among = true
+	return a.state.CompareAndSwap(waiting, claimed)
+}
+
+// shipped tells that the pipeline is through. What it did not come to write was
+// not sent.
+func (a *attempt) shipped() { a.state.CompareAndSwap(claimed, waiting) }
 
 // leave ends the attempt. It reports whether the last command can have been
 // executed.
-func (a *attempt) leave() bool { return a.state.Swap(left) == sent }
+func (a *attempt) leave() bool {
+	was := a.state.Swap(left)
+	return was == sent || was == claimed
+}
 
 var errLeft = errors.New("redbreaker: nobody waits for this command any more, it was not sent")
 
@@ -99,7 +125,10 @@ type argument struct {
 // MarshalBinary is called when the command is written, again if a cluster sends
 // it elsewhere.
 func (a argument) MarshalBinary() ([]byte, error) {
-	if !a.state.CompareAndSwap(waiting, sent) && a.state.Load() == left {
+	if a.state.CompareAndSwap(waiting, sent) || a.state.CompareAndSwap(claimed, sent) {
+		return []byte(a.text), nil
+	}
+	if a.state.Load() == left && !a.among {
 		return nil, errLeft
 	}
 	return []byte(a.text), nil
@@ -178,7 +207,7 @@ func (r *runner) call(ctx context.Context, a *attempt, s *scripts.Script, key st
 	l := r.loader(s, key)
 	known := l.loads.Load()
 	reply, err := r.send(ctx, a, "evalsha", s.SHA, key, args)
-	if !redis.HasErrorPrefix(err, "NOSCRIPT") {
+	if err == nil || !redis.HasErrorPrefix(err, "NOSCRIPT") {
 		return reply, err
 	}
 	a.again()
@@ -196,6 +225,9 @@ func (r *runner) send(ctx context.Context, a *attempt, verb, script, key string,
 	all := make([]any, 0, 4+len(args))
 	all = append(append(all, verb, argument{a, script}, 1, key), args...)
 	cmd := command{redis.NewCmd(ctx, all...)}
+	if s := r.sender(key); s != nil && verb == "evalsha" {
+		return s.process(ctx, a, cmd)
+	}
 	_ = r.client.Process(ctx, cmd)
 	return cmd.Result()
 }
