@@ -18,12 +18,13 @@ import (
 )
 
 // BenchmarkOutage is what 256 goroutines pay for a call while the shared Redis is
-// well, and while it has vanished: time and processor time of this process a
-// call, the 99th percentile, and lines of log in all. The goroutines work for a
-// millisecond between two calls, as services do, so that both runs make calls at
-// one rate.
+// well, while it takes a second to answer, and while it has vanished: processor
+// time of this process a call, the 99th percentile, and lines of log in all. The
+// goroutines work for a millisecond between two calls, as services do, so that
+// all runs make calls at one rate.
 func BenchmarkOutage(b *testing.B) {
 	b.Run("redis=healthy", func(b *testing.B) { outage(b, faultproxy.Pass()) })
+	b.Run("redis=slow", func(b *testing.B) { outage(b, faultproxy.Delay(500*time.Millisecond)) })
 	b.Run("redis=blackholed", func(b *testing.B) { outage(b, faultproxy.Blackhole()) })
 	b.Run("redis=refusing", func(b *testing.B) { outage(b, faultproxy.Refuse()) })
 }

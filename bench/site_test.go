@@ -36,11 +36,13 @@ var storages = []struct {
 	name  string
 	start func(b *testing.B) *site
 }{
-	{"memory", func(*testing.B) *site { return &site{} }},
+	{"memory", startMemory},
 	{"miniredis", startMini},
 	{"redis", startRedis},
 	{"cluster", startCluster},
 }
+
+func startMemory(*testing.B) *site { return &site{} }
 
 func startMini(b *testing.B) *site {
 	m, _ := redistest.Mini(b)
@@ -101,20 +103,27 @@ func fill(ctx context.Context, c *redis.Client) error {
 	return nil
 }
 
-// breakers makes n breakers that no run before has used, and their records. An
-// error of the storage becomes a rejection as unavailable, which no run takes.
-func (s *site) breakers(b *testing.B, n int, p redbreaker.Policy) []*redbreaker.Breaker {
+// options are those of breakers in a namespace of their own. An error of the
+// storage becomes a rejection as unavailable, which no run takes.
+func (s *site) options(b *testing.B) []redbreaker.Option {
 	b.Helper()
 	opts := []redbreaker.Option{
 		redbreaker.WithFallback(redbreaker.FallbackDeny),
 		redbreaker.WithClassifier(redbreaker.Ignore(errMoot)),
 	}
-	if s.client != nil {
-		store, err := storage.NewRedis(s.client, storage.WithNamespace(redistest.Namespace(b)), storage.WithTimeout(ample))
-		must(b, err)
-		b.Cleanup(func() { store.Close() })
-		opts = append(opts, redbreaker.WithStorage(store))
+	if s.client == nil {
+		return opts
 	}
+	store, err := storage.NewRedis(s.client, storage.WithNamespace(redistest.Namespace(b)), storage.WithTimeout(ample))
+	must(b, err)
+	b.Cleanup(func() { store.Close() })
+	return append(opts, redbreaker.WithStorage(store))
+}
+
+// breakers makes n breakers that no run before has used, and their records.
+func (s *site) breakers(b *testing.B, n int, p redbreaker.Policy) []*redbreaker.Breaker {
+	b.Helper()
+	opts := s.options(b)
 	list := make([]*redbreaker.Breaker, n)
 	for i := range list {
 		var err error

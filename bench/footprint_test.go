@@ -1,0 +1,171 @@
+package bench
+
+import (
+	"fmt"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/redbreaker/redbreaker"
+	"github.com/redbreaker/redbreaker/cluster"
+	"github.com/redbreaker/redbreaker/engine"
+	"github.com/redbreaker/redbreaker/internal/redistest"
+	"github.com/redbreaker/redbreaker/storage"
+)
+
+// timeWindow is a policy whose window can be filled while one waits.
+var timeWindow = redbreaker.Policy{Window: redbreaker.Window{Period: 100 * time.Millisecond, FailureRate: 1}}
+
+// BenchmarkFootprint is the memory that a breaker takes. In this process, where
+// one engine keeps the state of all (quiet: no window; window: over time;
+// contended: the same, called by goroutines that met), where a Redis does
+// (shared), from a registry, or with an engine of its own (alone). In a Redis, as
+// MEMORY USAGE tells (quiet; window: over time, in each of its buckets; full: so,
+// and with a full log; longest: so, and with the longest texts; count_10000: a
+// full window of as many calls). An operation is one look.
+func BenchmarkFootprint(b *testing.B) {
+	type get = func(name string) (*redbreaker.Breaker, error)
+	over := func(p redbreaker.Policy, opts ...redbreaker.Option) get {
+		return func(name string) (*redbreaker.Breaker, error) { return redbreaker.New(name, p, opts...) }
+	}
+	for _, kind := range []struct {
+		name       string
+		goroutines int
+		open       func(b *testing.B) get
+	}{
+		{"quiet", 1, func(*testing.B) get { return over(redbreaker.Policy{}, redbreaker.WithStorage(engine.NewMemory())) }},
+		{"window", 1, func(*testing.B) get { return over(timeWindow, redbreaker.WithStorage(engine.NewMemory())) }},
+		{"contended", 8, func(*testing.B) get { return over(timeWindow, redbreaker.WithStorage(engine.NewMemory())) }},
+		{"shared", 1, func(b *testing.B) get { return over(redbreaker.Policy{}, startRedis(b).options(b)...) }},
+		{"registry", 1, func(b *testing.B) get {
+			registry, err := redbreaker.NewRegistry(redbreaker.RegistryConfig{})
+			must(b, err)
+			return registry.Get
+		}},
+		{"alone", 1, func(*testing.B) get { return over(redbreaker.Policy{}) }},
+	} {
+		b.Run("where=go/kind="+kind.name, func(b *testing.B) { heapOf(b, kind.goroutines, kind.open(b)) })
+	}
+	for _, kind := range []struct {
+		name   string
+		policy redbreaker.Policy
+		before func(b *testing.B, h engine.Handle)
+	}{
+		{"quiet", redbreaker.Policy{}, func(*testing.B, engine.Handle) {}},
+		{"window", timeWindow, fillBuckets},
+		{"full", timeWindow, func(b *testing.B, h engine.Handle) { fillLog(b, h, 20); fillBuckets(b, h) }},
+		{"longest", timeWindow, func(b *testing.B, h engine.Handle) { fillLog(b, h, 64); fillBuckets(b, h) }},
+		{"count_10000", redbreaker.Policy{Window: redbreaker.Window{Calls: 10_000, FailureRate: 1}}, fillRing},
+	} {
+		b.Run("where=redis/kind="+kind.name, func(b *testing.B) { recordOf(b, kind.policy, kind.before) })
+	}
+}
+
+// heapOf reports what breakers take of the heap that were called from so many
+// goroutines at once.
+func heapOf(b *testing.B, goroutines int, get func(name string) (*redbreaker.Breaker, error)) {
+	const n = 500
+	list := make([]*redbreaker.Breaker, n)
+	use(b, list, 0, goroutines, get) // leaves behind what serves all
+	var each float64
+	for i := range b.N {
+		before := heap()
+		more := make([]*redbreaker.Breaker, n)
+		use(b, more, i+1, goroutines, get)
+		each = float64(heap()-before) / n
+		runtime.KeepAlive(more)
+	}
+	runtime.KeepAlive(list)
+	b.ReportMetric(each, "B/breaker")
+}
+
+// use gets breakers, of names that no other set has, and calls each of them.
+func use(b *testing.B, list []*redbreaker.Breaker, set, goroutines int, get func(name string) (*redbreaker.Breaker, error)) {
+	calls := 1 // of each goroutine
+	if goroutines > 1 {
+		calls = 2000 // so that they meet
+	}
+	for i := range list {
+		var err error
+		list[i], err = get(fmt.Sprintf("breaker-%d-%d", set, i))
+		must(b, err)
+		release := gather(goroutines, calls*goroutines, calls, func(c *caller, call int) error {
+			return c.ended(list[i].Do(ctx, onceIn(101)(call)))
+		})
+		for _, c := range release() {
+			must(b, c.err)
+		}
+	}
+	mustBeWell(b, list...)
+}
+
+// heap is what is in use after a collection.
+func heap() int64 {
+	runtime.GC()
+	runtime.GC()
+	var s runtime.MemStats
+	runtime.ReadMemStats(&s)
+	return int64(s.HeapAlloc)
+}
+
+// recordOf reports what a record takes of the server, all of it, not a sample.
+func recordOf(b *testing.B, p redbreaker.Policy, before func(*testing.B, engine.Handle)) {
+	ns := redistest.Namespace(b)
+	rdb := redistest.Client(b)
+	store, err := storage.NewRedis(rdb, storage.WithNamespace(ns), storage.WithTimeout(ample))
+	must(b, err)
+	defer store.Close()
+	h, err := store.Bind("payments", p, nil)
+	must(b, err)
+	outcomes(b, h, engine.Run{Outcome: engine.Success, N: 1})
+	before(b, h)
+	keys, err := cluster.New(ns)
+	must(b, err)
+	key, err := keys.Key("payments")
+	must(b, err)
+	var bytes int64
+	for range b.N {
+		bytes, err = rdb.MemoryUsage(ctx, key, 0).Result()
+		must(b, err)
+	}
+	b.ReportMetric(float64(bytes), "B/breaker")
+}
+
+// outcomes reports calls of the present epoch.
+func outcomes(b *testing.B, h engine.Handle, runs ...engine.Run) {
+	b.Helper()
+	ticket, err := h.Acquire(ctx)
+	must(b, err)
+	r, err := h.Step(ctx, engine.Batch{Results: []engine.Result{{Ticket: ticket, Runs: runs}}, Reporter: "web-1"})
+	must(b, err)
+	if r.Stale > 0 || r.State != engine.StateClosed {
+		b.Fatalf("outcomes were to be counted: %+v", r)
+	}
+}
+
+// fillBuckets has outcomes in each bucket of the time window, and some more.
+func fillBuckets(b *testing.B, h engine.Handle) {
+	for end := time.Now().Add(2 * timeWindow.Window.Period); time.Now().Before(end); time.Sleep(time.Millisecond) {
+		outcomes(b, h, engine.Run{Outcome: engine.Success, N: 100}, engine.Run{Outcome: engine.Failure, N: 1})
+	}
+}
+
+// fillRing fills the count window.
+func fillRing(b *testing.B, h engine.Handle) {
+	runs := []engine.Run{{Outcome: engine.Success, N: 9}, {Outcome: engine.Failure, N: 1}}
+	for range engine.MaxCalls / 10 {
+		outcomes(b, h, runs...)
+	}
+}
+
+// fillLog fills the log with texts that are so long.
+func fillLog(b *testing.B, h engine.Handle, length int) {
+	c := engine.Command{Reason: strings.Repeat("r", length), By: strings.Repeat("b", length)}
+	for range 10 {
+		for _, c.Action = range []engine.Action{engine.ActionTrip, engine.ActionReset} {
+			_, err := h.Control(ctx, c)
+			must(b, err)
+		}
+	}
+}
