@@ -46,14 +46,26 @@ func (g *group) take(ctx context.Context, verb string, b engine.Batch) (engine.R
 	j := g.join(ctx, p)
 	g.mu.Unlock()
 	if err := g.wait(ctx, j, p); err != nil {
-		// A lost reply is one slip, which counts once; but where none came within
-		// the bound, each has waited in vain.
-		if p != j.parts[0] && errors.Is(err, context.DeadlineExceeded) {
-			pass.leave(err)
-		}
-		return engine.Reply{}, p.err(err)
+		return engine.Reply{}, g.failed(j, p, pass, err)
 	}
 	return p.of(j.reply), nil
+}
+
+// failed is what the caller of a part is told: his own end, the storage's, or
+// how the step that he shared failed.
+func (g *group) failed(j *joint, p *part, pass pass, err error) error {
+	var e *engine.StorageError
+	if !errors.As(err, &e) {
+		return err
+	}
+	// A lost reply is one slip, which counts once; but where none came within the
+	// bound, each has waited in vain.
+	if p != j.parts[0] && errors.Is(e, context.DeadlineExceeded) {
+		pass.leave(e)
+	}
+	own := *e
+	own.Op = p.verb
+	return &own
 }
 
 // alone gives f a turn to itself. If f was not run, or not to its end, it

@@ -2,7 +2,6 @@ package storage
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"time"
 
@@ -126,15 +125,4 @@ func (p *part) of(r engine.Reply) engine.Reply {
 		r.Applied = 1
 	}
 	return r
-}
-
-// err is what the step's error is to the operation.
-func (p *part) err(err error) error {
-	var e *engine.StorageError
-	if !errors.As(err, &e) {
-		return err
-	}
-	own := *e
-	own.Op = p.verb
-	return &own
 }

@@ -32,6 +32,7 @@ const (
 
 // parcel is a call that leaves with others.
 type parcel struct {
+	ctx     context.Context
 	attempt *attempt
 	cmd     command
 	done    chan struct{} // closed when the command has its result
@@ -41,7 +42,7 @@ type parcel struct {
 // then the command may still be executed if the attempt says so, and must not be
 // looked at.
 func (s *sender) process(ctx context.Context, a *attempt, cmd command) (any, error) {
-	p := s.enter(a, cmd)
+	p := s.enter(ctx, a, cmd)
 	if p == nil {
 		return s.alone(ctx, cmd)
 	}
@@ -54,14 +55,14 @@ func (s *sender) process(ctx context.Context, a *attempt, cmd command) (any, err
 }
 
 // enter returns nil if the command goes at once.
-func (s *sender) enter(a *attempt, cmd command) *parcel {
+func (s *sender) enter(ctx context.Context, a *attempt, cmd command) *parcel {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.underway < abroad && len(s.waiting) == 0 {
 		s.underway++
 		return nil
 	}
-	p := &parcel{attempt: a, cmd: cmd, done: make(chan struct{})}
+	p := &parcel{ctx: ctx, attempt: a, cmd: cmd, done: make(chan struct{})}
 	s.waiting = append(s.waiting, p)
 	return p
 }
@@ -101,14 +102,15 @@ func (s *sender) drive() {
 	}
 }
 
-// load is what leaves together; nothing ends the drive.
+// load is what leaves together; nothing ends the drive. What nobody will wait
+// for any more stays.
 func (s *sender) load() []*parcel {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var parcels []*parcel
 	n := 0
 	for ; n < len(s.waiting) && len(parcels) < bulk; n++ {
-		if p := s.waiting[n]; p.attempt.claim() {
+		if p := s.waiting[n]; over(p.ctx) == nil && p.attempt.claim() {
 			parcels = append(parcels, p)
 		}
 	}

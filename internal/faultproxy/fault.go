@@ -31,5 +31,5 @@ func DropReplies() Fault { return Fault{holdReplies: true} }
 // sends its request a second time succeeds.
 func CutReply(after int) Fault { return Fault{cut: true, after: after} }
 
-// Delay holds up each piece of data for d, in either direction.
+// Delay has each piece of data on its way for d, in either direction.
 func Delay(d time.Duration) Fault { return Fault{delay: d} }

@@ -2,6 +2,7 @@ package faultproxy
 
 import (
 	"net"
+	"slices"
 	"sync"
 	"time"
 )
@@ -14,14 +15,44 @@ type link struct {
 	done           chan struct{}
 }
 
+// piece is data on its way, since at.
+type piece struct {
+	data []byte
+	at   time.Time
+}
+
+// inflight is how many pieces may be on their way in one direction.
+const inflight = 1024
+
 // relay passes on what comes from one side to the other, until either ends.
 func (l *link) relay(from, to net.Conn, replies bool) {
 	defer l.proxy.running.Done()
 	defer l.end()
+	pieces := make(chan piece, inflight)
+	go l.read(from, pieces)
+	for p := range pieces {
+		if !l.deliver(to, p, replies) {
+			return
+		}
+	}
+}
+
+// read takes in what comes while other pieces are still on their way: a delay
+// makes a connection long, not narrow.
+func (l *link) read(from net.Conn, pieces chan<- piece) {
+	defer l.proxy.running.Done()
+	defer close(pieces)
 	buf := make([]byte, 64<<10)
 	for {
 		n, err := from.Read(buf)
-		if n > 0 && !l.deliver(to, buf[:n], replies) || err != nil {
+		if n > 0 {
+			select {
+			case pieces <- piece{slices.Clone(buf[:n]), time.Now()}:
+			case <-l.done:
+				return
+			}
+		}
+		if err != nil {
 			return
 		}
 	}
@@ -29,7 +60,8 @@ func (l *link) relay(from, to net.Conn, replies bool) {
 
 // deliver passes one piece of data on as the fault has it. It returns false when
 // the connection is over.
-func (l *link) deliver(to net.Conn, data []byte, replies bool) bool {
+func (l *link) deliver(to net.Conn, p piece, replies bool) bool {
+	data := p.data
 	for {
 		f, changed := l.proxy.current()
 		switch {
@@ -53,7 +85,7 @@ func (l *link) deliver(to net.Conn, data []byte, replies bool) bool {
 			l.proxy.spend(f, len(data))
 		case f.delay > 0:
 			select {
-			case <-time.After(f.delay):
+			case <-time.After(time.Until(p.at.Add(f.delay))):
 			case <-l.done:
 				return false
 			}

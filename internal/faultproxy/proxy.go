@@ -169,7 +169,7 @@ func (p *Proxy) connect(ctx context.Context, client net.Conn) {
 	refused := p.closed || p.fault.refuse
 	if !refused {
 		p.links[l] = true
-		p.running.Add(2)
+		p.running.Add(4) // who read and who deliver
 	}
 	p.mu.Unlock()
 	if refused {

@@ -1,0 +1,392 @@
+//go:build go1.25
+
+package storage_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/alicebob/miniredis/v2/server"
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/redbreaker/redbreaker/engine"
+	"github.com/redbreaker/redbreaker/internal/faultproxy"
+)
+
+// travel is how long a request and a reply take each in these tests, so that
+// what begins meanwhile finds a call under way.
+const travel = 10 * time.Millisecond
+
+// stepList notes what the scripts are called with, an argument a line: what is done
+// first, then what the results are.
+type stepList struct {
+	mu   sync.Mutex
+	list []string
+}
+
+// listen notes the steps of a world whose network has a delay.
+func listen(w *world) *stepList {
+	s := &stepList{}
+	w.net.Set(faultproxy.Delay(travel))
+	w.mini.Server().SetPreHook(func(_ *server.Peer, cmd string, args ...string) bool {
+		if cmd == "EVALSHA" && len(args) > 4 { // inspect has no arguments
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			admissions, _, _ := strings.Cut(args[3], " ")
+			results := ""
+			if len(args) > 5 {
+				results = args[5]
+			}
+			s.list = append(s.list, admissions+"|"+results)
+		}
+		return false
+	})
+	return s
+}
+
+func (s *stepList) take() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	list := s.list
+	s.list = nil
+	return list
+}
+
+// meanwhile begins operations one after another while the first is under way, and
+// waits for their ends.
+func meanwhile(operations ...func()) {
+	var all sync.WaitGroup
+	for _, f := range operations {
+		all.Add(1)
+		go func() {
+			defer all.Done()
+			f()
+		}()
+		synctest.Wait()
+	}
+	all.Wait()
+}
+
+// admits, ends and so on are operations for meanwhile.
+func (w *world) admits(t *testing.T) func() {
+	return func() { acquire(t, w.handle) }
+}
+
+func (w *world) ends(t *testing.T, ticket engine.Ticket, o engine.Outcome, d *engine.Detail, wantStale bool) func() {
+	return func() {
+		if stale, err := w.handle.Report(ctx, ticket, o, 0, d); stale != wantStale || err != nil {
+			t.Errorf("report of %v: stale %v, %v; want stale %v", o, stale, err, wantStale)
+		}
+	}
+}
+
+func (w *world) command(t *testing.T, c engine.Command) func() {
+	return func() { command(t, w.handle, c) }
+}
+
+func epochOf(ticket engine.Ticket) string { return fmt.Sprint(ticket.Epoch) }
+
+// What comes while a step is under way goes out as the next one, in the order in
+// which it came.
+func TestGroup_sharesAStep(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *world) {
+		ticket := acquire(t, w.handle)
+		steps := listen(w)
+		wantTook(t, 4*travel, func() {
+			meanwhile(
+				w.admits(t),
+				w.ends(t, ticket, engine.Success, nil, false),
+				w.ends(t, ticket, engine.Failure, nil, false),
+				w.admits(t),
+				w.ends(t, ticket, engine.Failure, nil, false),
+				w.admits(t),
+			)
+		})
+		want := []string{"1|", "2|" + epochOf(ticket) + " s1f2"}
+		if diff := cmp.Diff(want, steps.take()); diff != "" {
+			t.Errorf("steps (-want +got):\n%s", diff)
+		}
+		if n := streak(t, w.store); n != 2 {
+			t.Errorf("%d failures in a row are counted, want 2", n)
+		}
+	})
+}
+
+// Each operation has the answer that a step of its own would have got.
+func TestGroup_answersEach(t *testing.T) {
+	t.Run("what follows the trip is stale", func(t *testing.T) {
+		inBubble(t, func(t *testing.T, w *world) {
+			w.handle, w.events = bind(t, w.store, engine.Policy{ConsecutiveFailures: 2, OpenFor: time.Hour})
+			ticket := acquire(t, w.handle)
+			other := engine.Ticket{Epoch: ticket.Epoch + 1}
+			listen(w)
+			meanwhile(
+				w.admits(t),
+				w.ends(t, ticket, engine.Failure, nil, false),
+				w.ends(t, other, engine.Failure, nil, true),
+				w.ends(t, ticket, engine.Failure, nil, false),
+				w.ends(t, ticket, engine.Success, nil, true),
+				w.ends(t, ticket, engine.Failure, nil, true),
+				func() { wantRejected(t, w.handle, engine.ReasonOpen) },
+			)
+		})
+	})
+	t.Run("probes have a lease each", func(t *testing.T) {
+		inBubble(t, func(t *testing.T, w *world) {
+			w.handle, w.events = bind(t, w.store, engine.Policy{HalfOpen: engine.HalfOpen{Probes: 3}})
+			command(t, w.handle, engine.Command{Action: engine.ActionHalfOpen})
+			listen(w)
+			granted := make(chan int64, 3)
+			ask := func() { granted <- acquire(t, w.handle).Lease }
+			refused := func() { wantRejected(t, w.handle, engine.ReasonProbing) }
+			meanwhile(ask, ask, ask, refused, refused)
+			leases := []int64{<-granted, <-granted, <-granted}
+			slices.Sort(leases)
+			if diff := cmp.Diff([]int64{1, 2, 3}, leases); diff != "" {
+				t.Errorf("leases (-want +got):\n%s", diff)
+			}
+		})
+	})
+	t.Run("a batch of the caller's own", func(t *testing.T) {
+		inBubble(t, func(t *testing.T, w *world) {
+			ticket := acquire(t, w.handle)
+			steps := listen(w)
+			meanwhile(w.admits(t), w.admits(t), func() {
+				b := engine.Batch{Admissions: 2, Results: []engine.Result{{Ticket: ticket, Runs: []engine.Run{{Outcome: engine.Failure, N: 3}}}}}
+				r, err := w.handle.Step(ctx, b)
+				if err != nil || r.Granted != 2 || r.Applied != 3 {
+					t.Errorf("the step got %+v, %v", r, err)
+				}
+			}, w.admits(t))
+			want := []string{"1|", "1|", "2|" + epochOf(ticket) + " f3", "1|"}
+			if diff := cmp.Diff(want, steps.take()); diff != "" {
+				t.Errorf("steps (-want +got):\n%s", diff)
+			}
+		})
+	})
+}
+
+// A step has one detail for all of its failures; others have the next one, and
+// nothing overtakes.
+func TestGroup_keepsDetailsApart(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *world) {
+		w.handle, w.events = bind(t, w.store, engine.Policy{ConsecutiveFailures: 3, OpenFor: time.Minute})
+		ticket := acquire(t, w.handle)
+		soon, late := &engine.Detail{OpenFor: time.Minute}, &engine.Detail{OpenFor: 5 * time.Minute}
+		steps := listen(w)
+		meanwhile(
+			w.admits(t),
+			w.ends(t, ticket, engine.Failure, soon, false),
+			w.ends(t, ticket, engine.Failure, soon, false),
+			w.ends(t, ticket, engine.Failure, late, false),
+			w.ends(t, ticket, engine.Success, nil, true),
+			w.ends(t, ticket, engine.Failure, soon, true),
+		)
+		e := epochOf(ticket)
+		want := []string{"1|", "0|" + e + " f2", "0|" + e + " f1s1", "0|" + e + " f1"}
+		if diff := cmp.Diff(want, steps.take()); diff != "" {
+			t.Errorf("steps (-want +got):\n%s", diff)
+		}
+		if got := inspect(t, w.store); got.RetryAfter < 4*time.Minute {
+			t.Errorf("it is open for %v, want what the third failure asked for", got.RetryAfter)
+		}
+	})
+}
+
+// A step is bounded, however many wait.
+func TestGroup_isBounded(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *world) {
+		acquire(t, w.handle)
+		steps := listen(w)
+		var all sync.WaitGroup
+		for range 2501 {
+			all.Add(1)
+			go func() {
+				defer all.Done()
+				acquire(t, w.handle)
+			}()
+		}
+		all.Wait()
+		sum := 0
+		for _, step := range steps.take() {
+			n, _ := strconv.Atoi(strings.TrimSuffix(step, "|"))
+			if n > 1000 {
+				t.Errorf("a step of %d admissions", n)
+			}
+			sum += n
+		}
+		if sum != 2501 {
+			t.Errorf("%d admissions were sent, want 2501", sum)
+		}
+	})
+}
+
+// A caller that leaves delays nobody, and what it left is not sent if it was not
+// under way.
+func TestGroup_callerLeavesBefore(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *world) {
+		ticket := acquire(t, w.handle)
+		steps := listen(w)
+		wantTook(t, 4*travel, func() {
+			meanwhile(
+				w.admits(t),
+				w.ends(t, ticket, engine.Failure, nil, false),
+				func() {
+					short, cancel := context.WithTimeout(ctx, travel)
+					defer cancel()
+					wantTook(t, travel, func() {
+						if _, err := w.handle.Acquire(short); err != context.DeadlineExceeded {
+							t.Errorf("got %v, want the context's error", err)
+						}
+					})
+				},
+			)
+		})
+		want := []string{"1|", "0|" + epochOf(ticket) + " f1"}
+		if diff := cmp.Diff(want, steps.take()); diff != "" {
+			t.Errorf("steps (-want +got):\n%s", diff)
+		}
+	})
+}
+
+// The probe's lease that a caller was granted who had left is given back with the
+// next step, so that another may probe.
+func TestGroup_leaseOfOneWhoLeft(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *world) {
+		w.handle, w.events = bind(t, w.store, engine.Policy{HalfOpen: engine.HalfOpen{Probes: 1, Lease: time.Hour}})
+		command(t, w.handle, engine.Command{Action: engine.ActionHalfOpen})
+		steps := listen(w)
+		gone, cancel := context.WithCancel(ctx)
+		meanwhile(
+			func() { _, _ = w.handle.Step(ctx, engine.Batch{}) },
+			func() {
+				time.AfterFunc(3*travel, cancel)
+				if _, err := w.handle.Acquire(gone); err != context.Canceled {
+					t.Errorf("got %v, want the context's error", err)
+				}
+			},
+		)
+		time.Sleep(travel) // the reply comes
+		synctest.Wait()
+		if ticket := acquire(t, w.handle); ticket.Lease != 2 {
+			t.Errorf("the next probe got %+v, want the second grant", ticket)
+		}
+		if got := steps.take(); !strings.HasSuffix(got[2], ".1 i1") {
+			t.Errorf("steps %q, want one that gives back the lease", got)
+		}
+	})
+}
+
+// A step whose reply is lost is unknown to each who shared it, under his own
+// verb, and is not sent again.
+func TestGroup_unknownForEach(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *world) {
+		ticket := acquire(t, w.handle)
+		steps := listen(w)
+		meanwhile(
+			func() { _, _ = w.handle.Acquire(ctx); w.net.Set(faultproxy.CutReply(0)) },
+			func() {
+				_, err := w.handle.Report(ctx, ticket, engine.Failure, 0, nil)
+				wantClass(t, err, engine.ClassUnknown, "report")
+			},
+			func() {
+				_, err := w.handle.Acquire(ctx)
+				wantClass(t, err, engine.ClassUnknown, "acquire")
+			},
+			func() {
+				_, err := w.handle.Report(ctx, ticket, engine.Failure, 0, nil)
+				wantClass(t, err, engine.ClassUnknown, "report")
+			},
+		)
+		want := []string{"1|", "1|" + epochOf(ticket) + " f2"}
+		if diff := cmp.Diff(want, steps.take()); diff != "" {
+			t.Errorf("steps (-want +got):\n%s", diff)
+		}
+		if n := streak(t, w.store); n != 2 {
+			t.Errorf("%d failures are counted, want 2", n)
+		}
+		acquire(t, w.handle) // a slip is one slip, however many shared it
+	})
+}
+
+// Commands have a turn to themselves, and events come in the order of the steps.
+func TestGroup_eventsInOrder(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *world) {
+		w.handle, w.events = bind(t, w.store, engine.Policy{ConsecutiveFailures: 1, OpenFor: time.Hour})
+		ticket := acquire(t, w.handle)
+		listen(w)
+		meanwhile(
+			w.command(t, engine.Command{Action: engine.ActionForceOpen}),
+			w.command(t, engine.Command{Action: engine.ActionRelease}),
+			w.ends(t, ticket, engine.Failure, nil, true),
+			w.command(t, engine.Command{Action: engine.ActionTrip}),
+			w.command(t, engine.Command{Action: engine.ActionReset}),
+		)
+		var told []int64
+		for _, e := range w.events.list {
+			told = append(told, e.Transition.Epoch)
+		}
+		var log []int64
+		for _, e := range inspect(t, w.store).Log {
+			log = append(log, e.Epoch)
+		}
+		if diff := cmp.Diff(log, told); diff != "" {
+			t.Errorf("events (-log +told):\n%s", diff)
+		}
+	})
+}
+
+// Close ends what waits, and leaves nobody behind.
+func TestGroup_close(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *world) {
+		acquire(t, w.handle)
+		listen(w)
+		waits := func() {
+			if _, err := w.handle.Acquire(ctx); err != engine.ErrStopped {
+				t.Errorf("got %v, want ErrStopped", err)
+			}
+		}
+		meanwhile(
+			func() { _, _ = w.handle.Acquire(ctx) },
+			waits, waits,
+			func() {
+				if _, err := w.handle.Control(ctx, engine.Command{Action: engine.ActionReset}); err != engine.ErrStopped {
+					t.Errorf("got %v, want ErrStopped", err)
+				}
+			},
+			func() { must(t, w.store.Close()) },
+		)
+	})
+}
+
+// With a dead server each waits for the bound at most, counted from the moment
+// in which it came.
+func TestGroup_bound(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *world) {
+		acquire(t, w.handle)
+		w.net.Set(faultproxy.Blackhole())
+		var all sync.WaitGroup
+		for i := range 100 {
+			all.Add(1)
+			go func() {
+				defer all.Done()
+				time.Sleep(time.Duration(i) * 3 * time.Millisecond)
+				start := time.Now()
+				_, err := w.handle.Acquire(ctx)
+				var e *engine.StorageError
+				if took := time.Since(start); took > bound || !errors.As(err, &e) {
+					t.Errorf("caller %d waited for %v: %v", i, took, err)
+				}
+			}()
+		}
+		all.Wait()
+	})
+}
