@@ -212,7 +212,8 @@ func (m *machine) ttl() int64 {
 
 // bound sets the time in which a step of the record's own policy that only counts
 // needs to look at nothing else: the bucket stays and half of the TTL is not
-// spent. Where another policy moved on, that time is empty.
+// spent. Where another policy moved on, or the clock went back behind the window,
+// that time is empty.
 func (m *machine) bound(ttl int64) {
 	if m.state != StateClosed || m.mode != ModeAuto {
 		return
@@ -223,6 +224,9 @@ func (m *machine) bound(ttl int64) {
 	}
 	if m.shape.Kind == windowTime {
 		next = min(next, (m.cell+1)*m.shape.bucket())
+	}
+	if m.stood > m.now || m.shape.Kind == windowTime && m.cell*m.shape.bucket() > m.now+m.shape.Size {
+		next = m.now
 	}
 	if m.bounded || next > m.now && !within(m.now, m.at, m.next-1) {
 		m.at, m.next = m.now, next

@@ -30,6 +30,8 @@ var twinPolicies = []engine.Policy{
 	{Window: engine.Window{Calls: 5, FailureRate: 0.6, MinCalls: 3}, OpenFor: 3 * time.Second},
 	{Window: engine.Window{Calls: 300, FailureCount: 4, SlowCallRate: 0.5, SlowCallDuration: time.Second}, OpenFor: 2 * time.Second},
 	{Window: engine.Window{Calls: 130, FailureCount: 100}, OpenFor: 2 * time.Second},
+	{Window: engine.Window{Calls: 260, FailureRate: 0.9, SlowCallRate: 0.8, SlowCallDuration: time.Second}, OpenFor: 2 * time.Second},
+	{Window: engine.Window{Period: 30 * time.Second, FailureRate: 0.9, SlowCallRate: 0.8, SlowCallDuration: time.Second}, OpenFor: 2 * time.Second},
 	{Window: engine.Window{Period: 10 * time.Second, FailureRate: 0.5, MinCalls: 4}, HalfOpen: engine.HalfOpen{Probes: 3, Successes: 2, Lease: 4 * time.Second}},
 	{Window: engine.Window{Period: 95 * time.Second, FailureCount: 6}, ConsecutiveFailures: 4, HalfOpen: engine.HalfOpen{Probes: 2}},
 	{ConsecutiveFailures: 3, MinReporters: 2, Window: engine.Window{Period: 20 * time.Second, FailureCount: 5}},
@@ -308,6 +310,18 @@ func (w *world) run(t *rapid.T) {
 			w.step(t, engine.Batch{Reporter: rapid.SampledFrom([]string{"web-1", "web-2", "web-3"}).Draw(t, "reporter"), Results: []engine.Result{
 				{Ticket: w.drawTicket(t), Runs: []engine.Run{{Outcome: engine.Failure, N: rapid.Int64Range(1, 4).Draw(t, "n")}}},
 			}})
+		},
+		"share": func(t *rapid.T) { // what callers that wait for one breaker send together
+			runs := rapid.SliceOfN(rapid.Custom(func(t *rapid.T) engine.Run {
+				return engine.Run{
+					Outcome: rapid.SampledFrom([]engine.Outcome{engine.Success, engine.Failure}).Draw(t, "outcome"),
+					N:       rapid.SampledFrom([]int64{1, 1, 2, 7, 40, 150}).Draw(t, "n"),
+				}
+			}), 1, 6).Draw(t, "runs")
+			w.step(t, engine.Batch{
+				Reporter: "web-1", Results: []engine.Result{{Ticket: w.drawTicket(t), Runs: runs}},
+				Admissions: rapid.Int64Range(0, 3).Draw(t, "admissions"),
+			})
 		},
 		"wait": func(t *rapid.T) {
 			w.now += rapid.SampledFrom([]int64{1, 10, 999, 1000, 2500, 5000, 60_000, 61_000, 3_600_000, 50_000_000}).Draw(t, "ms")

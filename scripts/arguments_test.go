@@ -18,7 +18,9 @@ var zeroText = func() string {
 }()
 
 // badArguments are arguments of the wrong form, at least one for each ARGV of
-// each header. A script that meets one has not looked at its key yet.
+// each header. A script that meets one has not written: these are for a key that
+// holds nothing, since step.lua answers the common cases first, and does not look
+// at arguments that it has no use for.
 var badArguments = []struct {
 	script string
 	args   []any

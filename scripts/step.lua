@@ -15,15 +15,19 @@ Returns  "<epoch>": closed, auto, all admitted, all applied, no transition, the 
          "<state> <mode> epoch=<n> left=<ms> mode_left=<ms> granted=<n> lease=<first> applied=<n> stale=<n> policy=<fingerprint>", then if any are stale " fresh=<n>,<n>,...", how many outcomes of each result were applied, the first ones, and after a newline the log entry of a transition if there was one
          "!type <type>": the key holds another type; nothing was written
          "!schema <n>": the record is of a newer layout; nothing was written
-         "!args <n>": ARGV[n] is not of the form above; nothing was written
+         "!args <n>": ARGV[n] is not of the form above, and the step looks at it; nothing was written
 
 Writes   HSET, PERSIST, PEXPIRE, PUBLISH; in this order, each at most once; nothing for a rejection or an admission while closed
 
 Invariants
          one transition at most; an outcome counts only in its own epoch and, for a probe, while its lease is held; all is validated before anything is written
 ]]
--- @include lib/clock.lua
 -- @include lib/fast.lua
+-- @include lib/clock.lua
+
+-- whole is the step for whatever the record holds. It is a function because
+-- miniredis misreads a main chunk of more than 256 constants.
+local function whole()
 -- @include lib/rules.lua
 -- @include lib/record.lua
 -- @include lib/machine.lua
@@ -73,3 +77,5 @@ m.admit(admissions, reply)
 m.expire(reports)
 m.save()
 return m.answer(admissions, reply)
+end
+return whole()

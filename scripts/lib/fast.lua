@@ -1,122 +1,194 @@
 -- The common cases, before anything else is defined or parsed: admissions while
--- closed, rejections while open, and one run of successes or failures that cannot
+-- closed, rejections while open, and runs of successes and failures that cannot
 -- trip. Each is an HGET, then for some TIME, then for some an HSET. What is not
 -- certain here is left to the rest of the script, which starts from
 -- the unchanged record: without this file no verdict would be another.
+--
+-- It is written for what costs the server most: a text cut out of another, a
+-- number read from text, a function made. So it makes none (break leaves a case
+-- to the rest), cuts out what it needs and no more, a few pieces a match, bounds
+-- numbers by their digits, and does not look at arguments that it has no use for.
 
 local time -- the server's time, once it was read
-
--- admit_fast answers admissions alone; nil if it is not certain.
-local function admit_fast()
-  local asked, chance = ARGV[1]:match('^(%d+) (%d+)$')
-  if not asked or asked + 0 > 10000 or chance + 0 >= 1048576 then return nil end
-  local head = redis.pcall('HGET', KEYS[1], 'head')
-  if type(head) ~= 'string' then return nil end
-  local state, epoch, policy, since, until_ms, open_for, trips, newest = head:match(
-    '^1 (%l+) auto epoch=(%d+) policy=(%w+) since=(%d+) until=(%d+) open_for=(%d+) trips=(%d+) log=(%d+)$')
-  if policy ~= ARGV[2]:sub(1, 8) then return nil end
-  until_ms, open_for, trips = until_ms + 0, open_for + 0, trips + 0
-  if epoch + 0 < 1 or epoch + 0 > 4503599627370496 or since + 0 > 9007199254740991 or open_for > 31622400000 or
-    trips > 1000 or newest + 0 > 15 or trips > 0 and open_for == 0 then
-    return nil
+local results = ARGV[3] or ''
+local head = results == '' and redis.pcall('HGET', KEYS[1], 'head')
+if head and not head.err then
+  local epoch, policy, since, open_for, trips, newest = head:match(
+    '^1 closed auto epoch=([1-9]%d*) policy=(%w+) since=(%d+) until=0 open_for=(%d+) trips=(%d%d?%d?) log=(%d+)$')
+  if policy == ARGV[2]:sub(1, 8) and epoch + 0 <= 4503599627370496 and #since < 16 and #open_for < 11 and
+    (trips == '0' or open_for ~= '0') and newest + 0 < 16 then
+    return epoch
   end
-  if state == 'closed' and until_ms == 0 then return epoch end
-  if state ~= 'open' or trips == 0 then return nil end
-  time = clock()
-  if time >= until_ms or until_ms > time + open_for or since + 0 > time then return nil end
-  return string.format('open auto epoch=%s left=%d mode_left=0 granted=0 lease=0 applied=0 stale=0 policy=%s', epoch,
-    until_ms - time, policy)
 end
 
--- count_fast counts one run of outcomes, with or without admissions; nil if it is
--- not certain.
-local function count_fast()
-  local ticket, code, count = ARGV[3]:match('^(%d+) ([sf])(%d+)$')
-  if not ticket or ticket + 0 == 0 then return nil end
-  local asked, chance = ARGV[1]:match('^(%d+) (%d+)$')
-  if not asked or asked + 0 > 10000 or chance + 0 >= 1048576 then return nil end
-  local tally = redis.pcall('HGET', KEYS[1], 'tally')
-  if type(tally) ~= 'string' then return nil end
-  local fence, policy, streak, seq, kind, size, stood, cell, clean, calls_now, calls, fails_now, fails, slows_now, slows, at, next, expires =
-    tally:match('^epoch=(%d+) policy=(%w+) streak=(%d+) seq=(%d+) win=(%l+)/(%d+) stood=(%d+) cell=(%d+) clean=(%d+) ' ..
-      'calls=(%d+)/(%d+) fail=(%d+)/(%d+) slow=(%d+)/(%d+) at=(%d+) next=(%d+) expires=(%d+)$')
-  if fence ~= ticket or policy ~= ARGV[2]:sub(1, 8) then return nil end
-  local consecutive, window, most, rate, slow_rate, min_calls = ARGV[2]:match(
-    '^%w+ consecutive=(%d+) window=(%l+/%d+) count=(%d+) rate=(%d+) slow=(%d+)/%d+ min=(%d+) ')
-  local own = window == kind .. '/' .. size
-  if not own and window ~= 'none/0' then return nil end
+-- @include lib/clock.lua
 
-  -- The tally is as sound as lib/record.lua wants it.
-  local n = count + 0
-  streak, seq, size, cell, clean = streak + 0, seq + 0, size + 0, cell + 0, clean + 0
-  calls_now, calls, fails_now, fails, slows_now, slows = calls_now + 0, calls + 0, fails_now + 0, fails + 0, slows_now + 0, slows + 0
-  if streak > seq or fails > calls or slows > calls or calls_now > calls or fails_now > fails or slows_now > slows or
-    fails_now > calls_now or slows_now > calls_now or
-    math.max(seq, calls, stood + 0, cell, clean, at + 0, next + 0, expires + 0) > 9007199254740991 then
-    return nil
-  end
-  if kind == 'time' then
-    if size < 1 or size > 31622400000 or clean > 0 then return nil end
-  elseif kind == 'count' then
-    local bad = fails + slows
-    if size < 1 or size > 10000 or calls_now > 0 or calls > size or clean > calls or calls == size and cell >= size or
-      calls < size and cell ~= calls or (bad == 0) ~= (clean == calls) or math.max(fails, slows) > calls - clean then
-      return nil
+if head and not head.err then
+  local epoch, policy, since, until_ms, open_for, newest = head:match(
+    '^1 open auto epoch=([1-9]%d*) policy=(%w+) since=(%d+) until=(%d+) open_for=([1-9]%d*) trips=[1-9]%d?%d? log=(%d+)$')
+  if policy == ARGV[2]:sub(1, 8) and epoch + 0 <= 4503599627370496 and #open_for < 11 and newest + 0 < 16 then
+    time = clock()
+    local left = until_ms - time
+    if left > 0 and left <= open_for + 0 and since + 0 <= time then
+      return 'open auto epoch=' .. epoch .. string.format(' left=%d', left) ..
+        ' mode_left=0 granted=0 lease=0 applied=0 stale=0 policy=' .. policy
     end
-  elseif kind ~= 'none' or math.max(size, calls, stood + 0, cell, clean) > 0 then
-    return nil
   end
-  time = clock()
-  if time < at + 0 or time >= next + 0 or expires + 0 < next + 0 or expires - time > 94867200000 then return nil end
+end
 
-  local ring, text -- the field of the count ring that changes
-  if kind == 'time' then
-    calls_now, calls = calls_now + n, calls + n
-    if code == 'f' then fails_now, fails = fails_now + n, fails + n end
-  elseif kind == 'count' and (code == 'f' or clean < size) then
-    local full, place = calls == size, cell % 128
-    local first = math.floor(cell / 128) * 128
-    ring, text = string.format('w%d', first / 128), ''
-    if full or place > 0 then text = redis.call('HGET', KEYS[1], ring) or '' end
-    if n > 1 or (full or place > 0) and #text ~= math.min(128, calls - first) or text:find('[^sfSF]') then return nil end
-    local old = ''
-    if full then old = text:sub(place + 1, place + 1) else calls = calls + 1 end
-    if old == 'f' or old == 'F' then fails = fails - 1 end
-    if old == 'S' or old == 'F' then slows = slows - 1 end
-    if fails < 0 or slows < 0 then return nil end
-    if code == 'f' then fails = fails + 1 else seq, clean = seq + 1, clean + 1 end
-    text = text:sub(1, place) .. code .. text:sub(place + 2)
-    cell = (cell + 1) % size
-  elseif code == 's' and streak == 0 then
-    return ticket -- nothing changes
-  end
+repeat -- once
+  local ticket, code, count, rest = results:match('^([1-9]%d*) ([sf])([1-9]%d*)()')
+  local tally = ticket and redis.pcall('HGET', KEYS[1], 'tally')
+  if not tally or tally.err then break end
+  local mine, consecutive, kind, size, judged = ARGV[2]:match('^(%w+) consecutive=(%d+) window=(%l+)/(%d+) ()')
+  local fence, policy, streak_text, seq_text, place = tally:match('^epoch=(%d+) policy=(%w+) streak=(%d+) seq=(%d+) win=()')
+  if fence ~= ticket or policy ~= mine or #seq_text > 15 or #size > 10 or #count > 9 then break end
+  local streak, seq = streak_text + 0, seq_text + 0
+  if streak > seq then break end
+  local streak_was, seq_was = streak, seq
 
-  if code == 's' then
-    streak = 0
+  -- The window is the policy's, and as sound as lib/record.lua wants it.
+  local starts, ends, its_size, stood, cell, clean
+  local calls_now, calls, fails_now, fails, slows, slows_text = 0, 0, 0, 0, 0, '0/0'
+  local fails_now_text, fails_text
+  if kind == 'none' then
+    starts, ends = tally:find('none/0 stood=0 cell=0 clean=0 calls=0/0 fail=0/0 slow=0/0 at=', place, true)
+    if starts ~= place then break end
+  elseif kind == 'time' then
+    its_size, stood, cell, place = tally:match('^time/(%d+) stood=(%d+) cell=(%d+) clean=0 calls=()', place)
+    if its_size ~= size or #stood > 15 or #cell > 15 then break end
+    calls_now, calls, fails_now_text, fails_text, place = tally:match('^(%d+)/(%d+) fail=(%d+)/(%d+)()', place)
+    if not place or #calls > 15 then break end
+    calls_now, calls, fails_now, fails = calls_now + 0, calls + 0, fails_now_text + 0, fails_text + 0
+    if calls_now > calls or fails_now > calls_now or fails > calls or fails_now > fails then break end
+    starts, ends = tally:find(' slow=0/0 at=', place, true)
+    if starts ~= place then
+      local slows_now
+      slows_text, slows_now, slows, ends = tally:match('^ slow=((%d+)/(%d+)) at()=', place)
+      if not ends then break end
+      slows_now, slows = slows_now + 0, slows + 0
+      if slows_now > calls_now or slows > calls or slows_now > slows then break end
+    end
   else
-    if not ARGV[2]:find(' reporters=1 ', 1, true) or not ARGV[4] or not ARGV[4]:find('^[%w%._%%-]+$') or
-      not ARGV[5]:find('^%d+$') or not ARGV[6]:find('^[%w%._%%-]+$') then
-      return nil
+    its_size, stood, cell, clean, place = tally:match('^count/(%d+) stood=(%d+) cell=(%d+) clean=(%d+) calls=0/()', place)
+    if its_size ~= size or #stood > 15 then break end
+    calls, fails, slows, ends = tally:match('^(%d+) fail=0/(%d+) slow=0/(%d+) at()=', place)
+    if not ends then break end
+    size, cell, clean, calls, fails, slows = size + 0, cell + 0, clean + 0, calls + 0, fails + 0, slows + 0
+    local bad = calls - clean
+    if size > 10000 or calls > size or bad < 0 or fails > bad or slows > bad or (bad == 0) ~= (fails + slows == 0) or
+      calls == size and cell >= size or calls < size and cell ~= calls then
+      break
     end
-    streak, seq, clean = streak + n, seq + n, 0
-    if consecutive ~= '0' and streak >= consecutive + 0 then return nil end
-    if own and most ~= '0' and fails >= most + 0 then return nil end
-    if own and rate ~= '0' and calls >= min_calls + 0 and fails * 10000 >= rate * calls then return nil end
-    -- Within a run of failures the slow rate falls: it is highest when it is first judged.
-    local least = math.max(calls - n + 1, min_calls + 0)
-    if own and slow_rate ~= '0' and calls >= least and slows * 10000 >= slow_rate * least then return nil end
   end
-  tally = string.format('epoch=%s policy=%s streak=%d seq=%d win=%s/%d stood=%s cell=%d clean=%d calls=%d/%d fail=%d/%d ' ..
-    'slow=%d/%d at=%s next=%s expires=%s', fence, policy, streak, seq, kind, size, stood, cell, clean, calls_now, calls,
-    fails_now, fails, slows_now, slows, at, next, expires)
-  if ring then
-    redis.call('HSET', KEYS[1], 'tally', tally, ring, text)
+  local at, next, expires = tally:match('^(%d+) next=(%d+) expires=(%d+)$', ends + 1)
+  if not at then break end
+  time = clock()
+  local bound, ttl_end = next + 0, expires + 0
+  if time < at + 0 or time >= bound or ttl_end < bound or ttl_end - time > 94867200000 then break end
+
+  local fails_were = fails
+  local most, rate, slow_rate, min_calls -- the window's conditions, once there is a failure
+  local ring, name, text, name_before, text_before -- what changes of the count ring: at most two fields
+  while code do
+    local n, moved, slows_most = count + 0, 0, slows
+    if code == 's' then
+      streak = 0
+      if kind == 'count' then
+        moved = size - clean
+        if n < moved then moved = n end
+        seq, clean = seq + moved, clean + moved
+      end
+    else
+      streak, seq = streak + n, seq + n
+      if kind == 'time' then
+        fails_now, fails = fails_now + n, fails + n
+      elseif kind == 'count' then
+        moved, clean = n, 0
+      end
+    end
+    if kind == 'time' then calls_now, calls = calls_now + n, calls + n end
+
+    while moved > 0 do
+      local from, full = cell % 128, calls == size
+      local part, base = 1, cell - from
+      if moved > 1 then part = math.min(moved, 128 - from, size - cell) end
+      if base ~= ring then
+        if name_before then break end
+        name_before, text_before = name, text
+        ring, name, text = base, string.format('w%d', base / 128), ''
+        if full or from > 0 then
+          text = redis.call('HGET', KEYS[1], name) or ''
+          if #text ~= math.min(128, calls - base) or not text:find('^[sfSF]*$') then break end
+        end
+      end
+      local old = 's'
+      if full then old = text:sub(from + 1, from + part) else calls = calls + part end
+      if part > 1 or old ~= 's' then
+        local _, fail = old:gsub('[fF]', '')
+        local _, slow = old:gsub('[SF]', '')
+        if fail > fails or slow > slows then break end
+        fails, slows = fails - fail, slows - slow
+      end
+      if code == 'f' then fails = fails + part end
+      text = text:sub(1, from) .. code:rep(part) .. text:sub(from + part + 1)
+      cell, moved = (cell + part) % size, moved - part
+    end
+    if moved > 0 then break end
+
+    if code == 'f' then
+      if consecutive ~= '0' and streak >= consecutive + 0 then break end
+      if not most then
+        if not ARGV[2]:find(' reporters=1 idle=', -32, true) then break end
+        most, rate, slow_rate, min_calls = ARGV[2]:match('^count=(%d+) rate=(%d+) slow=(%d+)/%d+ min=(%d+) ', judged)
+      end
+      if kind ~= 'none' then
+        if most ~= '0' and fails >= most + 0 then break end
+        if rate ~= '0' and calls >= min_calls + 0 and fails * 10000 >= rate * calls then break end
+        -- Within a run of failures the slow rate falls: it is highest when it is first judged.
+        local least = math.max(calls - n + 1, min_calls + 0)
+        if slow_rate ~= '0' and calls >= least and slows_most * 10000 >= slow_rate * least then break end
+      end
+    end
+    if rest > #results then
+      code = nil
+    else
+      code, count, rest = results:match('^([sf])([1-9]%d*)()', rest)
+      if not code or #count > 9 then
+        code = 'i'
+        break
+      end
+    end
+  end
+  if code then break end
+  if kind ~= 'time' and streak == streak_was and seq == seq_was then return ticket end -- nothing changes
+
+  if seq ~= seq_was then
+    streak_text, seq_text = string.format('%d', streak), string.format('%d', seq)
+  elseif streak == 0 then
+    streak_text = '0'
+  end
+  if kind == 'none' then
+    tally = 'epoch=' .. ticket .. ' policy=' .. mine .. ' streak=' .. streak_text .. ' seq=' .. seq_text ..
+      ' win=none/0 stood=0 cell=0 clean=0 calls=0/0 fail=0/0 slow=0/0 at=' .. at .. ' next=' .. next .. ' expires=' .. expires
+  elseif kind == 'time' then
+    if fails ~= fails_were then
+      fails_now_text, fails_text = string.format('%d', fails_now), string.format('%d', fails)
+    end
+    tally = 'epoch=' .. ticket .. ' policy=' .. mine .. ' streak=' .. streak_text .. ' seq=' .. seq_text .. ' win=time/' .. size ..
+      ' stood=' .. stood .. ' cell=' .. cell .. string.format(' clean=0 calls=%d/%d fail=', calls_now, calls) .. fails_now_text ..
+      '/' .. fails_text .. ' slow=' .. slows_text .. ' at=' .. at .. ' next=' .. next .. ' expires=' .. expires
+  else
+    tally = 'epoch=' .. ticket .. ' policy=' .. mine .. ' streak=' .. streak_text .. ' seq=' .. seq_text .. ' win=count/' .. its_size ..
+      ' stood=' .. stood .. string.format(' cell=%d clean=%d calls=0/%d fail=0/%d slow=0/%d at=', cell, clean, calls, fails, slows) ..
+      at .. ' next=' .. next .. ' expires=' .. expires
+  end
+  if name_before then
+    redis.call('HSET', KEYS[1], 'tally', tally, name, text, name_before, text_before)
+  elseif name then
+    redis.call('HSET', KEYS[1], 'tally', tally, name, text)
   else
     redis.call('HSET', KEYS[1], 'tally', tally)
   end
   return ticket
-end
-
-local quick
-if ARGV[3] and ARGV[3] ~= '' then quick = count_fast() else quick = admit_fast() end
-if quick then return quick end
+until true

@@ -147,12 +147,14 @@ end
 
 -- bound sets the time in which a step of the record's own policy that only counts
 -- needs to look at nothing else: the bucket stays and half of the TTL is not
--- spent. Where another policy moved on, that time is empty.
+-- spent. Where another policy moved on, or the clock went back behind the window,
+-- that time is empty.
 function m.bound(ttl_ms)
   if m.state ~= 'closed' or m.mode ~= 'auto' then return end
   local next = m.now
   if m.fingerprint == p.fingerprint then next = math.max(m.now, m.expires - math.floor(ttl_ms / 2)) end
   if m.kind == 'time' then next = math.min(next, (m.cell + 1) * bucket_ms(m.size)) end
+  if m.stood > m.now or m.kind == 'time' and m.cell * bucket_ms(m.size) > m.now + m.size then next = m.now end
   if m.bounded or next > m.now and not within(m.now, m.at, m.next - 1) then
     m.at, m.next, m.wrote_tally = m.now, next, true
   end
