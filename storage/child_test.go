@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -150,6 +151,8 @@ func (c *caller) do(verb, arg string) string {
 		return admission(c.patient())
 	case "herd": // many of these at once
 		return c.herd(arg)
+	case "fails": // so many goroutines, so many calls each
+		return c.fails(arg)
 	}
 	return "unknown verb " + verb
 }
@@ -197,4 +200,31 @@ func (c *caller) herd(n string) string {
 		return err.Error()
 	}
 	return string(text)
+}
+
+// fails counts the failures that were told to be counted.
+func (c *caller) fails(arg string) string {
+	var goroutines, each int
+	if _, err := fmt.Sscan(arg, &goroutines, &each); err != nil {
+		return err.Error()
+	}
+	var counted atomic.Int64
+	var all sync.WaitGroup
+	for range goroutines {
+		all.Add(1)
+		go func() {
+			defer all.Done()
+			for range each {
+				ticket, err := c.h.Acquire(ctx)
+				if err != nil {
+					continue
+				}
+				if stale, err := c.h.Report(ctx, ticket, engine.Failure, 0, nil); !stale && err == nil {
+					counted.Add(1)
+				}
+			}
+		}()
+	}
+	all.Wait()
+	return fmt.Sprint(counted.Load())
 }

@@ -3,6 +3,7 @@ package storage_test
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"testing"
 	"time"
 
@@ -33,6 +34,25 @@ func TestProcesses_failuresAnywhereRejectEverywhere(t *testing.T) {
 	}
 	if got := record(t, ns); got.State != engine.StateOpen || got.Log[1].By != "web-4" {
 		t.Errorf("the record: %v, log %v", got.State, got.Log)
+	}
+}
+
+// Every failure is counted once, however many report at the same time: what all
+// were told adds up to what the record says.
+func TestProcesses_everyFailureCounts(t *testing.T) {
+	const processes, goroutines, each = 8, 256, 4
+	addr, ns := redistest.Addr(t), redistest.Namespace(t)
+	children := startChildren(t, processes, addr, ns, neverOpens)
+	for _, c := range children {
+		c.tell("fails %d %d", goroutines, each)
+	}
+	for i, c := range children {
+		if got, want := c.answer(), fmt.Sprint(goroutines*each); got != want {
+			t.Errorf("process %d: %s failures were counted, want %s", i, got, want)
+		}
+	}
+	if got, want := record(t, ns).Streak, int64(processes*goroutines*each); got != want {
+		t.Errorf("the record counts %d failures, want %d", got, want)
 	}
 }
 
