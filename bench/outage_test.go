@@ -2,6 +2,7 @@ package bench
 
 import (
 	"bytes"
+	"context"
 	"log/slog"
 	"slices"
 	"sync"
@@ -19,9 +20,9 @@ import (
 
 // BenchmarkOutage is what 256 goroutines pay for a call while the shared Redis is
 // well, while it takes a second to answer, and while it has vanished: processor
-// time of this process a call, the 99th percentile, and lines of log in all. The
-// goroutines work for a millisecond between two calls, as services do, so that
-// all runs make calls at one rate.
+// time of this process a call, the 99th percentile, and lines of log in all, the
+// breaker's and those of its client. The goroutines work for a millisecond between
+// two calls, as services do, so that all runs make calls at one rate.
 func BenchmarkOutage(b *testing.B) {
 	b.Run("redis=healthy", func(b *testing.B) { outage(b, faultproxy.Pass()) })
 	b.Run("redis=slow", func(b *testing.B) { outage(b, faultproxy.Delay(500*time.Millisecond)) })
@@ -38,7 +39,8 @@ func outage(b *testing.B, fault faultproxy.Fault) {
 		b.Fatal(err)
 	}
 	defer store.Close()
-	var log lines
+	var log, clients lines
+	redis.SetLogger(&clients)
 	breaker, err := redbreaker.New("bench", redbreaker.Policy{}, redbreaker.WithStorage(store),
 		redbreaker.WithHooks(redbreaker.LogHooks(slog.New(slog.NewTextHandler(&log, nil)))))
 	if err != nil {
@@ -74,6 +76,7 @@ func outage(b *testing.B, fault faultproxy.Fault) {
 	b.ReportMetric(float64(every[len(every)*99/100].Nanoseconds()), "p99-ns")
 	b.ReportMetric(float64(every[len(every)-1].Milliseconds()), "max-ms")
 	b.ReportMetric(float64(log.count()), "log-lines")
+	b.ReportMetric(float64(clients.count()), "client-log-lines")
 	b.ReportMetric(0, "ns/op") // with the pauses it says nothing
 	proxy.Set(faultproxy.Pass())
 }
@@ -87,7 +90,7 @@ func processorTime() time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// lines counts lines of log.
+// lines counts lines of log; it also is a logger of go-redis.
 type lines struct {
 	mu sync.Mutex
 	n  int
@@ -99,6 +102,9 @@ func (l *lines) Write(p []byte) (int, error) {
 	l.n += bytes.Count(p, []byte("\n"))
 	return len(p), nil
 }
+
+// Printf is called for each line.
+func (l *lines) Printf(context.Context, string, ...any) { _, _ = l.Write([]byte("\n")) }
 
 func (l *lines) count() int {
 	l.mu.Lock()

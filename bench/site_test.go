@@ -72,7 +72,6 @@ func startCluster(b *testing.B) *site {
 func newSite(b *testing.B, addrs ...string) *site {
 	client := connect(addrs...)
 	b.Cleanup(func() { client.Close() })
-	fill := func(ctx context.Context, c *redis.Client) error { return fill(ctx, c) }
 	var err error
 	switch c := client.(type) {
 	case *redis.Client:
