@@ -2,11 +2,14 @@ package storage
 
 import (
 	"context"
+	"errors"
 	"runtime"
 	"sync"
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/redbreaker/redbreaker/engine"
 )
 
 // sender takes script calls to one server. While few are under way, each goes at
@@ -85,19 +88,29 @@ func (s *sender) alone(ctx context.Context, cmd command) (any, error) {
 func (s *sender) end() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.waiting) == 0 || !s.run.spawn(s.drive) {
-		s.underway--
+	if len(s.waiting) > 0 && s.run.spawn(s.drive) {
+		return
 	}
+	s.underway--
+	for _, p := range s.waiting { // the storage is closed
+		p.refuse()
+	}
+	s.waiting = nil
 }
 
 // drive sends what waits until nothing does.
 func (s *sender) drive() {
 	for parcels := s.load(); len(parcels) > 0; parcels = s.load() {
 		// Nobody waits for longer than that, and a client that does has to be left.
-		_, _ = s.run.bounded(context.Background(), time.Now(), func(ctx context.Context) (any, error) {
+		_, err := s.run.bounded(context.Background(), time.Now(), func(ctx context.Context) (any, error) {
 			s.run.ship(ctx, parcels)
 			return nil, nil
 		})
+		if errors.Is(err, engine.ErrStopped) {
+			for _, p := range parcels {
+				p.refuse()
+			}
+		}
 		runtime.Gosched() // those who have their results may have more to send
 	}
 }
@@ -133,4 +146,11 @@ func (r *runner) ship(ctx context.Context, parcels []*parcel) {
 		p.attempt.shipped()
 		close(p.done)
 	}
+}
+
+// refuse ends a call that is not sent.
+func (p *parcel) refuse() {
+	p.attempt.shipped()
+	p.cmd.SetErr(engine.ErrStopped)
+	close(p.done)
 }

@@ -170,3 +170,21 @@ func TestSender_notExecuted(t *testing.T) {
 		}
 	})
 }
+
+// Close ends what waits for room at once.
+func TestSender_close(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *world) {
+		subscribers := w.subscribers(t, 10)
+		listen(w)
+		fail(subscribers[:2], noError(t)) // both connections are there
+		var all []func()
+		for i, s := range subscribers {
+			all = append(all, func() {
+				if _, err := s.Acquire(ctx); i >= 2 && err != engine.ErrStopped {
+					t.Errorf("breaker %d: %v, want ErrStopped", i, err)
+				}
+			})
+		}
+		wantTook(t, 2*travel, func() { meanwhile(append(all, func() { must(t, w.store.Close()) })...) })
+	})
+}
