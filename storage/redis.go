@@ -40,7 +40,8 @@ var (
 // down. The error names every fault of the arguments and matches
 // engine.ErrInvalid.
 //
-// A client made with ContextTimeoutEnabled saves a goroutine for each call.
+// A client made with ContextTimeoutEnabled lets a lone call run in its caller's
+// goroutine.
 func NewRedis(client redis.UniversalClient, opts ...Option) (*Redis, error) {
 	s, err := newSettings(opts)
 	keys, invalid := s.keys()
