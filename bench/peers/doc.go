@@ -30,7 +30,8 @@
 //	cep21           consecutive  simplelogic.ConsecutiveErrOpener     no time limit, no limit of concurrency
 //	                time         hystrix.Opener                       the same
 //	hystrix-go      time         ErrorPercentThreshold                each call runs in a goroutine of its own, with a timer;
-//	                                                                  outcomes are counted later, or dropped if they are many
+//	                                                                  outcomes are counted later, or dropped if they are many;
+//	                                                                  places for 65 536 calls, since they are given back late
 //	go-zero         time         (it has no settings)                 rejects by chance, the likelier the more fails (Google's
 //	                                                                  client-side throttling), in 40 buckets of 10 s
 //	aegis           time         WithSuccess(0.5), WithRequest(10)    rejects by chance, as go-zero; Allow and Mark
@@ -53,5 +54,6 @@
 // lost-failures-% is how many of the failures that callers were told of are not in
 // the shared state afterwards. gave-up-% is how many calls were not made because
 // the breaker failed. commands/call is what the server executed, what scripts call
-// included; round-trips/call is how often a client waited for it.
+// included; round-trips/call is how often a client waited for it, which BenchmarkTrips
+// tells for each kind of call.
 package peers

@@ -12,7 +12,7 @@ var hystrixPeer = peer{
 		name := b.Name() // it knows its circuits by name, in all of the process
 		hystrix.ConfigureCommand(name, hystrix.CommandConfig{
 			Timeout:                int(openFor.Milliseconds()),
-			MaxConcurrentRequests:  1024,
+			MaxConcurrentRequests:  1 << 16, // calls give their places back after they have returned, under load long after
 			RequestVolumeThreshold: minCalls,
 			SleepWindow:            int(openFor.Milliseconds()),
 			ErrorPercentThreshold:  rate * 100,

@@ -18,8 +18,8 @@ func joinGobreaker(f *fleet, callers int) {
 		rdb := f.client()
 		breaker, err := gobreaker.NewDistributedCircuitBreaker[int](newStore(rdb), gobreaker.Settings{
 			Name:        f.name,
-			Timeout:     openFor,
-			ReadyToTrip: inARow(never),
+			Timeout:     f.openFor,
+			ReadyToTrip: inARow(f.failures),
 		})
 		if err != nil {
 			f.b.Fatal(err)

@@ -28,15 +28,17 @@ func (f *fleet) redbreaker() protected {
 		f.b.Fatal(err)
 	}
 	f.b.Cleanup(func() { _ = store.Close() })
-	breaker, err := redbreaker.New("bench", redbreaker.Policy{ConsecutiveFailures: never, OpenFor: openFor},
+	breaker, err := redbreaker.New("bench", redbreaker.Policy{ConsecutiveFailures: f.failures, OpenFor: f.openFor},
 		redbreaker.WithStorage(store))
 	if err != nil {
 		f.b.Fatal(err)
 	}
 	f.b.Cleanup(breaker.Stop)
-	if err := breaker.Ping(ctx); err != nil { // connects, as gobreaker's constructor does
+	permit, err := breaker.Acquire(ctx) // makes the record, as gobreaker's constructor does
+	if err != nil {
 		f.b.Fatal(err)
 	}
+	permit.Ignore()
 	f.recorded = func() int64 {
 		record, err := breaker.Inspect(ctx)
 		if err != nil {

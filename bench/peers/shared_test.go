@@ -21,6 +21,9 @@ type fleet struct {
 	addr string
 	name string // of the breaker, and where its keys are
 
+	failures int           // in a row that open it
+	openFor  time.Duration // it stays so
+
 	callers []protected
 	// recorded is how many failures the shared state holds.
 	recorded func() int64
@@ -29,22 +32,25 @@ type fleet struct {
 	trips atomic.Int64 // round trips to Redis
 }
 
+// sharers are the ways in which callers may come by one breaker.
+var sharers = []struct {
+	name string
+	join func(f *fleet, callers int)
+}{
+	{"gobreaker", joinGobreaker},
+	{"redbreaker", joinRedbreaker},
+	{"redbreaker-process", joinRedbreakerProcess},
+}
+
 // BenchmarkShared is what a call costs that a breaker protects which a fleet
 // shares, and what becomes of the failures.
 func BenchmarkShared(b *testing.B) {
 	addr := redistest.Addr(b)
-	for _, breaker := range []struct {
-		name string
-		join func(f *fleet, callers int)
-	}{
-		{"gobreaker", joinGobreaker},
-		{"redbreaker", joinRedbreaker},
-		{"redbreaker-process", joinRedbreakerProcess},
-	} {
+	for _, breaker := range sharers {
 		for _, path := range []string{"success", "failures"} {
 			for _, n := range []int{1, 8, 64, 256} {
 				b.Run(fmt.Sprintf("breaker=%s/path=%s/goroutines=%d", breaker.name, path, n), func(b *testing.B) {
-					f := &fleet{b: b, addr: addr, name: redistest.Namespace(b)}
+					f := &fleet{b: b, addr: addr, name: redistest.Namespace(b), failures: never, openFor: openFor}
 					breaker.join(f, n)
 					f.measure(path == "failures")
 				})
