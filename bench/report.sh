@@ -1,0 +1,53 @@
+#!/usr/bin/env bash
+# Measures what bench/README.md tells, and writes it: bench/report.sh [SUITE ...],
+# all suites if none is named. ROUNDS is how often each benchmark runs.
+#
+# A suite runs in rounds over all of its benchmarks, so that what disturbs the
+# machine for a while hits figures and floors alike.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+rounds=${ROUNDS:-6}
+only=" $* "
+raw=$(mktemp)
+trap 'rm -f "$raw"' EXIT
+
+# header writes what the figures depend on, as the benchmark format wants it.
+header() {
+	printf 'date: %s\n' "$(date -u +%F)"
+	printf 'commit: %s\n' "$(git rev-parse --short HEAD)"
+	printf 'go: %s\n' "$(go env GOVERSION)"
+	printf 'redis: %s\n' "$(redis-server --version | sed -E 's/.* v=([^ ]+) .*/\1/')"
+	printf 'kernel: %s\n' "$(uname -sr)"
+	printf 'cores: %s\n' "$(nproc)"
+	printf 'rounds: %s\n' "$rounds"
+	printf 'command: %s\n' "$1"
+}
+
+# suite NAME DIRECTORY BENCHMARKS [FLAG ...] leaves its output in results, whole.
+suite() {
+	local name=$1 directory=$2 benchmarks="^Benchmark($3)\$" out=bench/results/$1.txt round
+	shift 3
+	[[ $only == *[![:space:]]* && $only != *" $name "* ]] && return
+	mkdir -p bench/results
+	header "cd $directory && go test -run '^\$' -bench '$benchmarks' -timeout 1h $*" >"$raw"
+	for ((round = 1; round <= rounds; round++)); do
+		printf '%s, round %d of %d\n' "$name" "$round" "$rounds" >&2
+		(cd "$directory" && go test -run '^$' -bench "$benchmarks" -timeout 1h "$@" .) >>"$raw" ||
+			{ tail -n 20 "$raw" >&2; exit 1; }
+	done
+	cp "$raw" "$out"
+}
+
+suite memory bench 'Memory|TwoStep|Floor' -benchtime 150ms
+suite peers bench/peers 'Floor|Peers' -benchtime 100ms
+suite contention bench 'Contention|RoundTrip' -benchtime 100ms
+suite shared bench/peers 'Shared' -benchtime 500ms
+suite trips bench/peers 'Trips' -benchtime 1x
+suite scripts storage 'ScriptCost' -benchtime 1x
+suite latency bench 'Latency' -benchtime 500ms
+suite growth bench 'Growth|Window|Processes' -benchtime 500ms
+suite outage bench 'Outage' -benchtime 300x
+suite footprint bench 'Footprint' -benchtime 1x
+
+(cd bench/report && go run .)

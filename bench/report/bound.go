@@ -1,0 +1,185 @@
+package main
+
+import (
+	"errors"
+	"math"
+	"strings"
+)
+
+// bound is a promise about cost: the value of a figure, alone or against a floor
+// of the same round, is at most, or at least, some number.
+type bound struct {
+	id      string // to give a reason for a missed one
+	work    string
+	figures []string // the worst of these queries counts
+	against string   // in words
+	floors  []term   // summed
+	lowest  bool     // not summed: the lowest counts
+
+	value   comparison
+	atMost  float64
+	atLeast float64 // one of the two, if it is not 0
+}
+
+// term is so many times a floor.
+type term struct {
+	times float64
+	query string
+}
+
+// comparison is how a figure becomes a value.
+type comparison int
+
+const (
+	alone    comparison = iota // the figure itself
+	slower                     // how many times the floor it is
+	faster                     // how many times it goes into the floor
+	distance                   // how much it is above the floor
+)
+
+// verdict is a bound, and what was found.
+type verdict struct {
+	*bound
+	figure, floor, value string
+	err                  error // what was not measured
+	met                  bool
+	doubt                string // why it could be otherwise, if it could
+	reason               string
+}
+
+// judge holds the results against a bound.
+func (r *results) judge(b *bound, reasons map[string]string) (v verdict, err error) {
+	v = verdict{bound: b, reason: reasons[b.id]}
+	figure, err := r.worst(b)
+	if err == nil {
+		v.figure = figure.String()
+		figure, err = r.compare(b, figure, &v)
+	}
+	if errors.Is(err, errNotMeasured) {
+		v.err = err
+		return v, nil
+	}
+	if err != nil {
+		return v, err
+	}
+	v.value = figure.String()
+	s := figure.summary()
+	v.met = b.holds(s.Center)
+	switch {
+	case figure.same():
+	case math.IsInf(s.Lo, 0):
+		v.doubt = "too few rounds"
+	case b.holds(s.Lo) != v.met, b.holds(s.Hi) != v.met:
+		v.doubt = "within the noise"
+	}
+	return v, nil
+}
+
+// worst returns the figure of the query that is furthest on the wrong side.
+func (r *results) worst(b *bound) (worst figure, err error) {
+	for i, query := range b.figures {
+		f, err := r.figure(query)
+		if err != nil {
+			return f, err
+		}
+		if i == 0 {
+			worst = f
+			continue
+		}
+		combine := func(a, b float64) float64 { return max(a, b) }
+		if b.value == alone && b.atLeast > 0 {
+			combine = func(a, b float64) float64 { return min(a, b) }
+		}
+		worst = worst.with(f, f.unit, combine)
+	}
+	return worst, nil
+}
+
+// compare makes the value of a figure, and tells of the floor.
+func (r *results) compare(b *bound, f figure, v *verdict) (figure, error) {
+	if b.value == alone {
+		return f, nil
+	}
+	floor, err := r.floor(b)
+	if err != nil {
+		return f, err
+	}
+	v.floor = floor.String()
+	switch b.value {
+	case slower:
+		return f.over(floor), nil
+	case faster:
+		return floor.over(f), nil
+	default:
+		return f.minus(floor), nil
+	}
+}
+
+func (r *results) floor(b *bound) (floor figure, err error) {
+	for i, t := range b.floors {
+		f, err := r.figure(t.query)
+		if err != nil {
+			return f, err
+		}
+		f = f.times(t.times)
+		switch {
+		case i == 0:
+			floor = f
+		case b.lowest:
+			floor = floor.with(f, f.unit, func(a, b float64) float64 { return min(a, b) })
+		default:
+			floor = floor.plus(f)
+		}
+	}
+	return floor, nil
+}
+
+func (b *bound) holds(value float64) bool {
+	if b.atLeast != 0 {
+		return value >= b.atLeast
+	}
+	return value <= b.atMost
+}
+
+// Limit is the bound in words.
+func (b *bound) Limit() string {
+	words, value := "at most", b.atMost
+	if b.atLeast != 0 {
+		words, value = "at least", b.atLeast
+	}
+	switch b.value {
+	case slower:
+		return words + " " + quantity(value, "x")
+	case faster:
+		return words + " " + quantity(value, "x") + " faster"
+	case distance:
+		return words + " " + quantity(value, b.unit()) + " more"
+	default:
+		return words + " " + quantity(value, b.unit())
+	}
+}
+
+// unit is that of its figures.
+func (b *bound) unit() string {
+	return b.figures[0][strings.LastIndex(b.figures[0], " ")+1:]
+}
+
+// Benchmark names what was run, with a star for each part that varies.
+func (b *bound) Benchmark() string {
+	name := strings.Split(queryName(b.figures[0]), "/")
+	for _, query := range b.figures[1:] {
+		for i, part := range strings.Split(queryName(query), "/") {
+			if key, _, _ := strings.Cut(part, "="); part != name[i] {
+				name[i] = key + "=*"
+			}
+		}
+	}
+	return strings.Join(name, "/")
+}
+
+// queryName is a query without its suite and its unit.
+func queryName(query string) string {
+	_, rest, _ := strings.Cut(query, " ")
+	name, _, _ := strings.Cut(rest, " ")
+	return name
+}

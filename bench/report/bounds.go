@@ -1,0 +1,159 @@
+package main
+
+// section is a row of the design's table of costs (its section 7).
+type section struct {
+	title  string
+	bounds []*bound
+}
+
+const (
+	twoAdds = "memory Floor/do=two_adds/goroutines=1 ns/op"
+	since   = "memory Floor/do=since/goroutines=1 ns/op"
+)
+
+func memorySuccess(rule, goroutines string) string {
+	return "memory Memory/rule=" + rule + "/path=success/goroutines=" + goroutines + " ns/op"
+}
+
+func peerCall(breaker, rule, path, goroutines string) string {
+	return "peers Peers/breaker=" + breaker + "/rule=" + rule + "/path=" + path + "/goroutines=" + goroutines + " ns/op"
+}
+
+// allocations are those of every rule.
+func allocations(path, goroutines string) (queries []string) {
+	for _, rule := range []string{"consecutive", "count", "time", "slow"} {
+		queries = append(queries, "memory Memory/rule="+rule+"/path="+path+"/goroutines="+goroutines+" allocs/op")
+	}
+	return queries
+}
+
+// sections are all the bounds that hold now; what is promised for later stands in
+// the page's text.
+var sections = []section{
+	{"In memory, a call that succeeds, one goroutine", []*bound{
+		{id: "memory-allocs", work: "every rule, allocations", figures: allocations("success", "1")},
+		{id: "memory-consecutive", work: "consecutive rule", figures: []string{memorySuccess("consecutive", "1")},
+			against: "two atomic adds", floors: []term{{1, twoAdds}}, value: slower, atMost: 1.5},
+		{id: "memory-count", work: "count window", figures: []string{memorySuccess("count", "1")},
+			against: "two atomic adds", floors: []term{{1, twoAdds}}, value: slower, atMost: 2},
+		{id: "memory-time", work: "time window", figures: []string{memorySuccess("time", "1")},
+			against: "four atomic adds and a clock read", floors: []term{{2, twoAdds}, {1, since}}, value: slower, atMost: 1},
+		{id: "memory-slow", work: "time window that judges slow calls", figures: []string{memorySuccess("slow", "1")},
+			against: "four atomic adds and two clock reads", floors: []term{{2, twoAdds}, {2, since}}, value: slower, atMost: 1},
+		{id: "memory-eapache", work: "consecutive rule", figures: []string{peerCall("redbreaker", "consecutive", "success", "1")},
+			against: "go-resiliency, which counts nothing while closed",
+			floors:  []term{{1, peerCall("go-resiliency", "consecutive", "success", "1")}}, value: slower, atMost: 2},
+	}},
+	{"The same, 64 goroutines on one breaker", []*bound{
+		{id: "crowd-allocs", work: "every rule, allocations", figures: allocations("success", "64")},
+		{id: "crowd-lock", work: "consecutive rule: no lock on the path", figures: []string{memorySuccess("consecutive", "64")},
+			against: "locking and unlocking a mutex", floors: []term{{1, "memory Floor/do=mutex/goroutines=64 ns/op"}}, value: slower, atMost: 1},
+		againstGobreaker("crowd-consecutive", "consecutive rule", "consecutive", "consecutive", "success", 30),
+		againstGobreaker("crowd-count", "count window, against a rolling one", "count", "time", "success", 10),
+		againstGobreaker("crowd-time", "time window", "time", "time", "success", 10),
+		againstGobreaker("crowd-failures-consecutive", "consecutive rule, 1 % failures", "consecutive", "consecutive", "failures", 10),
+		againstGobreaker("crowd-failures-count", "count window, 1 % failures, against a rolling one", "count", "time", "failures", 5),
+		againstGobreaker("crowd-failures-time", "time window, 1 % failures", "time", "time", "failures", 5),
+	}},
+	{"In memory, rejected while open", []*bound{
+		{id: "rejected-allocs", work: "every rule, allocations", figures: append(allocations("rejected", "1"), allocations("rejected", "64")...)},
+		{id: "rejected-clock", work: "one clock read: costs less than two",
+			figures: []string{"memory Memory/rule=consecutive/path=rejected/goroutines=1 ns/op"},
+			against: "one clock read", floors: []term{{1, since}}, value: slower, atMost: 2},
+		rejectedFaster("rejected-peers", "one goroutine", "1"),
+		rejectedFaster("rejected-peers-crowd", "64 goroutines", "64"),
+	}},
+	{"`Do` against `Acquire` and `Success`", []*bound{
+		doDistance("consecutive", "consecutive rule"), doDistance("count", "count window"),
+		doDistance("time", "time window"), doDistance("slow", "time window that judges slow calls"),
+	}},
+	{"`step.lua`, server time against EVALSHA `return 1`", []*bound{
+		scriptCost("closed_admission", "closed admission", 3.5), scriptCost("open_rejection", "open rejection", 5.5),
+		scriptCost("success", "success", 7.5), scriptCost("failure", "failure", 9.5),
+		scriptCost("failure_in_time_window", "failure in a time window", 12.5), scriptCost("transition", "transition", 30),
+		{id: "script-batch", work: "batch of 64, each operation", figures: []string{"scripts ScriptCost/batch_of_64 x-return1/operation"}, atMost: 0.5},
+	}},
+	{"Strict decisions a second, one process, 256 goroutines", []*bound{
+		decisions("decisions-1", "one breaker", "1", 10),
+		decisions("decisions-100", "100 breakers", "100", 3),
+	}},
+	{"Round trips of a protected call", []*bound{
+		roundTrips("success", "strict, closed", 2), roundTrips("rejected", "rejected", 1), roundTrips("probe", "probe that closes", 2),
+	}},
+	{"Growth", []*bound{
+		growth("growth-window", "window of 10 000 against one of 100", "Window/window=10000", "Window/window=100", 1.1),
+		growth("growth-breakers", "100 000 breakers against one", "Growth/breakers=100000", "Growth/breakers=1", 2),
+	}},
+	{"Redis dead or slow, 256 goroutines", []*bound{
+		outageProcessor("slow"), outageProcessor("blackholed"), outageProcessor("refusing"),
+		{id: "outage-p99", work: "99th percentile, in all three", figures: eachOutage("p99-ns"), atMost: 500e6},
+		{id: "outage-max", work: "longest call, within the time bounds of two steps", figures: eachOutage("max-ms"), atMost: 500},
+		{id: "outage-log", work: "lines of log in all", figures: eachOutage("log-lines"), atMost: 10},
+	}},
+	{"Memory of a breaker", []*bound{
+		footprint("redis", "quiet", "in Redis, closed and quiet", 1000),
+		footprint("redis", "full", "in Redis, full log and time window", 5000),
+		footprint("redis", "count_10000", "in Redis, 2 B for each of 10 000 in a count window", 1000+2*10_000),
+		footprint("go", "quiet", "in Go, closed and quiet", 1000),
+		{id: "footprint-go-contended", work: "in Go, 64 B for each of at most 64 stripes once contended",
+			figures: []string{"footprint Footprint/where=go/kind=contended B/breaker"}, against: "the same, called by one goroutine",
+			floors: []term{{1, "footprint Footprint/where=go/kind=window B/breaker"}}, value: distance, atMost: 64 * 64},
+	}},
+}
+
+func againstGobreaker(id, work, rule, theirs, path string, times float64) *bound {
+	return &bound{id: id, work: work, figures: []string{peerCall("redbreaker", rule, path, "64")},
+		against: "gobreaker", floors: []term{{1, peerCall("gobreaker", theirs, path, "64")}}, value: faster, atLeast: times}
+}
+
+// rejectedFaster is against the fastest peer that looks at a clock to reject.
+func rejectedFaster(id, work, goroutines string) *bound {
+	b := &bound{id: id, work: work, figures: []string{peerCall("redbreaker", "time", "rejected", goroutines)},
+		against: "the fastest peer that reads a clock", lowest: true, value: faster, atLeast: 1}
+	for _, peer := range []string{"gobreaker", "failsafe-go", "failsafe-go-run", "rubyist", "bytedance", "cep21", "hystrix-go", "go-zero", "aegis"} {
+		b.floors = append(b.floors, term{1, peerCall(peer, "time", "rejected", goroutines)})
+	}
+	return b
+}
+
+func doDistance(rule, work string) *bound {
+	return &bound{id: "do-" + rule, work: work, figures: []string{memorySuccess(rule, "1")},
+		against: "Acquire and Success", floors: []term{{1, "memory TwoStep/rule=" + rule + " ns/op"}}, value: distance, atMost: 5}
+}
+
+func scriptCost(path, work string, times float64) *bound {
+	return &bound{id: "script-" + path, work: work, figures: []string{"scripts ScriptCost/" + path + " x-return1"}, atMost: times}
+}
+
+func decisions(id, work, breakers string, times float64) *bound {
+	at := "/storage=redis/breakers=" + breakers + "/goroutines=256"
+	return &bound{id: id, work: work, figures: []string{"contention Contention" + at + "/path=success decisions/s"},
+		against: "one EVALSHA a decision", floors: []term{{1, "contention RoundTrip" + at + "/do=evalsha decisions/s"}}, value: slower, atLeast: times}
+}
+
+func roundTrips(call, work string, most float64) *bound {
+	return &bound{id: "trips-" + call, work: work, figures: []string{"trips Trips/breaker=redbreaker/call=" + call + " round-trips/call"}, atMost: most}
+}
+
+// growth is in times EVALSHA of "return 1", beside which each size was measured.
+func growth(id, work, large, small string, times float64) *bound {
+	return &bound{id: id, work: work, figures: []string{"growth " + large + " x-return1"},
+		against: "the smaller", floors: []term{{1, "growth " + small + " x-return1"}}, value: slower, atMost: times}
+}
+
+func eachOutage(unit string) (queries []string) {
+	for _, redis := range []string{"slow", "blackholed", "refusing"} {
+		queries = append(queries, "outage Outage/redis="+redis+" "+unit)
+	}
+	return queries
+}
+
+func outageProcessor(redis string) *bound {
+	return &bound{id: "outage-" + redis, work: redis + ": processor time of a call", figures: []string{"outage Outage/redis=" + redis + " cpu-ns/call"},
+		against: "a healthy Redis", floors: []term{{1, "outage Outage/redis=healthy cpu-ns/call"}}, value: slower, atMost: 1.3}
+}
+
+func footprint(where, kind, work string, most float64) *bound {
+	return &bound{id: "footprint-" + where + "-" + kind, work: work,
+		figures: []string{"footprint Footprint/where=" + where + "/kind=" + kind + " B/breaker"}, atMost: most}
+}

@@ -1,0 +1,54 @@
+// Command report writes bench/README.md, its charts, and the passage on
+// performance of the project's README, from the raw output of benchmarks under
+// bench/results. It measures nothing: bench/report.sh does, and runs it.
+package main
+
+import (
+	"flag"
+	"log"
+	"os"
+	"path/filepath"
+)
+
+func main() {
+	log.SetFlags(0)
+	root := flag.String("root", "../..", "the project's `directory`")
+	flag.Parse()
+	files, err := report(*root)
+	if err != nil {
+		log.Fatal(err)
+	}
+	for name, text := range files {
+		if err := write(filepath.Join(*root, name), text); err != nil {
+			log.Fatal(err)
+		}
+	}
+}
+
+func write(path string, text []byte) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return err
+	}
+	return os.WriteFile(path, text, 0o644)
+}
+
+// report returns the files of a project that tell of its results, by their names.
+func report(root string) (map[string][]byte, error) {
+	r, err := readResults(filepath.Join(root, "bench/results"))
+	if err != nil {
+		return nil, err
+	}
+	files, err := r.charts()
+	if err != nil {
+		return nil, err
+	}
+	if files["bench/README.md"], err = r.page(); err != nil {
+		return nil, err
+	}
+	readme, err := os.ReadFile(filepath.Join(root, "README.md"))
+	if err != nil {
+		return nil, err
+	}
+	files["README.md"], err = r.headline(readme)
+	return files, err
+}

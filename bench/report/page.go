@@ -1,0 +1,181 @@
+package main
+
+import (
+	"bytes"
+	_ "embed"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"text/template"
+)
+
+//go:embed page.md.tmpl
+var pageText string
+
+//go:embed headline.md.tmpl
+var headlineText string
+
+//go:embed reasons.txt
+var reasonsText string
+
+// page is bench/README.md.
+func (r *results) page() ([]byte, error) { return r.fill("page", pageText) }
+
+const begin, end = "<!-- bench: begin -->\n", "<!-- bench: end -->\n"
+
+// headline puts the most telling figures between the marks of the README.
+func (r *results) headline(readme []byte) ([]byte, error) {
+	before, rest, ok := bytes.Cut(readme, []byte(begin))
+	_, after, closed := bytes.Cut(rest, []byte(end))
+	if !ok || !closed {
+		return nil, fmt.Errorf("README.md has no %q and %q", begin, end)
+	}
+	text, err := r.fill("headline", headlineText)
+	return slices.Concat(before, []byte(begin), text, []byte(end), after), err
+}
+
+func (r *results) fill(name, text string) ([]byte, error) {
+	t, err := template.New(name).Parse(text)
+	if err != nil {
+		return nil, err
+	}
+	var page bytes.Buffer
+	err = t.Execute(&page, r)
+	return page.Bytes(), err
+}
+
+// Verdicts are the tables of bounds.
+func (r *results) Verdicts() (string, error) {
+	reasons := reasons(reasonsText)
+	var text strings.Builder
+	for _, s := range sections {
+		lines := [][]string{{"bound", "", "benchmark", "figure", "floor", "ratio", ""}}
+		var missed []string
+		for _, b := range s.bounds {
+			v, err := r.judge(b, reasons)
+			if err != nil {
+				return "", err
+			}
+			lines = append(lines, v.line())
+			if v.err == nil && !v.met && v.reason != "" {
+				missed = append(missed, fmt.Sprintf("- %s: %s\n", b.id, v.reason))
+			}
+		}
+		fmt.Fprintf(&text, "### %s\n\n%s\n", s.title, markdown(lines))
+		if missed != nil {
+			fmt.Fprintf(&text, "%s\n", strings.Join(missed, ""))
+		}
+	}
+	return text.String(), nil
+}
+
+// line is a verdict's line in the table.
+func (v verdict) line() []string {
+	floor, value := v.against, v.value
+	if v.floor != "" {
+		floor += ", " + v.floor
+	}
+	if v.bound.value == alone {
+		value = ""
+	}
+	return []string{v.work, v.Limit(), "`" + v.Benchmark() + "`", v.figure, floor, value, v.word()}
+}
+
+// word is the verdict in a word.
+func (v verdict) word() string {
+	word := "met"
+	switch {
+	case v.err != nil:
+		return "**not measured**"
+	case !v.met:
+		word = "**MISSED** (" + v.id + ")"
+	}
+	if v.doubt != "" {
+		word += ", " + v.doubt
+	}
+	return word
+}
+
+// Count tells how many bounds are met, missed, and not measured.
+func (r *results) Count() (string, error) {
+	var met, missed, open int
+	for _, s := range sections {
+		for _, b := range s.bounds {
+			switch v, err := r.judge(b, nil); {
+			case err != nil:
+				return "", err
+			case v.err != nil:
+				open++
+			case v.met:
+				met++
+			default:
+				missed++
+			}
+		}
+	}
+	return fmt.Sprintf("%d met, %d missed, %d not measured", met, missed, open), nil
+}
+
+// reasons are lines of id and reason, for bounds that are missed.
+func reasons(text string) map[string]string {
+	list := map[string]string{}
+	for line := range strings.Lines(text) {
+		if id, reason, ok := strings.Cut(strings.TrimSpace(line), ": "); ok && !strings.HasPrefix(id, "#") {
+			list[id] = reason
+		}
+	}
+	return list
+}
+
+// Machine is where and with what the suites ran, once if it was the same.
+func (r *results) Machine() string {
+	var lines [][]string
+	for _, key := range []string{"date", "commit", "cpu", "cores", "kernel", "go", "redis", "rounds"} {
+		values := map[string]bool{}
+		for _, s := range r.suites {
+			if v := strings.TrimSpace(s.header[key]); v != "" {
+				values[v] = true
+			}
+		}
+		lines = append(lines, []string{key, strings.Join(slices.Sorted(maps.Keys(values)), ", ")})
+	}
+	return markdown(append([][]string{{"", ""}}, lines...))
+}
+
+// Commands are how to run each suite.
+func (r *results) Commands() string {
+	var text strings.Builder
+	for _, s := range r.suites {
+		fmt.Fprintf(&text, "%-12s %s\n", s.name, s.header["command"])
+	}
+	return text.String()
+}
+
+// Figure is the median of what a query asks for.
+func (r *results) Figure(query string) (string, error) {
+	f, err := r.figure(query)
+	if errors.Is(err, errNotMeasured) {
+		return "not measured", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	return f.median(), nil
+}
+
+// Times is how many times the first query's figure is the second's.
+func (r *results) Times(query, floor string) (string, error) {
+	f, err := r.figure(query)
+	if err == nil {
+		var g figure
+		if g, err = r.figure(floor); err == nil {
+			return f.over(g).median(), nil
+		}
+	}
+	if errors.Is(err, errNotMeasured) {
+		return "not measured", nil
+	}
+	return "", err
+}

@@ -1,0 +1,141 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"golang.org/x/perf/benchfmt"
+)
+
+// results is all that was measured.
+type results struct {
+	suites     []suite // by name
+	benchmarks []*benchmark
+}
+
+// suite is a file of results, and what its header says.
+type suite struct {
+	name   string
+	header map[string]string
+}
+
+// benchmark is what one benchmark reported, by unit: a value for each round.
+type benchmark struct {
+	suite  string
+	base   string   // Memory
+	parts  []string // rule=count, goroutines=1
+	units  []string // in the order of their first report
+	values map[string][]float64
+}
+
+func readResults(dir string) (*results, error) {
+	paths, err := filepath.Glob(filepath.Join(dir, "*.txt"))
+	if err != nil {
+		return nil, err
+	}
+	r := new(results)
+	for _, path := range paths { // sorted
+		if err := r.read(path); err != nil {
+			return nil, err
+		}
+	}
+	return r, nil
+}
+
+// read adds a suite.
+func (r *results) read(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	s := suite{name: strings.TrimSuffix(filepath.Base(path), ".txt"), header: map[string]string{}}
+	lines := benchfmt.NewReader(f, path)
+	for lines.Scan() {
+		switch record := lines.Result().(type) {
+		case *benchfmt.Result:
+			for _, c := range record.Config {
+				s.header[c.Key] = string(c.Value)
+			}
+			r.add(s.name, record)
+		case *benchfmt.SyntaxError:
+			return record
+		}
+	}
+	r.suites = append(r.suites, s)
+	return lines.Err()
+}
+
+// add adds a value of each unit to the benchmark of this name.
+func (r *results) add(suite string, record *benchfmt.Result) {
+	base, parts := name(record.Name)
+	i := slices.IndexFunc(r.benchmarks, func(b *benchmark) bool {
+		return b.suite == suite && b.base == base && slices.Equal(b.parts, parts)
+	})
+	if i < 0 {
+		i = len(r.benchmarks)
+		r.benchmarks = append(r.benchmarks, &benchmark{suite: suite, base: base, parts: parts, values: map[string][]float64{}})
+	}
+	b := r.benchmarks[i]
+	for _, v := range record.Values {
+		unit, value := v.Unit, v.Value
+		if v.OrigUnit != "" { // as it was reported, in nanoseconds
+			unit, value = v.OrigUnit, v.OrigValue
+		}
+		if !slices.Contains(b.units, unit) {
+			b.units = append(b.units, unit)
+		}
+		b.values[unit] = append(b.values[unit], value)
+	}
+}
+
+// name splits a benchmark's name, and drops how many processors it had.
+func name(n benchfmt.Name) (base string, parts []string) {
+	text, list := n.Parts()
+	for _, part := range list {
+		if part := string(part); strings.HasPrefix(part, "/") {
+			parts = append(parts, part[1:])
+		}
+	}
+	return string(text), parts
+}
+
+func (b *benchmark) String() string {
+	return strings.Join(append([]string{b.base}, b.parts...), "/")
+}
+
+// is reports whether the name has these parts, in any order; do=ping matches a
+// part that is only called ping, too.
+func (b *benchmark) is(parts []string) bool {
+	return !slices.ContainsFunc(parts, func(want string) bool {
+		_, value, _ := strings.Cut(want, "=")
+		return !slices.Contains(b.parts, want) && !slices.Contains(b.parts, value)
+	})
+}
+
+var errNotMeasured = errors.New("not measured")
+
+// find returns the one benchmark that a query like "memory Memory/rule=count"
+// asks for, by its suite, its name, and some of its parts.
+func (r *results) find(query string) (*benchmark, error) {
+	suite, name, _ := strings.Cut(query, " ")
+	parts := strings.Split(name, "/")
+	var found []*benchmark
+	for _, b := range r.benchmarks {
+		if b.suite == suite && b.base == parts[0] && b.is(parts[1:]) {
+			found = append(found, b)
+		}
+	}
+	switch len(found) {
+	case 0:
+		return nil, fmt.Errorf("%s: %w", query, errNotMeasured)
+	case 1:
+		return found[0], nil
+	default:
+		return nil, fmt.Errorf("%s may be %s, or %s", query, found[0], found[1])
+	}
+}

@@ -1,0 +1,103 @@
+package main
+
+import (
+	"errors"
+	"slices"
+	"strings"
+)
+
+// axis is a row or a column of a table: its label, and what it adds to the query
+// of a cell, parts of the name or the unit.
+type axis struct{ label, parts, unit string }
+
+// axes makes an axis of each value of a key.
+func axes(key string, values ...string) (list []axis) {
+	for _, v := range values {
+		list = append(list, axis{label: v, parts: "/" + key + "=" + v})
+	}
+	return list
+}
+
+// grid is a table of medians. query names the suite and the benchmark. A row of
+// which nothing was measured says so.
+func (r *results) grid(corner, query, unit string, rows, columns []axis) (string, error) {
+	head := []string{corner}
+	for _, c := range columns {
+		head = append(head, c.label)
+	}
+	lines := [][]string{head}
+	for _, row := range rows {
+		line := []string{row.label}
+		for _, column := range columns {
+			text, err := r.cell(query, unit, row, column)
+			if err != nil {
+				return "", err
+			}
+			line = append(line, text)
+		}
+		lines = append(lines, line)
+	}
+	return markdown(lines), nil
+}
+
+func (r *results) cell(query, unit string, row, column axis) (string, error) {
+	for _, a := range []axis{row, column} {
+		if a.unit != "" {
+			unit = a.unit
+		}
+	}
+	f, err := r.figure(query + row.parts + column.parts + " " + unit)
+	if errors.Is(err, errNotMeasured) {
+		return "not measured", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	return f.median(), nil
+}
+
+// list is a table of all benchmarks of a name, with all that they reported but
+// this process's allocations.
+func (r *results) list(suite, base string) string {
+	var found []*benchmark
+	var units []string
+	for _, b := range r.benchmarks {
+		if b.suite != suite || b.base != base {
+			continue
+		}
+		found = append(found, b)
+		for _, unit := range b.units {
+			if unit != "B/op" && unit != "allocs/op" && !slices.Contains(units, unit) {
+				units = append(units, unit)
+			}
+		}
+	}
+	if len(found) == 0 {
+		return "Not measured.\n"
+	}
+	lines := [][]string{append([]string{""}, units...)}
+	for _, b := range found {
+		line := []string{strings.ReplaceAll(strings.Join(b.parts, ", "), "=", " ")}
+		for _, unit := range units {
+			text := ""
+			if values, ok := b.values[unit]; ok {
+				text = figure{values, unit}.String()
+			}
+			line = append(line, text)
+		}
+		lines = append(lines, line)
+	}
+	return markdown(lines)
+}
+
+// markdown writes a table whose first line is its head.
+func markdown(lines [][]string) string {
+	var text strings.Builder
+	for i, line := range lines {
+		text.WriteString("| " + strings.Join(line, " | ") + " |\n")
+		if i == 0 {
+			text.WriteString("|" + strings.Repeat("---|", len(line)) + "\n")
+		}
+	}
+	return text.String()
+}

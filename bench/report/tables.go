@@ -1,0 +1,86 @@
+package main
+
+import (
+	"slices"
+	"strings"
+)
+
+// The tables of the page. Their names are the template's.
+
+var crowds = axes("goroutines", "1", "8", "64", "256")
+
+// Memory is what calls cost over the in-memory engine.
+func (r *results) Memory(path string) (string, error) {
+	return r.grid("rule, by goroutines", "memory Memory/path="+path, "ns/op", axes("rule", "consecutive", "count", "time", "slow"), crowds)
+}
+
+// Floors are what nothing can beat.
+func (r *results) Floors() (string, error) {
+	return r.grid("by goroutines", "memory Floor", "ns/op", axes("do", "two_adds", "load_add", "mutex", "now", "since"), crowds)
+}
+
+// Peers is what calls cost over other libraries, as they were found.
+func (r *results) Peers(path string) (string, error) {
+	var rows []axis
+	for _, b := range r.benchmarks {
+		if b.suite != "peers" || b.base != "Peers" {
+			continue
+		}
+		breaker, rule := strings.TrimPrefix(b.parts[0], "breaker="), strings.TrimPrefix(b.parts[1], "rule=")
+		row := axis{label: breaker + ", " + rule, parts: "/" + b.parts[0] + "/" + b.parts[1]}
+		if !slices.Contains(rows, row) {
+			rows = append(rows, row)
+		}
+	}
+	columns := append(axes("goroutines", "1", "8", "64"), axis{label: "allocations", parts: "/goroutines=1", unit: "allocs/op"})
+	return r.grid("breaker and rule, by goroutines", "peers Peers/path="+path, "ns/op", rows, columns)
+}
+
+// contenders are what calls do that contend, and the floors of the same server:
+// what the same goroutines get over the same client command by command.
+func contenders(storage, breakers string) (rows []axis) {
+	at := "/storage=" + storage + "/breakers=" + breakers
+	for _, p := range [][2]string{{"success", "success"}, {"failures", "1 % failures"}, {"rejected", "rejected"},
+		{"herd", "herd at one probe"}, {"recover", "trips and recovers"}} {
+		rows = append(rows, axis{label: p[1], parts: "Contention" + at + "/path=" + p[0]})
+	}
+	if storage != "redis" && storage != "cluster" {
+		return rows // has no floors of its own
+	}
+	for _, f := range [][2]string{{"ping", "PING"}, {"evalsha", "EVALSHA `return 1`"},
+		{"evalsha2", "two of these, as a call that is let through"}, {"step", "EVALSHA of an admission"}} {
+		rows = append(rows, axis{label: "*floor:* " + f[1], parts: "RoundTrip" + at + "/do=" + f[0]})
+	}
+	return rows
+}
+
+// Contention is decisions a second.
+func (r *results) Contention(storage, breakers string) (string, error) {
+	return r.grid("by goroutines", "contention ", "decisions/s", contenders(storage, breakers),
+		axes("goroutines", "1", "8", "64", "256", "1024"))
+}
+
+// Waits is how long calls take at 256 goroutines, and what they cost the server.
+func (r *results) Waits(storage, breakers string) (string, error) {
+	const at = "/goroutines=256"
+	return r.grid("at 256 goroutines", "contention ", "", contenders(storage, breakers), []axis{
+		{label: "p50", parts: at, unit: "p50-ns"}, {label: "p99", parts: at, unit: "p99-ns"},
+		{label: "scripts a decision", parts: at, unit: "scripts/decision"},
+		{label: "server time a decision", parts: at, unit: "server-us/decision"},
+	})
+}
+
+// Shared is one quantity of shared breakers, gobreaker's beside this one.
+func (r *results) Shared(path, unit string) (string, error) {
+	return r.grid("breaker, by callers", "shared Shared/path="+path, unit,
+		axes("breaker", "gobreaker", "redbreaker", "redbreaker-process"), crowds)
+}
+
+// Trips are round trips by kind of call.
+func (r *results) Trips() (string, error) {
+	return r.grid("", "trips Trips", "round-trips/call", axes("breaker", "gobreaker", "redbreaker"),
+		axes("call", "success", "failure", "trip", "rejected", "probe"))
+}
+
+// List is all that benchmarks of a name reported.
+func (r *results) List(suite, base string) string { return r.list(suite, base) }
