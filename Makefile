@@ -6,7 +6,11 @@ GOLANGCI = go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 # It lists by name, with the reason, what was skipped; go test alone does not.
 GOTESTSUM = go run gotest.tools/gotestsum@v1.13.0 --format pkgname --
 
-.PHONY: help demo examples test race integration server-images bench lint fuzz ci
+# What bench-report measures anew, of memory, peers, contention, shared, trips,
+# scripts, latency, growth, outage and footprint; all if it is empty.
+SUITES ?=
+
+.PHONY: help demo examples test race integration server-images bench bench-report lint fuzz ci
 
 help: ### Print this help
 	@grep -E '^[a-z-]+:.*### ' $(MAKEFILE_LIST) | sed 's/:.*### /\t/' | expand -t 16
@@ -29,14 +33,19 @@ integration: ### Run the tests on real servers and clusters; it says what this m
 server-images: ### Build the images of the servers they run in Docker, where there is no registry
 	integration/images.sh
 
-bench: ### Measure what calls and scripts cost
-	go test -run '^$$' -bench . ./...
+bench: ### Measure what calls and scripts cost, in five minutes; it says what it skips
+	go test -run '^$$' -bench . -short -benchtime 100ms -v ./...
+
+bench-report: ### Measure SUITES, or all in about half an hour, and write bench/README.md
+	bench/report.sh $(SUITES)
 
 lint: ### Run go vet and golangci-lint
 	go vet ./...
 	$(GOLANGCI) run
 	cd integration && go vet ./... && $(GOLANGCI) run
 	cd examples && go vet ./... && $(GOLANGCI) run
+	cd bench/peers && go vet ./... && $(GOLANGCI) run
+	cd bench/report && go vet ./... && $(GOLANGCI) run
 
 fuzz: ### Run each fuzz target for FUZZTIME
 	@set -e; for package in $$(go list ./...); do \
