@@ -1,14 +1,19 @@
 -- One step on the record: what machine.go does.
 
--- What most steps never call is defined when it is first called: defining a
--- function costs the server as much as running a short one.
+-- What many steps never call is defined when it is first called: defining a
+-- function costs the server as much as running a short one. A step needs one or
+-- two of these files.
 setmetatable(m, { __index = function(_, name)
-  setmetatable(m, nil)
-  -- @include lib/fields.lua
-  -- @include lib/probes.lua
-  -- @include lib/transition.lua
-  -- @include lib/judge.lua
-  -- @include lib/log.lua
+  local word = ' ' .. name .. ' '
+  if (' half_open begin_round grant settle_probe take_back free earliest spend '):find(word, 1, true) then
+    -- @include lib/probes.lua
+  elseif name == 'salvage' or name:find('^read_') or name:find('_text$') then
+    -- @include lib/fields.lua
+  else
+    -- @include lib/transition.lua
+    -- @include lib/judge.lua
+    -- @include lib/log.lua
+  end
   return m[name]
 end })
 
@@ -78,7 +83,7 @@ function m.settle(result)
     m.attribute(result.lease, code)
     if #m.moves > 0 or result.epoch ~= m.epoch then
       -- what follows a transition belongs to an epoch that is over
-    elseif m.counting() and result.lease == 0 then
+    elseif counting() and result.lease == 0 then
       m.settle_closed(code, n)
     elseif m.state == 'half_open' and m.mode ~= 'forced_open' and m.mode ~= 'forced_closed' then
       m.settle_probe(result.lease, code)
@@ -133,7 +138,7 @@ end
 function m.ttl()
   local longest = 0
   if p.kind == 'time' then longest = p.size end
-  if m.counting() and m.kind == 'time' then longest = math.max(longest, m.size) end
+  if counting() and m.kind == 'time' then longest = math.max(longest, m.size) end
   if m.state == 'open' then
     longest = math.max(longest, m.until_ms - m.now)
   elseif m.state == 'half_open' then

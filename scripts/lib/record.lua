@@ -31,46 +31,20 @@ local m = {
 
 local p -- the rules of the caller's policy
 
--- counting tells whether outcomes without a lease are counted.
-function m.counting() return m.state == 'closed' and (m.mode == 'auto' or m.mode == 'shadow') end
-
 -- bucket_ms is the length of one of the ten buckets of a time window.
 local function bucket_ms(size) return math.floor((size + BUCKETS - 1) / BUCKETS) end
 
--- load reads head and tally. It returns a reply if the key is not ours to work on.
-function m.load()
-  local got = redis.pcall('HMGET', KEYS[1], 'head', 'tally')
-  if got.err then
-    local kind = redis.call('TYPE', KEYS[1]).ok
-    if kind == 'hash' then return got end
-    return '!type ' .. kind
-  end
-  local head = got[1]
-  if not head then return end
-  if head:sub(1, 2) ~= '1 ' and m.newer(head) then return '!schema ' .. head:match('^%d+') end
-  m.exists = true
-  m.parse_head(head)
-  m.tally = got[2] or ''
+-- counting tells whether outcomes without a lease are counted.
+local function counting() return m.state == 'closed' and (m.mode == 'auto' or m.mode == 'shadow') end
+
+-- fence is the epoch that the tally carries, so that reading the tally alone
+-- decides about an outcome: 0 unless closed and auto.
+local function fence()
+  if m.state == 'closed' and m.mode == 'auto' then return m.epoch end
+  return 0
 end
 
-function m.newer(head)
-  local version = head:match('^(%d+) ')
-  return version and version + 0 > SCHEMA and version + 0 <= MAX_INT
-end
-
-function m.parse_head(text)
-  local version, state, mode, epoch, fingerprint, since, until_ms, open_for, trips, newest = text:match(
-    '^(%d+) ([%w%._%%-]+) ([%w%._%%-]+) epoch=(%d+) policy=([%w%._%%-]+) since=(%d+) until=(%d+) open_for=(%d+) trips=(%d+) log=(%d+)$')
-  if version and version + 0 == SCHEMA and STATES[state] and MODES[mode] then
-    m.state, m.mode, m.epoch, m.fingerprint = state, mode, epoch + 0, fingerprint
-    m.since, m.until_ms, m.open_for, m.trips, m.newest = since + 0, until_ms + 0, open_for + 0, trips + 0, newest + 0
-    if m.sound_head() then return end
-  end
-  m.head_reads = false
-  m.salvage(text)
-end
-
-function m.sound_head()
+local function sound_head()
   return within(m.epoch, 1, MAX_EPOCH) and m.since <= MAX_INT and m.until_ms <= MAX_INT and
     m.open_for <= MAX_MS and m.trips <= 1000 and m.newest < 16 and
     (m.trips == 0 or m.open_for > 0) and
@@ -78,39 +52,8 @@ function m.sound_head()
     (m.state == 'closed' or m.mode == 'auto' or m.mode == 'shadow')
 end
 
-function m.parse_tally(text)
-  local epoch, fingerprint, streak, seq, kind, size, stood, cell, clean, calls_now, calls_all, fails_now, fails_all,
-    slows_now, slows_all, at, next, expires = text:match(
-    '^epoch=(%d+) policy=([%w%._%%-]+) streak=(%d+) seq=(%d+) win=([%w%._%%-]+)/(%d+) stood=(%d+) cell=(%d+) clean=(%d+) ' ..
-    'calls=(%d+)/(%d+) fail=(%d+)/(%d+) slow=(%d+)/(%d+) at=(%d+) next=(%d+) expires=(%d+)$')
-  if not epoch then
-    m.tally_reads = false
-    return
-  end
-  m.streak, m.seq, m.kind, m.size, m.stood, m.cell, m.clean = streak + 0, seq + 0, kind, size + 0, stood + 0, cell + 0, clean + 0
-  m.calls_now, m.calls_all, m.fails_now, m.fails_all = calls_now + 0, calls_all + 0, fails_now + 0, fails_all + 0
-  m.slows_now, m.slows_all, m.at, m.next, m.expires = slows_now + 0, slows_all + 0, at + 0, next + 0, expires + 0
-  m.tally_reads = math.max(epoch + 0, m.streak, m.seq, m.size, m.stood, m.cell, m.clean, m.calls_now, m.calls_all, m.fails_now,
-    m.fails_all, m.slows_now, m.slows_all, m.at, m.next, m.expires) <= MAX_INT and
-    (not m.counting() or epoch + 0 == m.fence() and fingerprint == m.fingerprint and m.sound_tally())
-  if not m.tally_reads then m.expires = 0 end
-  if not m.tally_reads or not m.counting() then m.clear_tally() end
-end
-
-function m.clear_tally()
-  m.streak, m.seq, m.kind, m.size, m.stood, m.cell, m.clean, m.at, m.next = 0, 0, 'none', 0, 0, 0, 0, 0, 0
-  m.calls_now, m.calls_all, m.fails_now, m.fails_all, m.slows_now, m.slows_all = 0, 0, 0, 0, 0, 0
-end
-
--- fence is the epoch that the tally carries, so that reading the tally alone
--- decides about an outcome: 0 unless closed and auto.
-function m.fence()
-  if m.state == 'closed' and m.mode == 'auto' then return m.epoch end
-  return 0
-end
-
 -- sound_tally tells whether an honest step could have written the tally.
-function m.sound_tally()
+local function sound_tally()
   if m.streak > m.seq or not sound_shape(m.kind, m.size) or
     m.fails_now > m.calls_now or m.slows_now > m.calls_now or m.fails_all > m.calls_all or m.slows_all > m.calls_all or
     m.calls_now > m.calls_all or m.fails_now > m.fails_all or m.slows_now > m.slows_all then
@@ -128,14 +71,73 @@ function m.sound_tally()
   return m.stood == 0 and m.cell == 0 and m.clean == 0 and m.calls_all == 0
 end
 
-function m.head_text()
+local function clear_tally()
+  m.streak, m.seq, m.kind, m.size, m.stood, m.cell, m.clean, m.at, m.next = 0, 0, 'none', 0, 0, 0, 0, 0, 0
+  m.calls_now, m.calls_all, m.fails_now, m.fails_all, m.slows_now, m.slows_all = 0, 0, 0, 0, 0, 0
+end
+
+local function newer(head)
+  local version = head:match('^(%d+) ')
+  return version and version + 0 > SCHEMA and version + 0 <= MAX_INT
+end
+
+local function parse_head(text)
+  local version, state, mode, epoch, fingerprint, place = text:match(
+    '^(%d+) ([%w%._%%-]+) ([%w%._%%-]+) epoch=(%d+) policy=([%w%._%%-]+) since=()')
+  local since, until_ms, open_for, trips, newest = text:match('^(%d+) until=(%d+) open_for=(%d+) trips=(%d+) log=(%d+)$', place)
+  if version and newest and version + 0 == SCHEMA and STATES[state] and MODES[mode] then
+    m.state, m.mode, m.epoch, m.fingerprint = state, mode, epoch + 0, fingerprint
+    m.since, m.until_ms, m.open_for, m.trips, m.newest = since + 0, until_ms + 0, open_for + 0, trips + 0, newest + 0
+    if sound_head() then return end
+  end
+  m.head_reads = false
+  m.salvage(text)
+end
+
+function m.parse_tally(text)
+  local epoch, fingerprint, streak, seq, place = text:match('^epoch=(%d+) policy=([%w%._%%-]+) streak=(%d+) seq=(%d+) win=()')
+  local kind, size, stood, cell, place = text:match('^([%w%._%%-]+)/(%d+) stood=(%d+) cell=(%d+) clean=()', place)
+  local clean, calls_now, calls_all, fails_now, place = text:match('^(%d+) calls=(%d+)/(%d+) fail=(%d+)/()', place)
+  local fails_all, slows_now, slows_all, place = text:match('^(%d+) slow=(%d+)/(%d+) at=()', place)
+  local at, next, expires = text:match('^(%d+) next=(%d+) expires=(%d+)$', place)
+  if not epoch or not expires then
+    m.tally_reads = false
+    return
+  end
+  m.streak, m.seq, m.kind, m.size, m.stood, m.cell, m.clean = streak + 0, seq + 0, kind, size + 0, stood + 0, cell + 0, clean + 0
+  m.calls_now, m.calls_all, m.fails_now, m.fails_all = calls_now + 0, calls_all + 0, fails_now + 0, fails_all + 0
+  m.slows_now, m.slows_all, m.at, m.next, m.expires = slows_now + 0, slows_all + 0, at + 0, next + 0, expires + 0
+  m.tally_reads = math.max(epoch + 0, m.streak, m.seq, m.size, m.stood, m.cell, m.clean, m.calls_now, m.calls_all, m.fails_now,
+    m.fails_all, m.slows_now, m.slows_all, m.at, m.next, m.expires) <= MAX_INT and
+    (not counting() or epoch + 0 == fence() and fingerprint == m.fingerprint and sound_tally())
+  if not m.tally_reads then m.expires = 0 end
+  if not m.tally_reads or not counting() then clear_tally() end
+end
+
+-- load reads head and tally. It returns a reply if the key is not ours to work on.
+function m.load()
+  local got = redis.pcall('HMGET', KEYS[1], 'head', 'tally')
+  if got.err then
+    local kind = redis.call('TYPE', KEYS[1]).ok
+    if kind == 'hash' then return got end
+    return '!type ' .. kind
+  end
+  local head = got[1]
+  if not head then return end
+  if head:sub(1, 2) ~= '1 ' and newer(head) then return '!schema ' .. head:match('^%d+') end
+  m.exists = true
+  parse_head(head)
+  m.tally = got[2] or ''
+end
+
+local function head_text()
   return string.format('%d %s %s epoch=%d policy=%s since=%d until=%d open_for=%d trips=%d log=%d', SCHEMA, m.state, m.mode,
     m.epoch, m.fingerprint, m.since, m.until_ms, m.open_for, m.trips, m.newest)
 end
 
-function m.tally_text()
+local function tally_text()
   return string.format('epoch=%d policy=%s streak=%d seq=%d win=%s/%d stood=%d cell=%d clean=%d calls=%d/%d fail=%d/%d ' ..
-    'slow=%d/%d at=%d next=%d expires=%d', m.fence(), m.fingerprint, m.streak, m.seq, m.kind, m.size, m.stood, m.cell, m.clean,
+    'slow=%d/%d at=%d next=%d expires=%d', fence(), m.fingerprint, m.streak, m.seq, m.kind, m.size, m.stood, m.cell, m.clean,
     m.calls_now, m.calls_all, m.fails_now, m.fails_all, m.slows_now, m.slows_all, m.at, m.next, m.expires)
 end
 
@@ -143,21 +145,25 @@ end
 -- written; then the TTL; then it tells of the transitions. Nobody may be
 -- listening or allowed to publish: that must not harm the step.
 function m.save()
-  local args = {}
-  local function put(field, text) args[#args + 1], args[#args + 2] = field, text end
-  if m.wrote_head then put('head', m.head_text()) end
-  if m.wrote_tally and m.tally_reads then put('tally', m.tally_text()) end
+  local args, n = {}, 0
+  local function put(field, text)
+    args[n + 1], args[n + 2] = field, text
+    n = n + 2
+  end
+  if m.wrote_head then put('head', head_text()) end
+  if m.wrote_tally and m.tally_reads then put('tally', tally_text()) end
   if m.wrote_round then put('round', m.round_text()) end
   if m.wrote_mode then
     put('mode', string.format('until=%d for=%d reason=%s by=%s', m.mode_until, m.mode_for, m.mode_reason, m.mode_by))
   end
-  if m.wrote_reporters then put('rep', m.reporters_text()) end
+  if m.wrote_reporters then put('rep', #m.reporters > 0 and m.reporters_text() or '') end
   for i, text in pairs(m.wrote_cells) do put(string.format('w%d', i), text) end
   if #m.moves > 0 then put('policy', p.text) end
   for _, t in ipairs(m.moves) do put(string.format('log:%02d', t.slot), t.entry) end
-  if #args > 0 then redis.call('HSET', KEYS[1], unpack(args)) end
+  if n > 0 then redis.call('HSET', KEYS[1], unpack(args)) end
   if m.persist then redis.call('PERSIST', KEYS[1]) end
   if m.pexpire > 0 then redis.call('PEXPIRE', KEYS[1], string.format('%d', m.pexpire)) end
+  if #m.moves == 0 then return end
   local channel = KEYS[1]:match('^(.-):{') .. ':events'
   for _, t in ipairs(m.moves) do redis.pcall('PUBLISH', channel, KEYS[1] .. ' ' .. t.entry) end
 end

@@ -12,13 +12,17 @@ local function sound_shape(kind, size)
   return kind == 'time' and within(size, 1, MAX_MS)
 end
 
--- parse_rules returns the rules, or nil for text that is not of their form.
+-- parse_rules returns the rules, or nil for text that is not of their form. Here
+-- as elsewhere a text is read by several matches: one of many captures costs more
+-- than all of them.
 local function parse_rules(text)
-  local fingerprint, consecutive, kind, size, count, rate, slow_rate, slow_ms, min_calls, open_ms, multiplier, max_ms,
-    jitter, probes, successes, lease_ms, start_open, reporters, idle_ms = text:match(
-    '^([%w%._%%-]+) consecutive=(%d+) window=(%a+)/(%d+) count=(%d+) rate=(%d+) slow=(%d+)/(%d+) min=(%d+) ' ..
-    'open_for=(%d+) backoff=(%d+)/(%d+)/(%d+) half_open=(%d+)/(%d+)/(%d+) start_open=(%d+) reporters=(%d+) idle=(%d+)$')
+  local fingerprint, consecutive, kind, size, place = text:match('^([%w%._%%-]+) consecutive=(%d+) window=(%a+)/(%d+) count=()')
   if not fingerprint or #fingerprint ~= 8 then return nil end
+  local count, rate, slow_rate, slow_ms, place = text:match('^(%d+) rate=(%d+) slow=(%d+)/(%d+) min=()', place)
+  local min_calls, open_ms, multiplier, max_ms, place = text:match('^(%d+) open_for=(%d+) backoff=(%d+)/(%d+)/()', place)
+  local jitter, probes, successes, lease_ms, place = text:match('^(%d+) half_open=(%d+)/(%d+)/(%d+) start_open=()', place)
+  local start_open, reporters, idle_ms = text:match('^(%d+) reporters=(%d+) idle=(%d+)$', place)
+  if not idle_ms then return nil end
   return {
     text = text, fingerprint = fingerprint, consecutive = consecutive + 0, kind = kind, size = size + 0,
     count = count + 0, rate = rate + 0, slow_rate = slow_rate + 0, slow_ms = slow_ms + 0, min_calls = min_calls + 0,
