@@ -89,22 +89,29 @@ func (s *site) crowd(b *testing.B, n int, call func(c *caller, i int) error) tal
 }
 
 // gather makes n goroutines that share the calls, every so many of which are
-// timed, and wait to be released. Then it returns when all are through.
+// timed. It returns when each has made one call ahead of them, so that what comes
+// first is not measured: the decisions of these are not counted, their ends are.
+// Released, they set about the calls; release returns when all are through.
 func gather(n, calls, every int, call func(c *caller, i int) error) (release func() []*caller) {
 	callers := make([]*caller, n)
 	start := make(chan struct{})
-	var all sync.WaitGroup
+	var warm, all sync.WaitGroup
 	for g := range callers {
 		share := (calls + g) / n
 		c := &caller{number: g, took: make([]time.Duration, 0, share/every+1)}
 		callers[g] = c
+		warm.Add(1)
 		all.Add(1)
 		go func() {
 			defer all.Done()
+			c.err = call(c, 0)
+			c.decisions = 0
+			warm.Done()
 			<-start
 			c.run(share, every, call)
 		}()
 	}
+	warm.Wait()
 	return func() []*caller {
 		close(start)
 		all.Wait()
@@ -116,11 +123,11 @@ func gather(n, calls, every int, call func(c *caller, i int) error) (release fun
 func (c *caller) run(calls, every int, call func(*caller, int) error) {
 	for i := 0; i < calls && c.err == nil; i++ {
 		if i%every != 0 {
-			c.err = call(c, i)
+			c.err = call(c, i+1)
 			continue
 		}
 		start := time.Now()
-		c.err = call(c, i)
+		c.err = call(c, i+1)
 		c.took = append(c.took, time.Since(start))
 	}
 }

@@ -25,7 +25,6 @@ var timeWindow = redbreaker.Policy{Window: redbreaker.Window{Period: 100 * time.
 // and with a full log; longest: so, and with the longest texts; count_10000: a
 // full window of as many calls). An operation is one look.
 func BenchmarkFootprint(b *testing.B) {
-	type get = func(name string) (*redbreaker.Breaker, error)
 	over := func(p redbreaker.Policy, opts ...redbreaker.Option) get {
 		return func(name string) (*redbreaker.Breaker, error) { return redbreaker.New(name, p, opts...) }
 	}
@@ -45,7 +44,7 @@ func BenchmarkFootprint(b *testing.B) {
 		}},
 		{"alone", 1, func(*testing.B) get { return over(redbreaker.Policy{}) }},
 	} {
-		b.Run("where=go/kind="+kind.name, func(b *testing.B) { heapOf(b, kind.goroutines, kind.open(b)) })
+		b.Run("where=go/kind="+kind.name, func(b *testing.B) { heapOf(b, kind.goroutines, kind.open) })
 	}
 	for _, kind := range []struct {
 		name   string
@@ -62,33 +61,36 @@ func BenchmarkFootprint(b *testing.B) {
 	}
 }
 
+// get makes a breaker or finds one.
+type get = func(name string) (*redbreaker.Breaker, error)
+
 // heapOf reports what breakers take of the heap that were called from so many
-// goroutines at once.
-func heapOf(b *testing.B, goroutines int, get func(name string) (*redbreaker.Breaker, error)) {
+// goroutines at once. What serves all of them is made before.
+func heapOf(b *testing.B, goroutines int, open func(*testing.B) get) {
 	const n = 500
-	list := make([]*redbreaker.Breaker, n)
-	use(b, list, 0, goroutines, get) // leaves behind what serves all
 	var each float64
-	for i := range b.N {
+	for range b.N {
+		get := open(b)
+		first := use(b, "first", 1, goroutines, get)
 		before := heap()
-		more := make([]*redbreaker.Breaker, n)
-		use(b, more, i+1, goroutines, get)
+		list := use(b, "breaker", n, goroutines, get)
 		each = float64(heap()-before) / n
-		runtime.KeepAlive(more)
+		runtime.KeepAlive(first)
+		runtime.KeepAlive(list)
 	}
-	runtime.KeepAlive(list)
 	b.ReportMetric(each, "B/breaker")
 }
 
-// use gets breakers, of names that no other set has, and calls each of them.
-func use(b *testing.B, list []*redbreaker.Breaker, set, goroutines int, get func(name string) (*redbreaker.Breaker, error)) {
+// use makes n breakers and calls each of them.
+func use(b *testing.B, name string, n, goroutines int, get get) []*redbreaker.Breaker {
 	calls := 1 // of each goroutine
 	if goroutines > 1 {
 		calls = 2000 // so that they meet
 	}
+	list := make([]*redbreaker.Breaker, n)
 	for i := range list {
 		var err error
-		list[i], err = get(fmt.Sprintf("breaker-%d-%d", set, i))
+		list[i], err = get(fmt.Sprintf("%s-%d", name, i))
 		must(b, err)
 		release := gather(goroutines, calls*goroutines, calls, func(c *caller, call int) error {
 			return c.ended(list[i].Do(ctx, onceIn(101)(call)))
@@ -98,6 +100,7 @@ func use(b *testing.B, list []*redbreaker.Breaker, set, goroutines int, get func
 		}
 	}
 	mustBeWell(b, list...)
+	return list
 }
 
 // heap is what is in use after a collection.

@@ -52,7 +52,7 @@ func (s *site) fleet(b *testing.B, n int) {
 	for _, c := range children {
 		var d deeds
 		c.hear(b, &d)
-		sum = deeds{sum.Failed + d.Failed, sum.Decisions + d.Decisions}
+		sum = deeds{sum.Calls + d.Calls, sum.Failed + d.Failed, sum.Decisions + d.Decisions}
 	}
 	b.StopTimer()
 	done := s.work(b).since(before)
@@ -63,19 +63,19 @@ func (s *site) fleet(b *testing.B, n int) {
 		took = append(took, list...)
 	}
 	s.report(b, calls, sum.Decisions, took, done)
-	s.compare(b, r, int64(calls), sum.Failed)
+	s.compare(b, r, sum)
 }
 
 // compare fails unless the record counted what was sent.
-func (s *site) compare(b *testing.B, r role, calls, failed int64) {
+func (s *site) compare(b *testing.B, r role, sent deeds) {
 	b.Helper()
 	store, err := storage.NewRedis(s.client, storage.WithNamespace(r.Namespace), storage.WithTimeout(ample))
 	must(b, err)
 	defer store.Close()
 	got, err := store.Inspect(ctx, fleetName)
 	must(b, err)
-	if got.State != redbreaker.StateClosed || got.Calls != calls || got.Failures != failed {
-		b.Fatalf("%d calls, %d of them failures, were sent, and the record holds %d and %d: %v", calls, failed, got.Calls, got.Failures, got.Log)
+	if got.State != redbreaker.StateClosed || got.Calls != sent.Calls || got.Failures != sent.Failed {
+		b.Fatalf("%+v, and the record holds %d calls, %d of them failures: %v", sent, got.Calls, got.Failures, got.Log)
 	}
 }
 
@@ -91,7 +91,7 @@ type role struct {
 }
 
 // deeds is what came of a child's calls.
-type deeds struct{ Failed, Decisions int64 }
+type deeds struct{ Calls, Failed, Decisions int64 }
 
 // child is a process of a fleet.
 type child struct {
@@ -185,7 +185,7 @@ func tell(out *gob.Encoder, callers []*caller) error {
 		sum.add(c.tally)
 		took = append(took, c.took...)
 	}
-	if err := out.Encode(deeds{sum.failed, sum.decisions}); err != nil {
+	if err := out.Encode(deeds{sum.calls(), sum.failed, sum.decisions}); err != nil {
 		return err
 	}
 	return out.Encode(took)
