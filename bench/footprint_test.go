@@ -67,7 +67,7 @@ type get = func(name string) (*redbreaker.Breaker, error)
 // heapOf reports what breakers take of the heap that were called from so many
 // goroutines at once. What serves all of them is made before.
 func heapOf(b *testing.B, goroutines int, open func(*testing.B) get) {
-	const n = 500
+	const n = 200
 	var each float64
 	for range b.N {
 		get := open(b)
@@ -85,7 +85,7 @@ func heapOf(b *testing.B, goroutines int, open func(*testing.B) get) {
 func use(b *testing.B, name string, n, goroutines int, get get) []*redbreaker.Breaker {
 	calls := 1 // of each goroutine
 	if goroutines > 1 {
-		calls = 2000 // so that they meet
+		calls = 10_000 // so that they meet
 	}
 	list := make([]*redbreaker.Breaker, n)
 	for i := range list {
