@@ -6,7 +6,7 @@ function m.salvage(text)
   m.state, m.mode, m.epoch, m.fingerprint = 'closed', 'auto', 0, ''
   m.since, m.until_ms, m.open_for, m.trips, m.newest = 0, 0, 0, 0, 0
   local mode = text:match('^[^ ]* [^ ]* ([^ ]*) ')
-  if MODES[mode] then m.mode = mode end
+  if known_mode(mode) then m.mode = mode end
   local epoch = text:match(' epoch=(%d+)')
   if epoch and within(epoch + 0, 1, MAX_EPOCH) then m.epoch = epoch + 0 end
 end

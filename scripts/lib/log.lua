@@ -4,19 +4,19 @@
 -- epoch at from[/mode]>to[/mode] cause [tally] [by=token] [text=token]
 function m.record(move, cause, tally)
   m.newest = (m.newest + 1) % 16
-  local entry = string.format('%d %d %s %s', m.epoch, m.now, move, cause)
-  if tally ~= '' then entry = entry .. ' ' .. tally end
-  if m.by ~= '-' then entry = entry .. ' by=' .. m.by end
-  if m.text ~= '-' then entry = entry .. ' text=' .. m.text end
+  local by, text = '', ''
+  if m.by ~= '-' then by = ' by=' .. m.by end
+  if m.text ~= '-' then text = ' text=' .. m.text end
+  local entry = string.format('%d %d ', m.epoch, m.now) .. move .. ' ' .. cause .. tally .. by .. text
   m.moves[#m.moves + 1] = { slot = m.newest, entry = entry }
 end
 
--- tallies is what caused a transition, for the log.
+-- tallies is what caused a transition, for the log, a space before it.
 function m.tallies(cause)
   if cause == 'consecutive' or cause == 'failure_count' or cause == 'failure_rate' or cause == 'slow_rate' then
-    return string.format('streak=%d calls=%d failures=%d slow=%d', m.streak, m.calls_all, m.fails_all, m.slows_all)
+    return string.format(' streak=%d calls=%d failures=%d slow=%d', m.streak, m.calls_all, m.fails_all, m.slows_all)
   elseif cause == 'probe_failed' or cause == 'recovered' then
-    return string.format('succeeded=%d failed=%d lapsed=%d', m.succeeded, m.failed, m.lapsed)
+    return string.format(' succeeded=%d failed=%d lapsed=%d', m.succeeded, m.failed, m.lapsed)
   end
   return ''
 end

@@ -179,7 +179,7 @@ function m.answer(admissions, reply)
     for i, n in ipairs(reply.fresh) do reply.fresh[i] = string.format('%d', n) end
     text = text .. ' fresh=' .. table.concat(reply.fresh, ',')
   end
-  if #m.moves > 0 then text = text .. '\n' .. m.moves[1].entry end
+  if #m.moves > 0 then return text .. '\n' .. m.moves[1].entry end
   return text
 end
 

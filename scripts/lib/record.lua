@@ -9,9 +9,13 @@ local BUCKETS = 10
 local CHUNK = 128
 local MAX_GRANT = 2147483648
 local MAX_TTL = 3 * MAX_MS
+local NO_WINDOW = 'none/0 stood=0 cell=0 clean=0 calls=0/0 fail=0/0 slow=0/0 at=' -- of a tally
 
-local STATES = { closed = true, open = true, half_open = true }
-local MODES = { auto = true, forced_open = true, forced_closed = true, shadow = true }
+local function known_state(name) return name == 'closed' or name == 'open' or name == 'half_open' end
+
+local function known_mode(name)
+  return name == 'auto' or name == 'forced_open' or name == 'forced_closed' or name == 'shadow'
+end
 
 -- m is the step in progress: first the record, all times in ms of the server's
 -- clock, then what the step has done; and it has the functions of the machine.
@@ -85,7 +89,7 @@ local function parse_head(text)
   local version, state, mode, epoch, fingerprint, place = text:match(
     '^(%d+) ([%w%._%%-]+) ([%w%._%%-]+) epoch=(%d+) policy=([%w%._%%-]+) since=()')
   local since, until_ms, open_for, trips, newest = text:match('^(%d+) until=(%d+) open_for=(%d+) trips=(%d+) log=(%d+)$', place)
-  if version and newest and version + 0 == SCHEMA and STATES[state] and MODES[mode] then
+  if version and newest and version + 0 == SCHEMA and known_state(state) and known_mode(mode) then
     m.state, m.mode, m.epoch, m.fingerprint = state, mode, epoch + 0, fingerprint
     m.since, m.until_ms, m.open_for, m.trips, m.newest = since + 0, until_ms + 0, open_for + 0, trips + 0, newest + 0
     if sound_head() then return end
@@ -94,24 +98,37 @@ local function parse_head(text)
   m.salvage(text)
 end
 
-function m.parse_tally(text)
+-- read_tally reads the text's numbers into m, of which those of a window that
+-- stands empty are there. It returns the epoch and the fingerprint, or nil.
+local function read_tally(text)
   local epoch, fingerprint, streak, seq, place = text:match('^epoch=(%d+) policy=([%w%._%%-]+) streak=(%d+) seq=(%d+) win=()')
-  local kind, size, stood, cell, place = text:match('^([%w%._%%-]+)/(%d+) stood=(%d+) cell=(%d+) clean=()', place)
-  local clean, calls_now, calls_all, fails_now, place = text:match('^(%d+) calls=(%d+)/(%d+) fail=(%d+)/()', place)
-  local fails_all, slows_now, slows_all, place = text:match('^(%d+) slow=(%d+)/(%d+) at=()', place)
-  local at, next, expires = text:match('^(%d+) next=(%d+) expires=(%d+)$', place)
-  if not epoch or not expires then
-    m.tally_reads = false
-    return
+  if not epoch then return nil end
+  local start, stop = text:find(NO_WINDOW, place, true)
+  if start == place then
+    place = stop + 1
+  else
+    local kind, size, stood, cell, place2 = text:match('^([%w%._%%-]+)/(%d+) stood=(%d+) cell=(%d+) clean=()', place)
+    local clean, calls_now, calls_all, fails_now, place3 = text:match('^(%d+) calls=(%d+)/(%d+) fail=(%d+)/()', place2)
+    local fails_all, slows_now, slows_all, place4 = text:match('^(%d+) slow=(%d+)/(%d+) at=()', place3)
+    if not place4 then return nil end
+    m.kind, m.size, m.stood, m.cell, m.clean = kind, size + 0, stood + 0, cell + 0, clean + 0
+    m.calls_now, m.calls_all, m.fails_now, m.fails_all = calls_now + 0, calls_all + 0, fails_now + 0, fails_all + 0
+    m.slows_now, m.slows_all = slows_now + 0, slows_all + 0
+    place = place4
   end
-  m.streak, m.seq, m.kind, m.size, m.stood, m.cell, m.clean = streak + 0, seq + 0, kind, size + 0, stood + 0, cell + 0, clean + 0
-  m.calls_now, m.calls_all, m.fails_now, m.fails_all = calls_now + 0, calls_all + 0, fails_now + 0, fails_all + 0
-  m.slows_now, m.slows_all, m.at, m.next, m.expires = slows_now + 0, slows_all + 0, at + 0, next + 0, expires + 0
-  m.tally_reads = math.max(epoch + 0, m.streak, m.seq, m.size, m.stood, m.cell, m.clean, m.calls_now, m.calls_all, m.fails_now,
-    m.fails_all, m.slows_now, m.slows_all, m.at, m.next, m.expires) <= MAX_INT and
-    (not counting() or epoch + 0 == fence() and fingerprint == m.fingerprint and sound_tally())
-  if not m.tally_reads then m.expires = 0 end
-  if not m.tally_reads or not counting() then clear_tally() end
+  local at, next, expires = text:match('^(%d+) next=(%d+) expires=(%d+)$', place)
+  if not at then return nil end
+  m.streak, m.seq, m.at, m.next, m.expires = streak + 0, seq + 0, at + 0, next + 0, expires + 0
+  return epoch + 0, fingerprint
+end
+
+function m.parse_tally(text)
+  local epoch, fingerprint = read_tally(text)
+  local reads = epoch and math.max(epoch, m.streak, m.seq, m.size, m.stood, m.cell, m.clean, m.calls_now, m.calls_all,
+    m.fails_now, m.fails_all, m.slows_now, m.slows_all, m.at, m.next, m.expires) <= MAX_INT and
+    (not counting() or epoch == fence() and fingerprint == m.fingerprint and sound_tally())
+  if not reads then m.tally_reads, m.expires = false, 0 end
+  if not reads or not counting() then clear_tally() end
 end
 
 -- load reads head and tally. It returns a reply if the key is not ours to work on.
@@ -136,6 +153,10 @@ local function head_text()
 end
 
 local function tally_text()
+  if m.seq == 0 and m.kind == 'none' then
+    return string.format('epoch=%d policy=%s streak=0 seq=0 win=', fence(), m.fingerprint) .. NO_WINDOW ..
+      string.format('%d next=%d expires=%d', m.at, m.next, m.expires)
+  end
   return string.format('epoch=%d policy=%s streak=%d seq=%d win=%s/%d stood=%d cell=%d clean=%d calls=%d/%d fail=%d/%d ' ..
     'slow=%d/%d at=%d next=%d expires=%d', fence(), m.fingerprint, m.streak, m.seq, m.kind, m.size, m.stood, m.cell, m.clean,
     m.calls_now, m.calls_all, m.fails_now, m.fails_all, m.slows_now, m.slows_all, m.at, m.next, m.expires)
@@ -158,12 +179,14 @@ function m.save()
   end
   if m.wrote_reporters then put('rep', #m.reporters > 0 and m.reporters_text() or '') end
   for i, text in pairs(m.wrote_cells) do put(string.format('w%d', i), text) end
-  if #m.moves > 0 then put('policy', p.text) end
-  for _, t in ipairs(m.moves) do put(string.format('log:%02d', t.slot), t.entry) end
+  for i, t in ipairs(m.moves) do
+    if i == 1 then put('policy', p.text) end
+    put(string.format('log:%02d', t.slot), t.entry)
+  end
   if n > 0 then redis.call('HSET', KEYS[1], unpack(args)) end
   if m.persist then redis.call('PERSIST', KEYS[1]) end
   if m.pexpire > 0 then redis.call('PEXPIRE', KEYS[1], string.format('%d', m.pexpire)) end
   if #m.moves == 0 then return end
-  local channel = KEYS[1]:match('^(.-):{') .. ':events'
+  local channel = KEYS[1]:sub(1, KEYS[1]:find(':{', 1, true)) .. 'events'
   for _, t in ipairs(m.moves) do redis.pcall('PUBLISH', channel, KEYS[1] .. ' ' .. t.entry) end
 end
