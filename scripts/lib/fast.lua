@@ -40,7 +40,7 @@ repeat -- once
   local ticket, code, count, rest = results:match('^([1-9]%d*) ([sf])([1-9]%d*)()')
   local tally = ticket and redis.pcall('HGET', KEYS[1], 'tally')
   if not tally or tally.err then break end
-  local mine, consecutive, kind, size, judged = ARGV[2]:match('^(%w+) consecutive=(%d+) window=(%l+)/(%d+) ()')
+  local mine, kind, size = ARGV[2]:match('^(%w+) consecutive=%d+ window=(%l+)/(%d+) ')
   local fence, policy, streak_text, seq_text, place = tally:match('^epoch=(%d+) policy=(%w+) streak=(%d+) seq=(%d+) win=()')
   if fence ~= ticket or policy ~= mine or #seq_text > 15 or #size > 10 or #count > 9 then break end
   local streak, seq = streak_text + 0, seq_text + 0
@@ -88,7 +88,7 @@ repeat -- once
   if time < at + 0 or time >= bound or ttl_end < bound or ttl_end - time > 94867200000 then break end
 
   local fails_were = fails
-  local most, rate, slow_rate, min_calls -- the window's conditions, once there is a failure
+  local consecutive, most, rate, slow_rate, min_calls -- the policy's conditions, once there is a failure
   local ring, name, text, name_before, text_before -- what changes of the count ring: at most two fields
   while code do
     local n, moved, slows_most = count + 0, 0, slows
@@ -116,7 +116,8 @@ repeat -- once
       if base ~= ring then
         if name_before then break end
         name_before, text_before = name, text
-        ring, name, text = base, string.format('w%d', base / 128), ''
+        ring, name, text = base, 'w0', ''
+        if base > 0 then name = string.format('w%d', base / 128) end
         if full or from > 0 then
           text = redis.call('HGET', KEYS[1], name) or ''
           if #text ~= math.min(128, calls - base) or not text:find('^[sfSF]*$') then break end
@@ -131,17 +132,20 @@ repeat -- once
         fails, slows = fails - fail, slows - slow
       end
       if code == 'f' then fails = fails + part end
-      text = text:sub(1, from) .. code:rep(part) .. text:sub(from + part + 1)
+      local new = code
+      if part > 1 then new = code:rep(part) end
+      text = text:sub(1, from) .. new .. text:sub(from + part + 1)
       cell, moved = (cell + part) % size, moved - part
     end
     if moved > 0 then break end
 
     if code == 'f' then
-      if consecutive ~= '0' and streak >= consecutive + 0 then break end
-      if not most then
+      if not consecutive then
         if not ARGV[2]:find(' reporters=1 idle=', -32, true) then break end
-        most, rate, slow_rate, min_calls = ARGV[2]:match('^count=(%d+) rate=(%d+) slow=(%d+)/%d+ min=(%d+) ', judged)
+        consecutive, most, rate, slow_rate, min_calls = ARGV[2]:match(
+          '^%w+ consecutive=(%d+) window=%l+/%d+ count=(%d+) rate=(%d+) slow=(%d+)/%d+ min=(%d+) ')
       end
+      if consecutive ~= '0' and streak >= consecutive + 0 then break end
       if kind ~= 'none' then
         if most ~= '0' and fails >= most + 0 then break end
         if rate ~= '0' and calls >= min_calls + 0 and fails * 10000 >= rate * calls then break end
