@@ -71,7 +71,7 @@ if m.begin() and looks then
   m.end_mode()
 end
 local reply = { granted = 0, first_lease = 0, fresh = {} }
-for i, result in ipairs(results) do reply.fresh[i] = m.settle(result) end
+for i = 1, #results do reply.fresh[i] = m.settle(results[i]) end
 m.by, m.text, m.own_ms = '-', '-', 0
 m.admit(admissions, reply)
 m.expire(reports)

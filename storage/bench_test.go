@@ -43,13 +43,18 @@ var scriptCosts = []scriptCost{
 	{name: "failure", before: []engine.Batch{ends("f1")}, batch: ends("f1")},
 	{name: "failure_in_time_window", policy: costWindow(engine.Window{Period: time.Hour}), before: []engine.Batch{ends("s70f3")}, batch: ends("f1")},
 	{name: "failure_in_full_count_window", policy: costWindow(engine.Window{Calls: 100}), before: []engine.Batch{ends("s60f30s50f5")}, batch: ends("f1")},
+	{name: "success_in_full_count_window_10000", policy: costWindow(engine.Window{Calls: 10_000}), before: []engine.Batch{ends("s6000f3000s5000f5")}, batch: ends("s1")},
+	{name: "failure_in_full_count_window_10000", policy: costWindow(engine.Window{Calls: 10_000}), before: []engine.Batch{ends("s6000f3000s5000f5")}, batch: ends("f1")},
+	{name: "success_in_good_count_window", policy: costWindow(engine.Window{Calls: 100}), before: []engine.Batch{ends("s101")}, batch: ends("s1")},
 	{name: "transition", before: []engine.Batch{ends("f4")}, batch: ends("f1")},
-	{
-		name: "batch_of_64", policy: costWindow(engine.Window{Period: time.Hour}), before: []engine.Batch{ends("s70f3")},
-		batch:      engine.Batch{Results: ends("s8f1s11f1s10f1").Results, Admissions: 32, Reporter: "web-1"},
-		operations: 64,
-	},
+	{name: "batch_of_64", policy: costWindow(engine.Window{Period: time.Hour}), before: []engine.Batch{ends("s70f3")}, batch: shared, operations: 64},
+	{name: "batch_of_64_without_window", before: []engine.Batch{ends("s70f3")}, batch: shared, operations: 64},
+	{name: "batch_of_64_in_count_window", policy: costWindow(engine.Window{Calls: 100}), before: []engine.Batch{ends("s60f30s50f5")}, batch: shared, operations: 64},
+	{name: "batch_of_64_in_count_window_10000", policy: costWindow(engine.Window{Calls: 10_000}), before: []engine.Batch{ends("s6000f3000s5000f5")}, batch: shared, operations: 64},
 }
+
+// shared is what 64 callers send together: 32 begin and 32 have ended.
+var shared = engine.Batch{Results: ends("s8f1s11f1s10f1").Results, Admissions: 32, Reporter: "web-1"}
 
 // costWindow is a policy whose window never trips.
 func costWindow(w engine.Window) engine.Policy {

@@ -50,7 +50,7 @@ end
 function m.read_chunk(i)
   if not m.cells[i] then
     local text = redis.call('HGET', KEYS[1], string.format('w%d', i)) or ''
-    if #text ~= math.min(CHUNK, m.calls_all - i * CHUNK) or text:find('[^sfSF]') then return nil end
+    if #text ~= math.min(CHUNK, m.calls_all - i * CHUNK) or not text:find('^[sfSF]*$') then return nil end
     m.cells[i] = text
   end
   return m.cells[i]

@@ -87,7 +87,7 @@ end
 
 local function parse_head(text)
   local version, state, mode, epoch, fingerprint, place = text:match(
-    '^(%d+) ([%w%._%%-]+) ([%w%._%%-]+) epoch=(%d+) policy=([%w%._%%-]+) since=()')
+    '^(%d+) (%S+) (%S+) epoch=(%d+) policy=([%w%._%%-]+) since=()')
   local since, until_ms, open_for, trips, newest = text:match('^(%d+) until=(%d+) open_for=(%d+) trips=(%d+) log=(%d+)$', place)
   if version and newest and version + 0 == SCHEMA and known_state(state) and known_mode(mode) then
     m.state, m.mode, m.epoch, m.fingerprint = state, mode, epoch + 0, fingerprint
@@ -166,7 +166,7 @@ end
 -- written; then the TTL; then it tells of the transitions. Nobody may be
 -- listening or allowed to publish: that must not harm the step.
 function m.save()
-  local args, n = {}, 0
+  local args, n = { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }, 0 -- made as long as most steps need it
   local function put(field, text)
     args[n + 1], args[n + 2] = field, text
     n = n + 2
@@ -183,7 +183,7 @@ function m.save()
     if i == 1 then put('policy', p.text) end
     put(string.format('log:%02d', t.slot), t.entry)
   end
-  if n > 0 then redis.call('HSET', KEYS[1], unpack(args)) end
+  if n > 0 then redis.call('HSET', KEYS[1], unpack(args, 1, n)) end
   if m.persist then redis.call('PERSIST', KEYS[1]) end
   if m.pexpire > 0 then redis.call('PEXPIRE', KEYS[1], string.format('%d', m.pexpire)) end
   if #m.moves == 0 then return end
