@@ -77,6 +77,14 @@ var sections = []section{
 		decisions("decisions-1", "one breaker", "1", 10),
 		decisions("decisions-100", "100 breakers", "100", 3),
 	}},
+	{"A lone caller over Redis, 50th percentile, against EVALSHA of the same script", []*bound{
+		{id: "latency-acquire", work: "`Acquire`", figures: []string{"latency Latency/do=acquire x-step"}, atMost: 1.1},
+		{id: "latency-do", work: "`Do`", figures: []string{"latency Latency/do=do x-step"}, atMost: 1.1},
+	}},
+	{"Every failure counts, and counts once", []*bound{
+		{id: "lost-failures", work: "256 callers with nothing in common but Redis, % lost",
+			figures: []string{"shared Shared/breaker=redbreaker/path=failures/goroutines=256 lost-failures-%"}},
+	}},
 	{"Round trips of a protected call", []*bound{
 		roundTrips("success", "strict, closed", 2), roundTrips("rejected", "rejected", 1), roundTrips("probe", "probe that closes", 2),
 	}},
