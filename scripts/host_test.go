@@ -141,8 +141,8 @@ func instrumentText(t testing.TB, name, text string) *source {
 	return s
 }
 
-// digits are the three digits of a number below 4096. gopher-lua misreads a
-// function of more than 256 constants, and a number a statement would be many.
+// digits are the three digits of a number below 4096. gopher-lua misreads
+// some functions of more than 256 constants, and a number a statement is many.
 func digits(n int) []ast.Expr {
 	var list []ast.Expr
 	for _, digit := range []int{n >> 8, n >> 4 & 15, n & 15} {

@@ -215,3 +215,25 @@ func TestHost_refuses(t *testing.T) {
 		}
 	}
 }
+
+// TestLint_constants keeps each function of a script, and the main chunk, within
+// 256 constants: beyond them gopher-lua, and so miniredis, misreads some statements.
+func TestLint_constants(t *testing.T) {
+	for _, name := range scriptNames {
+		chunk, err := parse.Parse(strings.NewReader(byName(t, name).Source), name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		top, err := lua.Compile(chunk, name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for protos := []*lua.FunctionProto{top}; len(protos) > 0; protos = protos[1:] {
+			p := protos[0]
+			protos = append(protos, p.FunctionPrototypes...)
+			if n := len(p.Constants); n > 256 {
+				t.Errorf("%s:%d: a function of %d constants, at most 256", name, p.LineDefined, n)
+			}
+		}
+	}
+}

@@ -24,10 +24,6 @@ Invariants
 ]]
 -- @include lib/fast.lua
 -- @include lib/clock.lua
-
--- whole is the step for whatever the record holds. It is a function because
--- miniredis misreads a main chunk of more than 256 constants.
-local function whole()
 -- @include lib/rules.lua
 -- @include lib/record.lua
 -- @include lib/machine.lua
@@ -77,5 +73,3 @@ m.admit(admissions, reply)
 m.expire(reports)
 m.save()
 return m.answer(admissions, reply)
-end
-return whole()
