@@ -32,16 +32,17 @@ func (g *group) take(ctx context.Context, verb string, b engine.Batch) (engine.R
 	if err != nil {
 		return engine.Reply{}, err
 	}
-	if g.first() {
+	now := time.Now()
+	if g.first(ctx, now) {
 		defer g.next()
-		r, err := g.handle.ask(ctx, time.Now(), verb, b)
+		r, err := g.handle.ask(ctx, now, verb, b)
 		pass.leave(err)
 		return r, err
 	}
 	if err := ctx.Err(); err != nil {
 		return engine.Reply{}, err
 	}
-	p := &part{verb: verb, batch: b}
+	p := newPart(verb, b)
 	g.mu.Lock()
 	j := g.join(ctx, p)
 	g.mu.Unlock()
@@ -71,13 +72,18 @@ func (g *group) failed(j *joint, p *part, pass pass, err error) error {
 // alone gives f a turn to itself. If f was not run, or not to its end, it
 // returns the context's error or engine.ErrStopped.
 func (g *group) alone(ctx context.Context, f func(ctx context.Context, since time.Time)) error {
-	if g.first() {
+	now := time.Now()
+	if g.first(ctx, now) {
 		defer g.next()
-		f(ctx, time.Now())
+		f(ctx, now)
 		return nil
 	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	p := &part{}
-	j := &joint{ctx: context.WithoutCancel(ctx), since: time.Now(), parts: []*part{p}, alone: f, done: make(chan struct{})}
+	j := newJoint(ctx, p)
+	j.alone = f
 	g.mu.Lock()
 	g.add(j)
 	g.mu.Unlock()
@@ -85,12 +91,17 @@ func (g *group) alone(ctx context.Context, f func(ctx context.Context, since tim
 }
 
 // first reports whether nothing was under way, and the caller now is: itself, so
-// that it waits for no goroutine. With a client that does not keep to deadlines
-// it may have to leave the call behind, and nobody goes by himself.
-func (g *group) first() bool {
+// that it waits for no goroutine. One that may leave before the time bound does
+// not go itself: somebody has to take the reply, which may be a lease. Nor does
+// anybody with a client that does not keep to deadlines.
+func (g *group) first(ctx context.Context, now time.Time) bool {
+	run := g.handle.redis.run
+	if deadline, ok := ctx.Deadline(); !run.inline || ok && deadline.Before(now.Add(run.timeout)) {
+		return false
+	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.busy || !g.handle.redis.run.inline {
+	if g.busy {
 		return false
 	}
 	g.busy = true
@@ -105,7 +116,7 @@ func (g *group) join(ctx context.Context, p *part) *joint {
 		j.parts = append(j.parts, p)
 		return j
 	}
-	j := &joint{ctx: context.WithoutCancel(ctx), since: time.Now(), parts: []*part{p}, done: make(chan struct{})}
+	j := newJoint(ctx, p)
 	g.add(j)
 	return j
 }
@@ -155,9 +166,17 @@ func (g *group) drive() {
 	}
 }
 
+// step takes the parts to the storage, all of which were let through when they
+// came. A handle that was closed since does not keep them from it.
 func (g *group) step(j *joint) (engine.Reply, error) {
 	verb := j.parts[0].verb
-	return g.handle.guarded(verb, func() (engine.Reply, error) { return g.handle.ask(j.ctx, j.since, verb, j.batch) })
+	pass, err := g.handle.enter(verb)
+	if err != nil {
+		return engine.Reply{}, err
+	}
+	r, err := g.handle.ask(j.ctx, j.since, verb, j.batch)
+	pass.leave(err)
+	return r, err
 }
 
 // depart returns the next turn that somebody still waits for; nil ends the drive.

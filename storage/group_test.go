@@ -155,6 +155,21 @@ func TestGroup_answersEach(t *testing.T) {
 			}
 		})
 	})
+	t.Run("as a step of its own", func(t *testing.T) {
+		inBubble(t, func(t *testing.T, w *world) {
+			late := batchOf(engine.Ticket{Epoch: acquire(t, w.handle).Epoch + 1}, engine.Failure)
+			alone, err := w.handle.Step(ctx, late)
+			must(t, err)
+			listen(w)
+			meanwhile(w.admits(t), w.admits(t), func() {
+				shared, err := w.handle.Step(ctx, late)
+				must(t, err)
+				if diff := cmp.Diff(alone, shared); diff != "" {
+					t.Errorf("the reply (-alone +shared):\n%s", diff)
+				}
+			})
+		})
+	})
 	t.Run("a batch of the caller's own", func(t *testing.T) {
 		inBubble(t, func(t *testing.T, w *world) {
 			ticket := acquire(t, w.handle)
@@ -199,6 +214,30 @@ func TestGroup_keepsDetailsApart(t *testing.T) {
 			t.Errorf("it is open for %v, want what the third failure asked for", got.RetryAfter)
 		}
 	})
+}
+
+// A step has one reporter.
+func TestGroup_keepsReportersApart(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *world) {
+		w.handle, w.events = bind(t, w.store, engine.Policy{ConsecutiveFailures: 2, MinReporters: 2})
+		ticket := acquire(t, w.handle)
+		reports := func(by string) func() {
+			return func() {
+				b := batchOf(ticket, engine.Failure)
+				b.Reporter = by
+				_, err := w.handle.Step(ctx, b)
+				must(t, err)
+			}
+		}
+		listen(w)
+		meanwhile(w.admits(t), reports("web-1"), reports("web-2"))
+		wantRejected(t, w.handle, engine.ReasonOpen)
+	})
+}
+
+// batchOf is one outcome.
+func batchOf(ticket engine.Ticket, o engine.Outcome) engine.Batch {
+	return engine.Batch{Results: []engine.Result{{Ticket: ticket, Runs: []engine.Run{{Outcome: o, N: 1}}}}}
 }
 
 // A step is bounded, however many wait.
@@ -258,31 +297,34 @@ func TestGroup_callerLeavesBefore(t *testing.T) {
 }
 
 // The probe's lease that a caller was granted who had left is given back with the
-// next step, so that another may probe.
+// next step, so that another may probe: whether others were under way or not.
 func TestGroup_leaseOfOneWhoLeft(t *testing.T) {
-	inBubble(t, func(t *testing.T, w *world) {
-		w.handle, w.events = bind(t, w.store, engine.Policy{HalfOpen: engine.HalfOpen{Probes: 1, Lease: time.Hour}})
-		command(t, w.handle, engine.Command{Action: engine.ActionHalfOpen})
-		steps := listen(w)
-		gone, cancel := context.WithCancel(ctx)
-		meanwhile(
-			func() { _, _ = w.handle.Step(ctx, engine.Batch{}) },
-			func() {
-				time.AfterFunc(3*travel, cancel)
-				if _, err := w.handle.Acquire(gone); err != context.Canceled {
+	for what, others := range map[string]int{"alone": 0, "among others": 1} {
+		t.Run(what, func(t *testing.T) {
+			inBubble(t, func(t *testing.T, w *world) {
+				w.handle, w.events = bind(t, w.store, engine.Policy{HalfOpen: engine.HalfOpen{Probes: 1, Lease: time.Hour}})
+				command(t, w.handle, engine.Command{Action: engine.ActionHalfOpen})
+				steps := listen(w)
+				for range others {
+					go func() { _, _ = w.handle.Step(ctx, engine.Batch{}) }()
+					synctest.Wait()
+				}
+				gone, cancel := context.WithTimeout(ctx, travel+time.Duration(others)*2*travel)
+				defer cancel()
+				if _, err := w.handle.Acquire(gone); err != context.DeadlineExceeded {
 					t.Errorf("got %v, want the context's error", err)
 				}
-			},
-		)
-		time.Sleep(travel) // the reply comes
-		synctest.Wait()
-		if ticket := acquire(t, w.handle); ticket.Lease != 2 {
-			t.Errorf("the next probe got %+v, want the second grant", ticket)
-		}
-		if got := steps.take(); !strings.HasSuffix(got[2], ".1 i1") {
-			t.Errorf("steps %q, want one that gives back the lease", got)
-		}
-	})
+				time.Sleep(travel) // the reply comes
+				synctest.Wait()
+				if ticket := acquire(t, w.handle); ticket.Lease != 2 {
+					t.Errorf("the next probe got %+v, want the second grant", ticket)
+				}
+				if got := steps.take(); !strings.HasSuffix(got[others+1], ".1 i1") {
+					t.Errorf("steps %q, want one that gives back the lease", got)
+				}
+			})
+		})
+	}
 }
 
 // A step whose reply is lost is unknown to each who shared it, under his own
@@ -340,6 +382,19 @@ func TestGroup_eventsInOrder(t *testing.T) {
 		}
 		if diff := cmp.Diff(log, told); diff != "" {
 			t.Errorf("events (-log +told):\n%s", diff)
+		}
+	})
+}
+
+// What came before its handle was closed still goes out.
+func TestGroup_closeOfHandle(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *world) {
+		ticket := acquire(t, w.handle)
+		listen(w)
+		ends := w.ends(t, ticket, engine.Failure, nil, false)
+		meanwhile(ends, ends, ends, func() { must(t, w.handle.Close()) })
+		if n := streak(t, w.store); n != 3 {
+			t.Errorf("%d failures are counted, want 3", n)
 		}
 	})
 }

@@ -74,7 +74,10 @@ func judge(err error) engine.Outcome {
 		return engine.Success
 	}
 	var e *engine.StorageError
+	var same sameSlip
 	switch {
+	case errors.As(err, &same) && !errors.Is(err, context.DeadlineExceeded):
+		return engine.Ignored // it is counted once
 	case !errors.As(err, &e): // the caller's own end, or the storage's Close
 		return engine.Ignored
 	case e.Class == engine.ClassOurs, errors.Is(err, errContended): // it answered, and about one record

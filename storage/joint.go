@@ -23,6 +23,10 @@ type joint struct {
 	err   error
 }
 
+func newJoint(ctx context.Context, first *part) *joint {
+	return &joint{ctx: context.WithoutCancel(ctx), since: time.Now(), parts: []*part{first}, done: make(chan struct{})}
+}
+
 // most is how many operations share a step: it holds the server up for as long
 // as some 250 steps that do nothing, and is worth a thousand of them.
 const most = 1000
@@ -37,6 +41,16 @@ type part struct {
 	// its outcome among those of a result.
 	result int
 	place  int64
+}
+
+// newPart has a batch of its own: its caller may leave, and do with his what he
+// likes.
+func newPart(verb string, b engine.Batch) *part {
+	b.Results = slices.Clone(b.Results)
+	for i := range b.Results {
+		b.Results[i].Runs = slices.Clone(b.Results[i].Runs)
+	}
+	return &part{verb: verb, batch: b}
 }
 
 // single reports whether it is one admission or one outcome. Other batches have
@@ -61,11 +75,20 @@ func (j *joint) fits(p *part) bool {
 	if j.alone != nil || len(j.parts) >= most || !p.single() || !j.parts[0].single() {
 		return false
 	}
+	if !j.reportedBy(p) {
+		return false
+	}
 	if !p.detailed() {
 		return true
 	}
 	i := slices.IndexFunc(j.parts, (*part).detailed)
 	return i < 0 || j.parts[i].batch.Detail == p.batch.Detail
+}
+
+// reportedBy reports whether the step has the part's reporter, or none yet.
+func (j *joint) reportedBy(p *part) bool {
+	i := slices.IndexFunc(j.parts, func(q *part) bool { return len(q.batch.Results) > 0 })
+	return len(p.batch.Results) == 0 || i < 0 || j.parts[i].batch.Reporter == p.batch.Reporter
 }
 
 // seal makes the batch of the parts, in their order.
@@ -112,15 +135,16 @@ func (p *part) of(r engine.Reply) engine.Reply {
 	}
 	stale := r.Fresh != nil && p.batch.Admissions == 0 && p.place >= r.Fresh[p.result]
 	granted := p.batch.Admissions > 0 && p.place < r.Granted
-	r.Granted, r.Applied, r.Stale, r.Fresh = 0, 0, 0, nil
+	lease := r.FirstLease
+	r.Granted, r.FirstLease, r.Applied, r.Stale, r.Fresh = 0, 0, 0, 0, nil
 	switch {
 	case granted:
 		r.Granted = 1
-		if r.FirstLease != 0 {
-			r.FirstLease += p.place
+		if lease != 0 {
+			r.FirstLease = lease + p.place
 		}
 	case stale:
-		r.Stale = 1
+		r.Stale, r.Fresh = 1, []int64{0}
 	case p.batch.Admissions == 0:
 		r.Applied = 1
 	}

@@ -182,6 +182,7 @@ func (r *runner) pipeline(ctx context.Context, verb string, ops []*scriptCall, a
 				text = op.script.Source
 			}
 			cmds[n] = redis.NewCmd(ctx, append([]any{verb, argument{attempts[i], text}, 1, op.key}, op.args...)...)
+			attempts[i].cmd = cmds[n]
 			_ = p.Process(ctx, command{cmds[n]})
 		}
 		return nil

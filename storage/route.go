@@ -19,28 +19,24 @@ func (r *runner) loader(s *scripts.Script, key string) *loader {
 	if node := r.topology.master(key); node != nil {
 		at.addr, server = node.Options().Addr, node
 	}
-	if l, ok := r.loaders.Load(at); ok {
-		return l.(*loader)
-	}
-	l, _ := r.loaders.LoadOrStore(at, &loader{script: s, server: server})
-	return l.(*loader)
+	return r.loaders.of(at, func() *loader { return &loader{script: s, server: server} })
 }
 
 // sender returns the sender for the server that holds the key; nil if calls do
-// not leave together.
+// not leave together, since which server that is is not known.
 func (r *runner) sender(key string) *sender {
 	if !r.shares {
 		return nil
 	}
 	addr := ""
-	if node := r.topology.master(key); node != nil {
+	if r.topology != nil {
+		node := r.topology.master(key)
+		if node == nil {
+			return nil
+		}
 		addr = node.Options().Addr
 	}
-	if s, ok := r.senders.Load(addr); ok {
-		return s.(*sender)
-	}
-	s, _ := r.senders.LoadOrStore(addr, &sender{run: r})
-	return s.(*sender)
+	return r.senders.of(addr, func() *sender { return &sender{run: r} })
 }
 
 // load loads what was found missing, on the other nodes of a cluster too.

@@ -26,10 +26,10 @@ type runner struct {
 
 	background // calls whose callers may have left, and trials
 
-	loaders sync.Map // scriptAt to *loader
-	senders sync.Map // a server's address to *sender
-	// shares tells that calls may leave together: each goes to the one server
-	// there is, or to a node that the topology tells.
+	loaders nodes[scriptAt, *loader]
+	senders nodes[string, *sender]
+	// shares tells that calls may leave together: to the one server there is, or to
+	// a node that the topology tells.
 	shares bool
 
 	topology *topology
@@ -77,7 +77,8 @@ func (c command) Clone() redis.Cmder {
 // is not written.
 type attempt struct {
 	state atomic.Int32
-	among bool // its command leaves with others
+	among bool       // its command leaves with others
+	cmd   *redis.Cmd // what is sent
 }
 
 // The states of an attempt.
@@ -103,6 +104,12 @@ func (a *attempt) claim() bool {
 	return a.state.CompareAndSwap(waiting, claimed)
 }
 
+// underway reports whether a command was written, or is about to be.
+func (a *attempt) underway() bool {
+	is := a.state.Load()
+	return is == claimed || is == sent
+}
+
 // shipped tells that the pipeline is through. What it did not come to write was
 // not sent.
 func (a *attempt) shipped() { a.state.CompareAndSwap(claimed, waiting) }
@@ -125,6 +132,9 @@ type argument struct {
 // MarshalBinary is called when the command is written, again if a cluster sends
 // it elsewhere.
 func (a argument) MarshalBinary() ([]byte, error) {
+	// go-redis keeps a redirection as the error of a command that it has sent on in
+	// a pipeline, even if that reply is lost; but then nobody knows its fate.
+	a.cmd.SetErr(nil)
 	if a.state.CompareAndSwap(waiting, sent) || a.state.CompareAndSwap(claimed, sent) {
 		return []byte(a.text), nil
 	}
@@ -225,6 +235,7 @@ func (r *runner) send(ctx context.Context, a *attempt, verb, script, key string,
 	all := make([]any, 0, 4+len(args))
 	all = append(append(all, verb, argument{a, script}, 1, key), args...)
 	cmd := command{redis.NewCmd(ctx, all...)}
+	a.cmd = cmd.Cmd
 	if s := r.sender(key); s != nil && verb == "evalsha" {
 		return s.process(ctx, a, cmd)
 	}

@@ -53,8 +53,17 @@ func (s *sender) process(ctx context.Context, a *attempt, cmd command) (any, err
 	case <-p.done:
 		return cmd.Result()
 	case <-ctx.Done():
-		return nil, ctx.Err()
 	}
+	if deadline, ok := ctx.Deadline(); ok && a.underway() {
+		// As go-redis does, which sees deadlines but no cancellation: the answer may
+		// be a lease, and whoever has it gives it back.
+		select {
+		case <-p.done:
+			return cmd.Result()
+		case <-time.After(time.Until(deadline)):
+		}
+	}
+	return nil, ctx.Err()
 }
 
 // enter returns nil if the command goes at once.
@@ -142,11 +151,25 @@ func (r *runner) ship(ctx context.Context, parcels []*parcel) {
 		}
 		return nil
 	})
+	var lost bool // one connection that breaks is one slip, however many it carried
 	for _, p := range parcels {
+		var answer redis.Error
+		if err := p.cmd.Err(); err != nil && !errors.As(err, &answer) {
+			if lost {
+				p.cmd.SetErr(sameSlip{err})
+			}
+			lost = true
+		}
 		p.attempt.shipped()
 		close(p.done)
 	}
 }
+
+// sameSlip is the error of a call that was lost with others, one of which has it
+// plain.
+type sameSlip struct{ error }
+
+func (e sameSlip) Unwrap() error { return e.error }
 
 // refuse ends a call that is not sent.
 func (p *parcel) refuse() {

@@ -5,10 +5,14 @@ package storage_test
 import (
 	"context"
 	"fmt"
+	"net"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/alicebob/miniredis/v2"
+	"github.com/alicebob/miniredis/v2/server"
 	"github.com/redis/go-redis/v9"
 
 	"github.com/redbreaker/redbreaker/engine"
@@ -90,35 +94,42 @@ func TestSender_noScript(t *testing.T) {
 	})
 }
 
-// Who leaves before his call is written is not written; who leaves later may
-// have been; the others do not notice.
+// Who leaves before his call is written is not written; who leaves later has his
+// answer, which may be a lease; the others do not notice.
 func TestSender_callerLeaves(t *testing.T) {
-	for what, leaves := range map[string]time.Duration{"before": travel / 2, "later": 3 * travel} {
-		t.Run(what, func(t *testing.T) {
+	for _, test := range []struct {
+		what    string
+		after   time.Duration
+		want    error
+		scripts int
+	}{
+		{"before", travel / 2, context.Canceled, 4},
+		{"under way", 3 * travel, nil, 5},
+	} {
+		t.Run(test.what, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := newWorld(t, redis.Options{ContextTimeoutEnabled: true})
-				subscribers := w.subscribers(t, 10)
+				subscribers := w.subscribers(t, 5)
 				steps := listen(w)
-				fail(subscribers[:2], noError(t))
+				fail(subscribers[:2], noError(t)) // both connections are there
 				steps.take()
-				meanwhile(
-					func() { _, _ = subscribers[0].Acquire(ctx) },
-					func() { _, _ = subscribers[1].Acquire(ctx) },
-					func() { _, err := subscribers[2].Acquire(ctx); noError(t)(2, err) },
-					func() {
-						short, cancel := context.WithTimeout(ctx, leaves)
-						defer cancel()
-						wantTook(t, leaves, func() {
-							if _, err := subscribers[3].Acquire(short); err != context.DeadlineExceeded {
-								t.Errorf("got %v, want the context's error", err)
-							}
-						})
-					},
-					func() { _, err := subscribers[4].Acquire(ctx); noError(t)(4, err) },
-				)
-				want := map[string]int{"before": 4, "later": 5}[what]
-				if got := steps.take(); len(got) != want {
-					t.Errorf("%d scripts were called, want %d", len(got), want)
+				gone, cancel := context.WithCancel(ctx)
+				time.AfterFunc(test.after, cancel)
+				var all []func()
+				for i, s := range subscribers {
+					all = append(all, func() {
+						his, want := ctx, error(nil)
+						if i == 3 {
+							his, want = gone, test.want
+						}
+						if _, err := s.Acquire(his); err != want {
+							t.Errorf("breaker %d: %v, want %v", i, err, want)
+						}
+					})
+				}
+				meanwhile(all...)
+				if got := steps.take(); len(got) != test.scripts {
+					t.Errorf("%d scripts were called, want %d", len(got), test.scripts)
 				}
 			})
 		})
@@ -187,4 +198,93 @@ func TestSender_close(t *testing.T) {
 		}
 		wantTook(t, 2*travel, func() { meanwhile(append(all, func() { must(t, w.store.Close()) })...) })
 	})
+}
+
+// One connection that breaks is one slip to the guard, however many calls it
+// carried.
+func TestSender_oneSlip(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *world) {
+		subscribers := w.subscribers(t, 10)
+		listen(w)
+		fail(subscribers[:2], noError(t)) // both connections are there
+		time.AfterFunc(2*travel+travel/2, func() { w.net.Set(faultproxy.CutReply(0)) })
+		lost := 0
+		fail(subscribers, func(_ int, err error) {
+			if err != nil {
+				lost++
+			}
+		})
+		if lost < deadCalls {
+			t.Errorf("%d calls were lost, want more than the guard forgives", lost)
+		}
+		acquire(t, w.handle)
+	})
+}
+
+// A command that was sent on to another node, whose reply then is lost, is
+// unknown and not sent again. go-redis keeps the redirection as its error.
+func TestSender_redirectedThenLost(t *testing.T) {
+	for _, redirection := range []string{"MOVED", "ASK"} {
+		t.Run(redirection, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { redirectedThenLost(t, redirection) })
+		})
+	}
+}
+
+func redirectedThenLost(t *testing.T, redirection string) {
+	const oldAddr, newAddr = "192.0.2.1:6379", "192.0.2.2:6379"
+	old, w := miniredis.NewMiniRedis(), newWorld(t, redis.Options{ContextTimeoutEnabled: true})
+	defer old.Close()
+	must(t, w.mini.Server().Register("ASKING", func(c *server.Peer, _ string, _ []string) { c.WriteOK() }))
+	travels := faultproxy.New(func(context.Context) (net.Conn, error) { return old.Dial() })
+	defer travels.Close()
+	travels.Set(faultproxy.Delay(travel))
+	first, err := old.Dial() // makes the server
+	must(t, err)
+	defer first.Close()
+	old.Server().SetPreHook(func(c *server.Peer, cmd string, _ ...string) bool {
+		if cmd == "EVALSHA" {
+			c.WriteError(redirection + " 42 " + newAddr)
+		}
+		return cmd == "EVALSHA"
+	})
+	rdb := redis.NewClusterClient(&redis.ClusterOptions{
+		ContextTimeoutEnabled: true,
+		ClusterSlots: func(context.Context) ([]redis.ClusterSlot, error) {
+			return []redis.ClusterSlot{{Start: 0, End: 16383, Nodes: []redis.ClusterNode{{Addr: oldAddr}}}}, nil
+		},
+		Dialer: func(ctx context.Context, network, addr string) (net.Conn, error) {
+			if addr == oldAddr {
+				return travels.Dial(ctx, network, addr)
+			}
+			return w.net.Dial(ctx, network, addr)
+		},
+	})
+	defer rdb.Close()
+	w.store = newStorage(t, rdb)
+	defer func() { must(t, w.store.Close()) }()
+	subscribers := w.subscribers(t, 8)
+	listen(w)
+	fail(subscribers[:2], noError(t)) // connections are there
+	// The two that go by themselves have their replies; those of the pipeline are cut
+	// off.
+	var executed atomic.Int32
+	w.mini.Server().SetPreHook(func(_ *server.Peer, cmd string, _ ...string) bool {
+		if cmd == "EVALSHA" && executed.Add(1) == 3 {
+			w.net.Set(faultproxy.CutReply(0))
+		}
+		return false
+	})
+	lost := 0
+	fail(subscribers, func(i int, err error) {
+		if err != nil {
+			lost++
+			if classOf(err) != engine.ClassUnknown {
+				t.Errorf("breaker %d: %v, want a fate that is unknown", i, err)
+			}
+		}
+	})
+	if n := int(executed.Load()); n > len(subscribers) || lost != len(subscribers)-2 {
+		t.Errorf("%d scripts were called for %d breakers, %d replies lost", n, len(subscribers), lost)
+	}
 }

@@ -82,6 +82,11 @@ func (s *steps) pass(verb string) (pass, error) {
 	if s.closed.Load() || s.over.Load() {
 		return pass{}, engine.ErrStopped
 	}
+	return s.enter(verb)
+}
+
+// enter is leave by the guard.
+func (s *steps) enter(verb string) (pass, error) {
 	g := s.guard()
 	t, err := g.enter(s.trial)
 	if err != nil {
