@@ -133,18 +133,21 @@ func TestCluster_scriptsOnEveryNode(t *testing.T) {
 	for third := range c.nodes {
 		acquire(t, handleOn(t, s, third))
 	}
-	must(t, rdb.ScriptFlush(ctx).Err())
-	var noscripts atomic.Int32
+	var loads atomic.Int32
 	for _, n := range c.nodes[1:] {
 		n.Server().SetPreHook(func(_ *server.Peer, cmd string, args ...string) bool {
 			if cmd == "SCRIPT" && strings.EqualFold(args[0], "load") {
-				noscripts.Add(1)
+				loads.Add(1)
 			}
 			return false
 		})
 	}
-	acquire(t, handleOn(t, s, 0))
-	eventually(t, "the other nodes are given the script", func() bool { return noscripts.Load() >= 2 })
+	eventually(t, "the other nodes are given the script", func() bool {
+		// Again, if what was on its way from before has made up for it.
+		must(t, rdb.ScriptFlush(ctx).Err())
+		acquire(t, handleOn(t, s, 0))
+		return loads.Load() >= 2
+	})
 }
 
 // One node that is away keeps no call from another, whose script is missing.

@@ -208,14 +208,14 @@ func TestSender_oneSlip(t *testing.T) {
 		listen(w)
 		fail(subscribers[:2], noError(t)) // both connections are there
 		time.AfterFunc(2*travel+travel/2, func() { w.net.Set(faultproxy.CutReply(0)) })
-		lost := 0
+		var lost atomic.Int32
 		fail(subscribers, func(_ int, err error) {
 			if err != nil {
-				lost++
+				lost.Add(1)
 			}
 		})
-		if lost < deadCalls {
-			t.Errorf("%d calls were lost, want more than the guard forgives", lost)
+		if n := lost.Load(); n < deadCalls {
+			t.Errorf("%d calls were lost, want more than the guard forgives", n)
 		}
 		acquire(t, w.handle)
 	})
@@ -275,16 +275,16 @@ func redirectedThenLost(t *testing.T, redirection string) {
 		}
 		return false
 	})
-	lost := 0
+	var lost atomic.Int32
 	fail(subscribers, func(i int, err error) {
 		if err != nil {
-			lost++
+			lost.Add(1)
 			if classOf(err) != engine.ClassUnknown {
 				t.Errorf("breaker %d: %v, want a fate that is unknown", i, err)
 			}
 		}
 	})
-	if n := int(executed.Load()); n > len(subscribers) || lost != len(subscribers)-2 {
-		t.Errorf("%d scripts were called for %d breakers, %d replies lost", n, len(subscribers), lost)
+	if n := int(executed.Load()); n > len(subscribers) || int(lost.Load()) != len(subscribers)-2 {
+		t.Errorf("%d scripts were called for %d breakers, %d replies lost", n, len(subscribers), lost.Load())
 	}
 }
