@@ -42,7 +42,7 @@ func (g *group) take(ctx context.Context, verb string, b engine.Batch) (engine.R
 	if err := ctx.Err(); err != nil {
 		return engine.Reply{}, err
 	}
-	p := newPart(verb, b)
+	p := &part{verb: verb, batch: b}
 	g.mu.Lock()
 	j := g.join(ctx, p)
 	g.mu.Unlock()

@@ -43,16 +43,6 @@ type part struct {
 	place  int64
 }
 
-// newPart has a batch of its own: its caller may leave, and do with his what he
-// likes.
-func newPart(verb string, b engine.Batch) *part {
-	b.Results = slices.Clone(b.Results)
-	for i := range b.Results {
-		b.Results[i].Runs = slices.Clone(b.Results[i].Runs)
-	}
-	return &part{verb: verb, batch: b}
-}
-
 // single reports whether it is one admission or one outcome. Other batches have
 // a step of their own.
 func (p *part) single() bool {

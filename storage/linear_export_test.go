@@ -54,7 +54,7 @@ func (m Misread) By(handle engine.Handle) {
 			defer g.next()
 			return h.ask(ctx, now, verb, b)
 		}
-		p := newPart(verb, b)
+		p := &part{verb: verb, batch: b}
 		g.mu.Lock()
 		j := g.join(ctx, p)
 		g.mu.Unlock()

@@ -2,6 +2,7 @@ package storage
 
 import (
 	"context"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -56,7 +57,17 @@ func (s *steps) Step(ctx context.Context, b engine.Batch) (engine.Reply, error) 
 	if err := b.Validate(); err != nil {
 		return engine.Reply{}, err
 	}
-	return s.take(ctx, "step", b)
+	return s.take(ctx, "step", ours(b))
+}
+
+// ours is a batch that the caller, who may leave before it is sent, does not have
+// his hands on.
+func ours(b engine.Batch) engine.Batch {
+	b.Results = slices.Clone(b.Results)
+	for i := range b.Results {
+		b.Results[i].Runs = slices.Clone(b.Results[i].Runs)
+	}
+	return b
 }
 
 // guarded asks the storage, unless the guard leaves it alone.
