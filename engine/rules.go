@@ -5,6 +5,7 @@ import (
 	"hash/fnv"
 	"math"
 	"time"
+	"unique"
 )
 
 // scale is the unit of rates, multipliers and jitter: they travel as integers
@@ -48,7 +49,7 @@ type Rules struct {
 	Reporters   int64
 	IdleMS      int64
 
-	text string
+	text unique.Handle[string] // thousands of handles may have it
 }
 
 // rulesLayout is the text of rules without their fingerprint, for printing and
@@ -76,7 +77,7 @@ func (p Policy) Rules() (Rules, error) {
 	if err := f.err(); err != nil {
 		return Rules{}, err
 	}
-	r.text = r.encode()
+	r.text = unique.Make(r.encode())
 	return r, nil
 }
 
@@ -167,10 +168,10 @@ func (f *faults) halfOpen(h HalfOpen, r *Rules) {
 
 // Text is the compact encoding of the rules, their fingerprint first. It is
 // what a script is given and what a record keeps.
-func (r *Rules) Text() string { return r.text }
+func (r *Rules) Text() string { return r.text.Value() }
 
 // Fingerprint tells whether two processes use the same rules: 8 hex digits.
-func (r *Rules) Fingerprint() string { return r.text[:8] }
+func (r *Rules) Fingerprint() string { return r.Text()[:8] }
 
 func (r *Rules) encode() string {
 	body := fmt.Sprintf(rulesLayout, r.Consecutive, r.Window.Kind, r.Window.Size, r.Count, r.Rate,
@@ -184,7 +185,7 @@ func (r *Rules) encode() string {
 // parseRules reads what [Rules.Text] wrote. It reports false for text that no
 // policy could have written.
 func parseRules(text string) (Rules, bool) {
-	r := Rules{text: text}
+	r := Rules{text: unique.Make(text)}
 	var fingerprint string
 	read := match(text, "%s "+rulesLayout, &fingerprint, &r.Consecutive, &r.Window.Kind, &r.Window.Size,
 		&r.Count, &r.Rate, &r.SlowRate, &r.SlowMS, &r.MinCalls, &r.OpenMS, &r.Multiplier, &r.MaxMS,
