@@ -10,7 +10,7 @@ func (m *Memory) SetWidth(name string, n int) {
 	defer m.mu.Unlock()
 	r := m.records[name]
 	r.lock()
-	defer r.unlock()
+	defer r.unlock(m, name)
 	r.width = int32(n)
 }
 
@@ -20,7 +20,7 @@ func (m *Memory) Record(name string) []Field {
 	defer m.mu.Unlock()
 	if r := m.records[name]; r != nil {
 		r.lock()
-		defer r.unlock()
+		defer r.unlock(m, name)
 		return r.record.Fields()
 	}
 	return nil
@@ -32,6 +32,6 @@ func (m *Memory) SetRecord(name string, r Record) {
 	defer m.mu.Unlock()
 	held := m.records[name]
 	held.lock()
-	defer held.unlock()
+	defer held.unlock(m, name)
 	held.record = r
 }

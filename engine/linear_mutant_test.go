@@ -79,7 +79,7 @@ func (h readThenWrite) step(b Batch) Reply {
 	r := h.record.record.apart()
 	h.record.mu.Unlock()
 	runtime.Gosched()
-	reply := r.Step(&h.rules.Rules, h.memory.now(), h.memory.random(), b)
+	reply := r.Step(h.rules, h.memory.now(), h.memory.random(), b)
 	h.record.mu.Lock()
 	h.record.record = *r
 	h.record.mu.Unlock()
@@ -88,7 +88,7 @@ func (h readThenWrite) step(b Batch) Reply {
 
 func (h readThenWrite) Acquire(context.Context) (Ticket, error) {
 	r := h.step(Batch{Admissions: 1})
-	return h.Admission(&r, 0)
+	return h.rejected.admission(h.name, &r, 0, h.Now)
 }
 
 func (h readThenWrite) Report(_ context.Context, t Ticket, o Outcome, _ int64, _ *Detail) (bool, error) {

@@ -111,7 +111,7 @@ func newSea(t *testing.T, p Policy, seed uint64, breaks fault) (*sea, []*caller)
 		h := c.bind(t, p)
 		if record == nil {
 			record = h.record
-			record.memory, record.width = s.base, 1+3*int32(seed%2)
+			record.width = 1 + 3*int32(seed%2)
 			s.base.records["sea"] = record
 		}
 		h.record = record

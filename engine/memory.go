@@ -67,9 +67,9 @@ func (m *Memory) Close() error {
 	m.closed.Store(true)
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for _, r := range m.records {
+	for name, r := range m.records {
 		r.lock()
-		r.unlock() // into a phase in which all calls take the lock
+		r.unlock(m, name) // into a phase in which all calls take the lock
 	}
 	return nil
 }
@@ -85,23 +85,22 @@ func (m *Memory) Bind(name string, p Policy, sink func(Event)) (Handle, error) {
 	}
 	p.MinReporters = 1
 	rules, _ := p.Rules()
-	h := &memoryHandle{memory: m, window: rules.Window.code()}
-	h.seen.Store(unseen)
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	h.rules = m.rules[rules.text]
-	if h.rules == nil {
-		h.rules = &memoryRules{Rules: rules}
-		m.rules[rules.text] = h.rules
+	shared := m.rules[rules.Text()]
+	if shared == nil {
+		shared = &memoryRules{Rules: rules}
+		m.rules[rules.Text()] = shared
 	}
-	h.rules.handles++
-	h.record = m.records[name]
-	if h.record == nil {
-		h.record = newMemoryRecord(m, name)
-		m.records[name] = h.record
+	shared.handles++
+	r := m.records[name]
+	if r == nil {
+		r = newMemoryRecord()
+		m.records[name] = r
 	}
-	h.record.handles++
-	h.Observer = NewObserver(h.record.name, &h.rules.Rules, m.nanos, sink)
+	r.handles++
+	h := &memoryHandle{memory: m, record: r, window: rules.Window.code(), teller: newTeller(name, &shared.Rules, sink)}
+	h.seen.Store(unseen)
 	return h, nil
 }
 
@@ -126,10 +125,10 @@ func (m *Memory) Control(ctx context.Context, name string, c Command) (Snapshot,
 	defer m.mu.Unlock()
 	r := m.records[name]
 	if r == nil {
-		r = newMemoryRecord(m, name)
+		r = newMemoryRecord()
 	}
 	r.lock()
-	defer r.unlock()
+	defer r.unlock(m, name)
 	rules, ok := r.record.Rules()
 	if !ok {
 		rules, _ = Policy{}.Rules()
@@ -156,7 +155,7 @@ func (m *Memory) Inspect(ctx context.Context, name string) (Snapshot, error) {
 		return (&Record{}).Snapshot(name, 0), nil
 	}
 	r.lock()
-	defer r.unlock()
+	defer r.unlock(m, name)
 	return r.record.Snapshot(name, m.now()), nil
 }
 
@@ -166,12 +165,13 @@ func (m *Memory) release(h *memoryHandle) {
 	defer m.mu.Unlock()
 	r := h.record
 	r.handles--
-	if r.handles == 0 && m.records[r.name] == r {
-		delete(m.records, r.name)
+	if r.handles == 0 && m.records[h.name] == r {
+		delete(m.records, h.name)
 	}
-	h.rules.handles--
-	if h.rules.handles == 0 {
-		delete(m.rules, h.rules.text)
+	rules := m.rules[h.rules.Text()]
+	rules.handles--
+	if rules.handles == 0 {
+		delete(m.rules, rules.Text())
 	}
 }
 

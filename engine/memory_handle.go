@@ -7,16 +7,17 @@ import (
 
 // memoryHandle is one breaker's view of its record.
 type memoryHandle struct {
-	*Observer
 	memory *Memory
 	record *memoryRecord
-	rules  *memoryRules
 	window int64 // the code of the policy's window
 
-	// seen is the epoch that the observer last heard of. Calls go without the
+	// seen is the epoch that the handle last heard of. Calls go without the
 	// lock in that epoch only, so that each handle takes notice of each epoch,
 	// and a closed one of none. Written under the lock.
 	seen atomic.Int64
+
+	teller                   // used under the lock
+	rejected sharedRejection // of half-open; the others are those of phases
 }
 
 // No phase has these epochs, not even one that decides nothing, with 0.
@@ -34,7 +35,7 @@ func (h *memoryHandle) Acquire(ctx context.Context) (Ticket, error) {
 	}
 	if p.answers == epoch {
 		if now := h.Now(); p.from <= now && now < p.until {
-			return Ticket{}, p.rejected
+			return p.answer()
 		}
 	}
 	return h.ask(ctx)
@@ -50,16 +51,16 @@ func (h *memoryHandle) ask(ctx context.Context) (Ticket, error) {
 		return Ticket{}, err
 	}
 	if p.answers == r.Epoch {
-		return Ticket{}, p.rejected // the one error of this period
+		return p.answer()
 	}
-	return h.Admission(&r, 0)
+	return h.rejected.admission(h.name, &r, 0, h.memory.nanos)
 }
 
 // Report takes no lock for what cannot change a verdict but by its number: a
 // fast success in closed; nor for what is not counted.
 func (h *memoryHandle) Report(_ context.Context, t Ticket, o Outcome, at int64, d *Detail) (bool, error) {
 	p := h.record.phase.Load()
-	if o == Success && t.Epoch == p.counts && t.Lease == 0 && t.Epoch == h.seen.Load() &&
+	if o == Success && t.Epoch == p.admits && t.Lease == 0 && t.Epoch == h.seen.Load() &&
 		(h.window == 0 || h.window == p.window) && p.count(h, at) {
 		return false, nil
 	}
@@ -98,13 +99,20 @@ func (h *memoryHandle) Step(ctx context.Context, b Batch) (Reply, error) {
 // It returns the phase that follows.
 func (h *memoryHandle) step(b Batch) (r Reply, p *phase, err error) {
 	h.record.lock()
-	defer func() { p = h.record.unlock() }()
+	defer func() { p = h.record.unlock(h.memory, h.name) }()
 	if h.seen.Load() == stopped || h.memory.closed.Load() {
 		return Reply{}, nil, ErrStopped
 	}
-	r = h.record.record.Step(&h.rules.Rules, h.memory.now(), h.memory.random(), b)
-	h.Observe(b, r)
-	h.seen.Store(r.Epoch)
+	r = h.record.record.Step(h.rules, h.memory.now(), h.memory.random(), b)
+	seen := h.seen.Load()
+	if r.Moved.Cause == CauseCreated && seen != unseen { // the record was taken away, as only tests do
+		h.sink(Event{Kind: EventLost, Name: h.name, Epoch: seen})
+	}
+	h.moved(r.Moved)
+	h.skew(r.Policy)
+	if seen != r.Epoch { // most steps leave the line to those who read it
+		h.seen.Store(r.Epoch)
+	}
 	return r, nil, nil
 }
 
@@ -119,12 +127,13 @@ func (h *memoryHandle) Control(ctx context.Context, c Command) (Snapshot, error)
 		return Snapshot{}, err
 	}
 	h.record.lock()
-	defer h.record.unlock()
+	defer h.record.unlock(h.memory, h.name)
 	now := h.memory.now()
-	moves, err := h.record.record.Control(&h.rules.Rules, now, h.memory.random(), c)
-	s := h.record.record.Snapshot(h.record.name, now)
-	h.Commanded(s, moves)
-	return s, err
+	moves, err := h.record.record.Control(h.rules, now, h.memory.random(), c)
+	for _, t := range moves {
+		h.moved(t)
+	}
+	return h.record.record.Snapshot(h.name, now), err
 }
 
 // Status is the record itself: in memory nothing needs to be remembered. It

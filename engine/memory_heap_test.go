@@ -10,17 +10,17 @@ import (
 	"github.com/redbreaker/redbreaker/engine"
 )
 
-// TestMemory_heap weighs breakers that are closed and quiet: under 1 KB, and
-// what their windows hold.
+// TestMemory_heap weighs handles, one on each record, that are closed and quiet:
+// so little that a breaker over them takes under 1 KB, and what their windows hold.
 func TestMemory_heap(t *testing.T) {
 	const n = 1000
 	for name, test := range map[string]struct {
 		window engine.Window
 		most   uint64
 	}{
-		"consecutive": {most: 1024},
-		"count":       {window: engine.Window{Calls: 100, FailureRate: 0.5}, most: 1024 + 2*100},
-		"time":        {window: engine.Window{Period: time.Hour, FailureRate: 0.5}, most: 1024 + 320},
+		"consecutive": {most: 800},
+		"count":       {window: engine.Window{Calls: 100, FailureRate: 0.5}, most: 800 + 2*100},
+		"time":        {window: engine.Window{Period: time.Hour, FailureRate: 0.5}, most: 800 + 320},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := engine.NewMemory()

@@ -35,21 +35,20 @@ import (
 // phase is what calls may decide about a record without its lock.
 type phase struct {
 	terms
-	rejected error       // the answer to Acquire, with terms.answers; nil admits
-	stripes  []stripe    // with terms.room
-	crowded  atomic.Bool // goroutines met on a stripe
+	rejected *RejectedError // the answer to Acquire, with terms.answers; nil admits
+	stripes  []stripe       // with terms.room
+	crowded  atomic.Bool    // goroutines met on a stripe
 }
 
 // terms is what is immutable of a phase and follows from the record alone, not
 // from the policy of a handle: handles of several policies may share a record.
 type terms struct {
-	// admits is the epoch whose tickets Acquire gives at any time; 0: none.
+	// admits is the epoch whose tickets Acquire gives at any time, and whose
+	// successes need no lock; 0: none.
 	admits int64
 	// answers is the epoch in which Acquire gets the same answer, without a
 	// ticket, between from and until; 0: none.
 	answers int64
-	// counts is the epoch whose successes need no lock; 0: none.
-	counts int64
 	// window is the code of the record's window. A handle whose policy has
 	// another window may change it by a success, so it takes the lock.
 	window int64
@@ -92,7 +91,7 @@ func (r *Record) forcedTerms() terms {
 }
 
 func (r *Record) closedTerms(width int32) terms {
-	t := terms{admits: r.epoch, counts: r.epoch, window: r.shape.code(), width: width}
+	t := terms{admits: r.epoch, window: r.shape.code(), width: width}
 	switch r.shape.Kind {
 	case windowTime:
 		t.timed, t.room = true, math.MaxInt64
@@ -108,6 +107,14 @@ func (r *Record) closedTerms(width int32) terms {
 		}
 	}
 	return t
+}
+
+// answer is what Acquire returns, with terms.answers: the one error of the phase.
+func (p *phase) answer() (Ticket, error) {
+	if p.rejected == nil {
+		return Ticket{}, nil
+	}
+	return Ticket{}, p.rejected
 }
 
 // code tells shapes apart; 0 is none.
@@ -202,21 +209,20 @@ func (p *phase) unseal() {
 	}
 }
 
-// memoryRecord is a record and those who hold it.
+// memoryRecord is a record and those who hold it. With its name and its engine,
+// which each handle knows, it would pass 512 bytes and take 576 of the heap.
 type memoryRecord struct {
-	memory *Memory
-	name   string
-	phase  atomic.Pointer[phase]
-	_      [32]byte // what steps write stays off the line that calls read
-
-	mu      sync.Mutex
+	phase atomic.Pointer[phase]
+	// record begins with its head, which only transitions write: what every step
+	// writes stays off the line that calls read.
 	record  Record
+	mu      sync.Mutex
 	width   int32 // of the next phase
-	handles int   // guarded by Memory.mu
+	handles int32 // guarded by Memory.mu
 }
 
-func newMemoryRecord(m *Memory, name string) *memoryRecord {
-	r := &memoryRecord{memory: m, name: name, width: 1}
+func newMemoryRecord() *memoryRecord {
+	r := &memoryRecord{width: 1}
 	r.phase.Store(&phase{})
 	return r
 }
@@ -234,11 +240,12 @@ func (r *memoryRecord) lock() {
 	}
 }
 
-// unlock lets calls go on by the record as it now stands, and returns the phase.
-func (r *memoryRecord) unlock() *phase {
+// unlock lets calls go on by the record as it now stands, which is of that engine
+// and name, and returns the phase.
+func (r *memoryRecord) unlock(m *Memory, name string) *phase {
 	defer r.mu.Unlock()
 	var next terms
-	if !r.memory.closed.Load() {
+	if !m.closed.Load() {
 		next = r.record.terms(r.width)
 	}
 	p := r.phase.Load()
@@ -247,25 +254,20 @@ func (r *memoryRecord) unlock() *phase {
 		return p
 	}
 	pause()
-	p = r.newPhase(next)
+	p = &phase{terms: next}
+	if next.room > 0 {
+		p.stripes = make([]stripe, next.width)
+	}
+	if next.answers > 0 && r.record.mode != ModeForcedClosed {
+		p.rejected = r.rejection(name, next, m.nanos)
+	}
 	r.phase.Store(p)
 	return p
 }
 
-func (r *memoryRecord) newPhase(t terms) *phase {
-	p := &phase{terms: t}
-	if t.room > 0 {
-		p.stripes = make([]stripe, t.width)
-	}
-	if t.answers > 0 && r.record.mode != ModeForcedClosed {
-		p.rejected = r.rejection(t)
-	}
-	return p
-}
-
 // rejection is the error that all rejections of a phase share.
-func (r *memoryRecord) rejection(t terms) *RejectedError {
-	e := RejectedError{Name: r.name, Reason: ReasonOpen, State: r.record.state, Mode: r.record.mode}
+func (r *memoryRecord) rejection(name string, t terms, now func() int64) *RejectedError {
+	e := RejectedError{Name: name, Reason: ReasonOpen, State: r.record.state, Mode: r.record.mode}
 	if r.record.mode == ModeForcedOpen {
 		e.Reason = ReasonForced
 	}
@@ -273,5 +275,5 @@ func (r *memoryRecord) rejection(t terms) *RejectedError {
 	if deadline == math.MaxInt64 {
 		deadline = 0
 	}
-	return NewRejected(e, deadline, r.memory.nanos)
+	return NewRejected(e, deadline, now)
 }

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -9,18 +10,26 @@ import (
 // into tickets, rejections, status and events. Storages share it, so that a
 // breaker looks the same over each of them. Safe for concurrent use.
 type Observer struct {
-	name  string
-	rules *Rules
-	now   func() int64
-	sink  func(Event)
+	teller
+	now      func() int64
+	rejected sharedRejection
 
-	mu       sync.Mutex
+	mu       sync.Mutex // guards the teller, too
 	last     brief
 	heard    int64 // when last was heard; 0: never
 	reported int64 // when this process last reported
-	rejected *RejectedError
-	foreign  map[string]bool // fingerprints of other policies, once each
 }
+
+// teller raises the events that follow from a reply alone.
+type teller struct {
+	name    string
+	rules   *Rules
+	sink    func(Event)
+	foreign map[string]bool // fingerprints of other policies, once each
+}
+
+// sharedRejection is the error that the rejections of one period share.
+type sharedRejection struct{ last atomic.Pointer[RejectedError] }
 
 // brief is what is kept of a reply, for as long as there is a handle.
 type brief struct {
@@ -33,10 +42,14 @@ type brief struct {
 // NewObserver returns the observer of a handle. now is the handle's Now, sink
 // may be nil.
 func NewObserver(name string, rules *Rules, now func() int64, sink func(Event)) *Observer {
+	return &Observer{teller: newTeller(name, rules, sink), now: now}
+}
+
+func newTeller(name string, rules *Rules, sink func(Event)) teller {
 	if sink == nil {
 		sink = func(Event) {}
 	}
-	return &Observer{name: name, rules: rules, now: now, sink: sink}
+	return teller{name: name, rules: rules, sink: sink}
 }
 
 // Observe takes in the reply to a batch and raises the events that follow from it.
@@ -83,34 +96,38 @@ func (o *Observer) lost(r Reply, now int64) bool {
 	return r.Moved.Cause == CauseCreated && o.last.epoch != 0 && o.last.epoch != r.Epoch && fed
 }
 
-func (o *Observer) moved(t Transition) {
-	if t.Cause == "" {
+func (t *teller) moved(move Transition) {
+	if move.Cause == "" {
 		return
 	}
 	kind := EventTransition
-	if t.Cause == CauseHealed {
+	if move.Cause == CauseHealed {
 		kind = EventHealed
 	}
-	t.Name = o.name
-	o.sink(Event{Kind: kind, Name: o.name, Transition: t})
+	move.Name = t.name
+	t.sink(Event{Kind: kind, Name: t.name, Transition: move})
 }
 
 // skew tells once of each other policy under this name.
-func (o *Observer) skew(fingerprint string) {
-	if fingerprint == o.rules.Fingerprint() || fingerprint == "" || o.foreign[fingerprint] {
+func (t *teller) skew(fingerprint string) {
+	if fingerprint == t.rules.Fingerprint() || fingerprint == "" || t.foreign[fingerprint] {
 		return
 	}
-	if o.foreign == nil {
-		o.foreign = map[string]bool{}
+	if t.foreign == nil {
+		t.foreign = map[string]bool{}
 	}
-	if len(o.foreign) < MaxReporters { // bounded, whatever a record says
-		o.foreign[fingerprint] = true
-		o.sink(Event{Kind: EventSkew, Name: o.name, Policy: fingerprint})
+	if len(t.foreign) < MaxReporters { // bounded, whatever a record says
+		t.foreign[fingerprint] = true
+		t.sink(Event{Kind: EventSkew, Name: t.name, Policy: fingerprint})
 	}
 }
 
 // Admission is what a reply means for the i-th of its admissions, from 0.
 func (o *Observer) Admission(r *Reply, i int64) (Ticket, error) {
+	return o.rejected.admission(o.name, r, i, o.now)
+}
+
+func (s *sharedRejection) admission(name string, r *Reply, i int64, now func() int64) (Ticket, error) {
 	switch {
 	case i < r.Granted && r.FirstLease == 0:
 		return Ticket{Epoch: r.Epoch}, nil
@@ -119,27 +136,29 @@ func (o *Observer) Admission(r *Reply, i int64) (Ticket, error) {
 	case r.Admits():
 		return Ticket{}, nil
 	}
-	return Ticket{}, o.rejection(r)
+	return Ticket{}, s.of(name, r, now)
 }
 
 // sameEnd is how far two ends of one rejection may lie apart, in ns, and still
 // share an error: as much as a network's jitter, less than a caller would notice.
 const sameEnd = int64(10 * time.Millisecond)
 
-// rejection returns the error that the rejections of one period share.
-func (o *Observer) rejection(r *Reply) *RejectedError {
+// of returns the error of a reply that rejects, the last one if it still holds.
+func (s *sharedRejection) of(name string, r *Reply, now func() int64) *RejectedError {
 	deadline := int64(0)
 	if r.LeftMS > 0 {
-		deadline = o.now() + r.LeftMS*int64(time.Millisecond)
+		deadline = now() + r.LeftMS*int64(time.Millisecond)
 	}
-	reason := r.reason()
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if e := o.rejected; e != nil && e.Reason == reason && e.State == r.State && within(deadline-e.deadline, -sameEnd, sameEnd) {
-		return e
+	e := RejectedError{Name: name, Reason: r.reason(), State: r.State, Mode: r.Mode}
+	for {
+		last := s.last.Load()
+		if last != nil && last.Reason == e.Reason && last.State == e.State && within(deadline-last.deadline, -sameEnd, sameEnd) {
+			return last
+		}
+		if next := NewRejected(e, deadline, now); s.last.CompareAndSwap(last, next) {
+			return next
+		}
 	}
-	o.rejected = NewRejected(RejectedError{Name: o.name, Reason: reason, State: r.State, Mode: r.Mode}, deadline, o.now)
-	return o.rejected
 }
 
 func (r *Reply) reason() Reason {
