@@ -3,6 +3,7 @@ package redbreaker
 import (
 	"context"
 	"errors"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -14,34 +15,37 @@ import (
 // while it is idle.
 type Breaker struct {
 	*life
-	name    string
-	storage engine.Storage
-	slow    time.Duration // a call that took at least this is slow; 0: none is
-	timed   bool          // the length of calls is wanted, so the clock is read
-	hooks   *hooks
-
+	slow        time.Duration // a call that took at least this is slow; 0: none is
 	classifiers []Classifier
-	describe    func(error) string // what the log keeps of an error
+	timed       bool // the length of calls is wanted, so the clock is read
+	errorText   bool // the log keeps the text of an error, not only its type
 }
 
 // life is what ends with a breaker. It does not refer to it, nor does anything
 // that an event's sink reaches: else a forgotten breaker would never be collected.
 type life struct {
+	name    string
+	hooks   *hooks
 	handle  engine.Handle
-	events  *queue
-	owned   engine.Storage // the storage that ends too; nil if it is the user's
-	stopped atomic.Bool
+	storage engine.Storage
+
+	mu      sync.Mutex  // held to queue an event, and to stop
+	queue   *queue      // nil while no event waits, as nearly always
+	owner   bool        // the storage is not the user's, and ends too
+	stopped atomic.Bool // written under mu
 }
 
 // stop ends it once; it waits for no hook.
 func (l *life) stop() {
-	if l.stopped.Swap(true) {
+	l.mu.Lock()
+	before := l.stopped.Swap(true)
+	l.mu.Unlock()
+	if before {
 		return
 	}
-	l.events.stop()
 	_ = l.handle.Close() // what is left to tell of a handle that will not close?
-	if l.owned != nil {
-		_ = l.owned.Close()
+	if l.owner {
+		_ = l.storage.Close()
 	}
 }
 
@@ -63,24 +67,17 @@ func New(name string, p Policy, opts ...Option) (*Breaker, error) {
 // open makes a breaker of settings that were found valid.
 func (s *settings) open(name string, p Policy) (*Breaker, error) {
 	b := &Breaker{
-		life:        &life{events: &queue{name: name, hooks: s.hooks}},
-		name:        name,
-		storage:     s.storage,
+		life:        &life{name: name, hooks: s.hooks, storage: s.storage},
 		slow:        wholeMillis(p.Window.SlowCallDuration),
-		hooks:       s.hooks,
 		classifiers: s.classifiers,
-		describe:    errorType,
+		errorText:   s.errorText,
 	}
 	b.timed = b.slow > 0 || len(s.hooks.outcome) > 0
-	if s.errorText {
-		b.describe = errorText
-	}
 	if b.storage == nil {
-		b.storage = engine.NewMemory()
-		b.owned = b.storage
+		b.storage, b.owner = engine.NewMemory(), true
 	}
 	var err error
-	b.handle, err = s.bind(b.storage, name, p, b.events.put)
+	b.handle, err = s.bind(b.life, p)
 	if err != nil {
 		return nil, err
 	}
@@ -89,15 +86,15 @@ func (s *settings) open(name string, p Policy) (*Breaker, error) {
 
 // bind gives the handle that decides: the storage's, with the fallback around
 // it where the storage may fail.
-func (s *settings) bind(storage engine.Storage, name string, p Policy, sink func(Event)) (engine.Handle, error) {
-	h, err := storage.Bind(name, p, sink)
+func (s *settings) bind(l *life, p Policy) (engine.Handle, error) {
+	h, err := l.storage.Bind(l.name, p, l.put)
 	if err != nil {
 		return nil, err
 	}
-	if _, inProcess := storage.(*engine.Memory); inProcess {
+	if _, inProcess := l.storage.(*engine.Memory); inProcess {
 		return h, nil
 	}
-	return newFallback(h, s.fallback, name, p, sink), nil
+	return newFallback(h, s.fallback, l, p), nil
 }
 
 // Do calls fn if the circuit lets it through, and counts how it ended. It
@@ -232,7 +229,7 @@ func (b *Breaker) conclude(ctx context.Context, t Ticket, start, at int64, o Out
 	}
 	b.report(ctx, t, o, at, d)
 	if len(b.hooks.outcome) > 0 {
-		b.hooks.ended(b.life, b.name, o, elapsed)
+		b.hooks.ended(b.life, o, elapsed)
 	}
 }
 

@@ -107,6 +107,14 @@ func (b *Breaker) detail(o Outcome, err error) *engine.Detail {
 	return d
 }
 
+// describe is what the log keeps of an error.
+func (b *Breaker) describe(err error) string {
+	if b.errorText {
+		return errorText(err)
+	}
+	return errorType(err)
+}
+
 // errorType names the type of an error, of the one within where the outer only
 // adds words. The text stays out: it may hold a token, and the storage is shared.
 func errorType(err error) string {

@@ -37,10 +37,9 @@ const calm = int64(time.Second)
 // and ends. It sees to admissions and reports; Control never falls back.
 type fallback struct {
 	engine.Handle
-	name   string
+	life   *life // whose name it has, and whose hooks it tells
 	kind   Fallback
 	policy Policy
-	sink   func(Event)
 
 	now   atomic.Pointer[outage] // nil while all is well
 	mu    sync.Mutex             // held to begin and to end an outage
@@ -60,8 +59,8 @@ type outage struct {
 	admitted, rejected, outcomes atomic.Int64
 }
 
-func newFallback(h engine.Handle, kind Fallback, name string, p Policy, sink func(Event)) *fallback {
-	return &fallback{Handle: h, kind: kind, name: name, policy: p, sink: sink}
+func newFallback(h engine.Handle, kind Fallback, l *life, p Policy) *fallback {
+	return &fallback{Handle: h, life: l, kind: kind, policy: p}
 }
 
 const (
@@ -108,7 +107,7 @@ func (f *fallback) decide(ctx context.Context, o *outage, failure *StorageError)
 		o.rejected.Add(1)
 		s := f.Handle.Status()
 		return Ticket{}, engine.NewRejected(RejectedError{
-			Name: f.name, Reason: ReasonUnavailable, State: s.State, Mode: s.Mode, Err: failure,
+			Name: f.life.name, Reason: ReasonUnavailable, State: s.State, Mode: s.Mode, Err: failure,
 		}, 0, nil)
 	}
 	o.admitted.Add(1)
@@ -187,7 +186,7 @@ func (f *fallback) judge(ctx context.Context, op string, err error) (*StorageErr
 	if deadline, ok := ctx.Deadline(); ok && errors.Is(err, context.DeadlineExceeded) && !time.Now().Before(deadline) {
 		return nil, context.DeadlineExceeded
 	}
-	return &StorageError{Class: ClassUnknown, Op: op, Name: f.name, Err: err}, nil
+	return &StorageError{Class: ClassUnknown, Op: op, Name: f.life.name, Err: err}, nil
 }
 
 // fails notes that op failed, and tells of it if all was well.
@@ -213,7 +212,7 @@ func (f *fallback) begin(err *StorageError) *outage {
 		o.local = f.stand()
 	}
 	f.now.Store(o)
-	f.sink(Event{Kind: EventDegraded, Name: f.name, Err: err})
+	f.life.put(Event{Kind: EventDegraded, Name: f.life.name, Err: err})
 	return o
 }
 
@@ -221,7 +220,7 @@ func (f *fallback) begin(err *StorageError) *outage {
 // the storage took, and then calls pass uncounted.
 func (f *fallback) stand() *local {
 	if f.local == nil {
-		l, err := newLocal(f.name, f.policy, f.Now, f.sink)
+		l, err := newLocal(f.life.name, f.policy, f.Now, f.life.put)
 		if err != nil {
 			return nil
 		}
@@ -247,8 +246,8 @@ func (f *fallback) answered(op uint32) {
 		return // another call was first
 	}
 	f.now.Store(nil)
-	f.sink(Event{
-		Kind: EventRestored, Name: f.name, Outage: time.Duration(f.Now() - o.began),
+	f.life.put(Event{
+		Kind: EventRestored, Name: f.life.name, Outage: time.Duration(f.Now() - o.began),
 		Admitted: o.admitted.Load(), Rejected: o.rejected.Load(), Outcomes: o.outcomes.Load(),
 	})
 }

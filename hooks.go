@@ -118,9 +118,12 @@ func (h *hooks) listen(f func(Event), kinds ...EventKind) {
 	}
 }
 
+// unhooked are the hooks of all breakers that were given none.
+var unhooked = new(hooks).complete()
+
 // complete logs an outage that nobody listens to, so that a wrong password is
 // not silently no breaker.
-func (h *hooks) complete() {
+func (h *hooks) complete() *hooks {
 	log := LogHooks(nil)
 	if len(h.events[EventDegraded]) == 0 {
 		h.listen(log.OnDegraded, EventDegraded)
@@ -128,6 +131,7 @@ func (h *hooks) complete() {
 	if len(h.events[EventRestored]) == 0 {
 		h.listen(log.OnRestored, EventRestored)
 	}
+	return h
 }
 
 // listeners of an event; none for a kind that is not known here.
@@ -151,12 +155,12 @@ func (h *hooks) rejected(l *life, err error) {
 }
 
 // ended tells the end of a call.
-func (h *hooks) ended(l *life, name string, o Outcome, elapsed time.Duration) {
+func (h *hooks) ended(l *life, o Outcome, elapsed time.Duration) {
 	if l.stopped.Load() {
 		return
 	}
 	for _, f := range h.outcome {
-		h.shield(func() { f(name, o, elapsed) })
+		h.shield(func() { f(l.name, o, elapsed) })
 	}
 }
 

@@ -35,7 +35,12 @@ func WithStorage(s Storage) Option {
 
 // WithHooks tells h what happens; it may be given several times.
 func WithHooks(h Hooks) Option {
-	return func(o *settings) { o.hooks.add(h) }
+	return func(o *settings) {
+		if o.hooks == unhooked {
+			o.hooks = &hooks{}
+		}
+		o.hooks.add(h)
+	}
 }
 
 // WithClassifier asks c about each error before the rules of [Classifier]; it
@@ -71,7 +76,7 @@ func WithErrorText() Option {
 
 // newSettings applies the options and returns every fault of theirs.
 func newSettings(opts []Option) (*settings, error) {
-	s := &settings{hooks: &hooks{}, fallback: FallbackLocal}
+	s := &settings{hooks: unhooked, fallback: FallbackLocal}
 	for i, opt := range opts {
 		if opt == nil {
 			s.fault("option %d is nil, leave it out", i+1)

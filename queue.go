@@ -1,54 +1,47 @@
 package redbreaker
 
-import "sync"
-
 // queueLimit is how many events wait for slow hooks before the oldest is dropped.
 const queueLimit = 256
 
 // queue brings the events of one breaker to its hooks, in order, on a goroutine
-// that lives only while there are any. It is the sink of the breaker's handle.
+// of its own. Both live only while there are any.
 type queue struct {
-	name  string
-	hooks *hooks
+	*life // its mu guards events and dropped
 
-	mu      sync.Mutex
 	events  []Event
 	dropped int // since it was last told
-	running bool
-	stopped bool
 
 	// The event under way and the hooks that have yet to hear of it. They belong
 	// to the goroutine; a hook that ends it leaves them to the next one.
-	event *Event // nil while the queue is idle, as it nearly always is
+	event *Event
 	todo  []func(Event)
 }
 
-// put takes an event and never waits: it is called under a storage's lock.
-func (q *queue) put(e Event) {
-	if len(q.hooks.listeners(e.Kind)) == 0 {
+// put is the sink of the breaker's handle. It takes an event and never waits: it
+// is called under a storage's lock.
+func (l *life) put(e Event) {
+	if len(l.hooks.listeners(e.Kind)) == 0 {
 		return
 	}
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if q.stopped {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.stopped.Load() {
 		return
 	}
+	if l.queue == nil {
+		l.queue = &queue{life: l}
+		go l.queue.run()
+	}
+	l.queue.add(e)
+}
+
+// add puts an event behind those that wait. The mutex is held.
+func (q *queue) add(e Event) {
 	if len(q.events) == queueLimit {
 		q.events = q.events[1:]
 		q.dropped++
 	}
 	q.events = append(q.events, e)
-	if !q.running {
-		q.running = true
-		go q.run()
-	}
-}
-
-// stop takes no more events; those that wait are still told.
-func (q *queue) stop() {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.stopped = true
 }
 
 // run tells all events. A hook may panic, which is survived, or end this
@@ -93,7 +86,7 @@ func (q *queue) take() bool {
 		q.event = &q.events[0]
 		q.events = q.events[1:]
 	default:
-		q.running, q.events, q.event = false, nil, nil
+		q.life.queue = nil
 		return false
 	}
 	return true
