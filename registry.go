@@ -1,7 +1,6 @@
 package redbreaker
 
 import (
-	"container/list"
 	"errors"
 	"iter"
 	"maps"
@@ -44,7 +43,10 @@ type Registry struct {
 
 	mu      sync.Mutex
 	entries map[string]*entry
-	recent  list.List // of the entries held, the latest asked for in front
+	// recent closes the ring of the entries held: the one older than it is the
+	// latest asked for, the one newer was not asked for the longest.
+	recent  entry
+	held    int // entries in the ring
 	stopped bool
 	// collected is set by the collector when it took a breaker. It is apart from
 	// the registry, which the collector must be able to take as well.
@@ -54,10 +56,10 @@ type Registry struct {
 // entry is a breaker that was made and not seen to be gone.
 type entry struct {
 	*life
-	name string
-	weak weak.Pointer[Breaker]
-	held *Breaker      // nil once evicted
-	use  *list.Element // its place in recent; nil once evicted
+	held *Breaker              // nil once evicted
+	weak weak.Pointer[Breaker] // from the first eviction on
+	// Those held that were asked for just after it and just before.
+	newer, older *entry
 }
 
 // NewRegistry makes a registry. It returns every fault of config and options
@@ -75,6 +77,7 @@ func NewRegistry(c RegistryConfig, opts ...Option) (*Registry, error) {
 		c.Max = defaultMax
 	}
 	r := &Registry{config: c, settings: s, entries: map[string]*entry{}, collected: new(atomic.Bool)}
+	r.recent.newer, r.recent.older = &r.recent, &r.recent
 	if s.storage == nil {
 		s.storage = engine.NewMemory()
 		r.owned = s.storage
@@ -134,33 +137,31 @@ func (r *Registry) add(b *Breaker) {
 	if old := r.entries[b.name]; old != nil {
 		r.forget(old)
 	}
-	runtime.AddCleanup(b, func(collected *atomic.Bool) { collected.Store(true) }, r.collected)
-	e := &entry{life: b.life, name: b.name, weak: weak.Make(b)}
+	e := &entry{life: b.life}
 	r.entries[b.name] = e
 	r.hold(e, b)
 }
 
 // hold marks e as the latest asked for, and makes room.
 func (r *Registry) hold(e *entry, b *Breaker) {
-	if e.use != nil {
-		r.recent.MoveToFront(e.use)
-		return
-	}
-	e.held, e.use = b, r.recent.PushFront(e)
-	if r.recent.Len() > r.config.Max {
+	r.drop(e)
+	e.held = b
+	r.held++
+	e.newer, e.older = &r.recent, r.recent.older
+	e.newer.older, e.older.newer = e, e
+	if r.held > r.config.Max {
 		r.evict(r.victim())
 	}
 }
 
 // victim is the least recently used of those that may go, never the latest.
 func (r *Registry) victim() *entry {
-	last := r.recent.Back()
-	for at := last; at != r.recent.Front(); at = at.Prev() {
-		if e := at.Value.(*entry); e.stopped.Load() || !telling(e.held.Status()) {
+	for e := r.recent.newer; e != r.recent.older; e = e.newer {
+		if e.stopped.Load() || !telling(e.held.Status()) {
 			return e
 		}
 	}
-	return last.Value.(*entry)
+	return r.recent.newer
 }
 
 // telling reports whether a breaker knows something worth keeping.
@@ -168,17 +169,28 @@ func telling(s Status) bool {
 	return s.Mode != ModeAuto || s.State == StateHalfOpen || s.State == StateOpen && s.RetryAfter > 0
 }
 
-// evict drops the reference to a breaker.
+// evict lets go of a breaker, and takes note when the collector takes it.
 func (r *Registry) evict(e *entry) {
-	if e.use != nil {
-		r.recent.Remove(e.use)
+	if e.weak == (weak.Pointer[Breaker]{}) {
+		e.weak = weak.Make(e.held)
+		runtime.AddCleanup(e.held, func(collected *atomic.Bool) { collected.Store(true) }, r.collected)
 	}
-	e.held, e.use = nil, nil
+	r.drop(e)
+}
+
+// drop drops the reference to a breaker, if it is held.
+func (r *Registry) drop(e *entry) {
+	if e.held == nil {
+		return
+	}
+	e.newer.older, e.older.newer = e.older, e.newer
+	e.held, e.newer, e.older = nil, nil, nil
+	r.held--
 }
 
 // forget ends what is left of a breaker that was collected or stopped.
 func (r *Registry) forget(e *entry) {
-	r.evict(e)
+	r.drop(e)
 	delete(r.entries, e.name)
 	e.stop()
 }
