@@ -77,6 +77,7 @@ func heapOf(b *testing.B, goroutines int, open func(*testing.B) get) {
 		each = float64(heap()-before) / n
 		runtime.KeepAlive(first)
 		runtime.KeepAlive(list)
+		runtime.KeepAlive(&get) // with the registry behind it
 	}
 	b.ReportMetric(each, "B/breaker")
 }
