@@ -99,10 +99,12 @@ var sections = []section{
 		{id: "outage-log", work: "lines of log in all", figures: eachOutage("log-lines"), atMost: 10},
 	}},
 	{"Memory of a breaker", []*bound{
-		footprint("redis", "quiet", "in Redis, closed and quiet", 1000),
-		footprint("redis", "full", "in Redis, full log and time window", 5000),
-		footprint("redis", "count_10000", "in Redis, 2 B for each of 10 000 in a count window", 1000+2*10_000),
-		footprint("go", "quiet", "in Go, closed and quiet", 1000),
+		footprint("redis", "quiet", "in Redis, closed and quiet", kB),
+		footprint("redis", "full", "in Redis, full log and time window", 5*kB),
+		footprint("redis", "count_10000", "in Redis, 2 B for each of 10 000 in a count window", kB+2*10_000),
+		footprint("go", "quiet", "in Go, closed and quiet", kB),
+		footprint("go", "shared", "in Go, over Redis", kB),
+		footprint("go", "registry", "in Go, of a registry, its share in that included", kB),
 		{id: "footprint-go-contended", work: "in Go, 64 B for each of at most 64 stripes once contended",
 			figures: []string{"footprint Footprint/where=go/kind=contended B/breaker"}, against: "the same, called by one goroutine",
 			floors: []term{{1, "footprint Footprint/where=go/kind=window B/breaker"}}, value: distance, atMost: 64 * 64},
@@ -160,6 +162,9 @@ func outageProcessor(redis string) *bound {
 	return &bound{id: "outage-" + redis, work: redis + ": processor time of a call", figures: []string{"outage Outage/redis=" + redis + " cpu-ns/call"},
 		against: "a healthy Redis", floors: []term{{1, "outage Outage/redis=healthy cpu-ns/call"}}, value: slower, atMost: 1.3}
 }
+
+// kB is what the bounds call a KB, in bytes.
+const kB = 1024
 
 func footprint(where, kind, work string, most float64) *bound {
 	return &bound{id: "footprint-" + where + "-" + kind, work: work,
