@@ -24,7 +24,6 @@ Invariants
 -- @include lib/rules.lua
 -- @include lib/record.lua
 -- @include lib/machine.lua
--- @include lib/window.lua
 -- @include lib/control.lua
 
 local action, for_ms, rnd = ARGV[1]:match('^([%l_]+) (%d+) (%d+)$')

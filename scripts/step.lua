@@ -27,7 +27,6 @@ Invariants
 -- @include lib/rules.lua
 -- @include lib/record.lua
 -- @include lib/machine.lua
--- @include lib/window.lua
 
 local admissions, rnd = ARGV[1]:match('^(%d+) (%d+)$')
 if not admissions or admissions + 0 > 10000 or rnd + 0 >= 1048576 then return '!args 1' end
@@ -38,15 +37,14 @@ if not p then return '!args 2' end
 
 local results, reports = {}, ARGV[3] ~= nil and ARGV[3] ~= ''
 if reports then
-  local rest = #ARGV[3] + 1
-  for id, runs in (ARGV[3] .. ' '):gmatch('(%S*) (%S*) ') do
-    local epoch, lease = id:match('^(%d+)%.?(%d*)$')
-    if not epoch or runs:gsub('[sfiSF]%d+', '') ~= '' then return '!args 3' end
+  local place = 1
+  for start, epoch, lease, runs, stop in (ARGV[3] .. ' '):gmatch('()(%d+)%.?(%d*) (%S*) ()') do
+    if start ~= place or runs:gsub('[sfiSF]%d+', '') ~= '' then return '!args 3' end
     if lease == '' then lease = 0 end
-    rest = rest - #id - #runs - 2
     results[#results + 1] = { epoch = epoch + 0, lease = lease + 0, runs = runs }
+    place = stop
   end
-  if #results == 0 or rest > 0 then return '!args 3' end
+  if place ~= #ARGV[3] + 2 then return '!args 3' end
 end
 if ARGV[4] then
   if not ARGV[4]:find('^[%w%._%%-]+$') then return '!args 4' end

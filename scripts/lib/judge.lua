@@ -44,8 +44,8 @@ end
 
 -- voucher is the last of the reporters that a condition needs: they are kept
 -- newest first, so if it lies in the window, all do. A policy that asks for one
--- has the one that reports now.
+-- has the one that reports now, whose place is the record's own.
 function m.voucher()
-  if p.reporters == 1 then return { seq = m.seq } end
+  if p.reporters == 1 then return m end
   return m.reporters[p.reporters]
 end

@@ -7,7 +7,7 @@ function m.record(move, cause, tally)
   local by, text = '', ''
   if m.by ~= '-' then by = ' by=' .. m.by end
   if m.text ~= '-' then text = ' text=' .. m.text end
-  local entry = string.format('%d %d ', m.epoch, m.now) .. move .. ' ' .. cause .. tally .. by .. text
+  local entry = string.format('%d %d %s %s%s%s%s', m.epoch, m.now, move, cause, tally, by, text)
   m.moves[#m.moves + 1] = { slot = m.newest, entry = entry }
 end
 

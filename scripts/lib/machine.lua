@@ -1,17 +1,20 @@
 -- One step on the record: what machine.go does.
 
 -- What many steps never call is defined when it is first called: defining a
--- function costs the server as much as running a short one. A step needs one or
--- two of these files.
+-- function costs the server as much as running a short one. A step needs two or
+-- three of these groups. Named are the functions that a step may call first.
 setmetatable(m, { __index = function(_, name)
-  local word = ' ' .. name .. ' '
-  if (' half_open begin_round grant settle_probe take_back free earliest spend '):find(word, 1, true) then
+  if name == 'settle_closed' or name == 'empty' then
+    -- @include lib/window.lua
+  elseif name == 'note' then
+    -- @include lib/judge.lua
+  elseif name == 'read_round' or name == 'half_open' or name == 'begin_round' then
+    -- @include lib/round.lua
     -- @include lib/probes.lua
-  elseif name == 'salvage' or name:find('^read_') or name:find('_text$') then
+  elseif name == 'salvage' or name:find('^read_') or name == 'reporters_text' then
     -- @include lib/fields.lua
   else
     -- @include lib/transition.lua
-    -- @include lib/judge.lua
     -- @include lib/log.lua
   end
   return m[name]

@@ -19,14 +19,15 @@ end
 
 -- m is the step in progress: first the record, all times in ms of the server's
 -- clock, then what the step has done; and it has the functions of the machine.
+-- What a mode or a round of probes carries is set where it is read or begun: with
+-- all that one step may need, m stays within 128 fields, where its table would grow.
 local m = {
   exists = false, head_reads = true, tally = '', tally_reads = true,
   state = 'closed', mode = 'auto', epoch = 0, fingerprint = '', since = 0, until_ms = 0, open_for = 0, trips = 0, newest = 0,
-  mode_until = 0, mode_for = 0, mode_reason = '-', mode_by = '-',
+  mode_until = 0,
   streak = 0, seq = 0, kind = 'none', size = 0, stood = 0, cell = 0, clean = 0,
   calls_now = 0, calls_all = 0, fails_now = 0, fails_all = 0, slows_now = 0, slows_all = 0,
   at = 0, next = 0, expires = 0, reporters = false, mode_reads = 'unread',
-  probes = 0, successes = 0, lease_ms = 0, grants = 0, succeeded = 0, failed = 0, lapsed = 0, leases = false,
 
   now = 0, rnd = 0, reporter = '-', failure_text = '-', failure_ms = 0, by = '-', text = '-', own_ms = 0,
   wrote = false, wrote_head = false, wrote_tally = false, wrote_round = false, wrote_mode = false, wrote_reporters = false,
@@ -99,10 +100,12 @@ local function parse_head(text)
 end
 
 -- read_tally reads the text's numbers into m, of which those of a window that
--- stands empty are there. It returns the epoch and the fingerprint, or nil.
+-- stands empty are there. It returns the epoch, the fingerprint and the largest
+-- number, or nil.
 local function read_tally(text)
   local epoch, fingerprint, streak, seq, place = text:match('^epoch=(%d+) policy=([%w%._%%-]+) streak=(%d+) seq=(%d+) win=()')
   if not epoch then return nil end
+  local largest = 0
   local start, stop = text:find(NO_WINDOW, place, true)
   if start == place then
     place = stop + 1
@@ -114,18 +117,18 @@ local function read_tally(text)
     m.kind, m.size, m.stood, m.cell, m.clean = kind, size + 0, stood + 0, cell + 0, clean + 0
     m.calls_now, m.calls_all, m.fails_now, m.fails_all = calls_now + 0, calls_all + 0, fails_now + 0, fails_all + 0
     m.slows_now, m.slows_all = slows_now + 0, slows_all + 0
+    largest = math.max(m.size, m.stood, m.cell, m.clean, m.calls_now, m.calls_all, m.fails_now, m.fails_all, m.slows_now, m.slows_all)
     place = place4
   end
   local at, next, expires = text:match('^(%d+) next=(%d+) expires=(%d+)$', place)
   if not at then return nil end
   m.streak, m.seq, m.at, m.next, m.expires = streak + 0, seq + 0, at + 0, next + 0, expires + 0
-  return epoch + 0, fingerprint
+  return epoch + 0, fingerprint, math.max(epoch + 0, m.streak, m.seq, m.at, m.next, m.expires, largest)
 end
 
 function m.parse_tally(text)
-  local epoch, fingerprint = read_tally(text)
-  local reads = epoch and math.max(epoch, m.streak, m.seq, m.size, m.stood, m.cell, m.clean, m.calls_now, m.calls_all,
-    m.fails_now, m.fails_all, m.slows_now, m.slows_all, m.at, m.next, m.expires) <= MAX_INT and
+  local epoch, fingerprint, largest = read_tally(text)
+  local reads = epoch and largest <= MAX_INT and
     (not counting() or epoch == fence() and fingerprint == m.fingerprint and sound_tally())
   if not reads then m.tally_reads, m.expires = false, 0 end
   if not reads or not counting() then clear_tally() end
@@ -154,8 +157,8 @@ end
 
 local function tally_text()
   if m.seq == 0 and m.kind == 'none' then
-    return string.format('epoch=%d policy=%s streak=0 seq=0 win=', fence(), m.fingerprint) .. NO_WINDOW ..
-      string.format('%d next=%d expires=%d', m.at, m.next, m.expires)
+    return string.format('epoch=%d policy=%s streak=0 seq=0 win=' .. NO_WINDOW .. '%d next=%d expires=%d', fence(),
+      m.fingerprint, m.at, m.next, m.expires)
   end
   return string.format('epoch=%d policy=%s streak=%d seq=%d win=%s/%d stood=%d cell=%d clean=%d calls=%d/%d fail=%d/%d ' ..
     'slow=%d/%d at=%d next=%d expires=%d', fence(), m.fingerprint, m.streak, m.seq, m.kind, m.size, m.stood, m.cell, m.clean,
