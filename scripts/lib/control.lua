@@ -2,6 +2,16 @@
 
 local ACTIONS = { trip = true, half_open = true, reset = true, force_open = true, force_closed = true, shadow = true, release = true }
 
+-- sound_rules tells whether the machine may calculate with the rules. Those of a
+-- caller are: they come from a policy that was validated.
+local function sound_rules(p)
+  return sound_shape(p.kind, p.size) and p.consecutive <= 2147483647 and p.count <= 2147483647 and
+    p.rate <= SCALE and p.slow_rate <= SCALE and p.slow_ms <= MAX_MS and p.min_calls <= 2147483647 and
+    within(p.open_ms, 1, MAX_MS) and within(p.multiplier, SCALE, 10 * SCALE) and
+    within(p.max_ms, p.open_ms, MAX_MS) and p.jitter <= SCALE and
+    within(p.probes, 1, 1000) and within(p.successes, 1, p.probes) and within(p.lease_ms, 1, MAX_MS) and
+    p.start_open <= 1 and within(p.reporters, 1, 16) and within(p.idle_ms, 1, MAX_MS)
+end
 
 -- control compares the expected epoch, ends an expired mode, then acts.
 function m.control(if_epoch, action, for_ms)

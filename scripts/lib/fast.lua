@@ -40,11 +40,11 @@ repeat -- once
   local ticket, code, count, rest = results:match('^([1-9]%d*) ([sf])([1-9]%d*)()')
   local tally = ticket and redis.pcall('HGET', KEYS[1], 'tally')
   if not tally or tally.err then break end
-  local mine, kind, size = ARGV[2]:match('^(%w+) consecutive=%d+ window=(%l+)/(%d+) ')
+  local mine, consecutive, kind, size = ARGV[2]:match('^(%w+) consecutive=(%d+) window=(%l+)/(%d+) ')
   local fence, policy, streak_text, seq_text, place = tally:match('^epoch=(%d+) policy=(%w+) streak=(%d+) seq=(%d+) win=()')
   if fence ~= ticket or policy ~= mine or #seq_text > 15 or #size > 10 or #count > 9 then break end
   local streak, seq = streak_text + 0, seq_text + 0
-  if streak > seq then break end
+  if streak > seq or code == 'f' and consecutive ~= '0' and streak + count >= consecutive + 0 then break end
   local streak_was, seq_was = streak, seq
 
   -- The window is the policy's, and as sound as lib/record.lua wants it.
@@ -88,7 +88,7 @@ repeat -- once
   if time < at + 0 or time >= bound or ttl_end < bound or ttl_end - time > 94867200000 then break end
 
   local fails_were = fails
-  local consecutive, most, rate, slow_rate, min_calls -- the policy's conditions, once there is a failure
+  local most, rate, slow_rate, min_calls -- the policy's conditions on the window, once there is a failure
   local ring, name, text, name_before, text_before -- what changes of the count ring: at most two fields
   while code do
     local n, moved, slows_most = count + 0, 0, slows
@@ -140,10 +140,10 @@ repeat -- once
     if moved > 0 then break end
 
     if code == 'f' then
-      if not consecutive then
+      if not most then
         if not ARGV[2]:find(' reporters=1 idle=', -32, true) then break end
-        consecutive, most, rate, slow_rate, min_calls = ARGV[2]:match(
-          '^%w+ consecutive=(%d+) window=%l+/%d+ count=(%d+) rate=(%d+) slow=(%d+)/%d+ min=(%d+) ')
+        most, rate, slow_rate, min_calls = ARGV[2]:match(
+          '^%w+ consecutive=%d+ window=%l+/%d+ count=(%d+) rate=(%d+) slow=(%d+)/%d+ min=(%d+) ')
       end
       if consecutive ~= '0' and streak >= consecutive + 0 then break end
       if kind ~= 'none' then

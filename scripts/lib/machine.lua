@@ -175,9 +175,9 @@ function m.answer(admissions, reply)
     m.fingerprint == p.fingerprint then
     return string.format('%d', m.epoch)
   end
-  local text = string.format('%s %s epoch=%d left=%d mode_left=%d granted=%d lease=%d applied=%d stale=%d policy=%s', m.state,
-    m.mode, m.epoch, m.left(), math.max(0, m.mode_until - m.now), reply.granted, reply.first_lease, m.applied, m.stale,
-    m.fingerprint)
+  local text = m.state .. ' ' .. m.mode .. string.format(' epoch=%d left=%d mode_left=%d granted=%d lease=%d applied=%d stale=%d',
+    m.epoch, m.left(), math.max(0, m.mode_until - m.now), reply.granted, reply.first_lease, m.applied, m.stale) ..
+    ' policy=' .. m.fingerprint
   if m.stale > 0 then
     for i, n in ipairs(reply.fresh) do reply.fresh[i] = string.format('%d', n) end
     text = text .. ' fresh=' .. table.concat(reply.fresh, ',')

@@ -81,11 +81,6 @@ local function clear_tally()
   m.calls_now, m.calls_all, m.fails_now, m.fails_all, m.slows_now, m.slows_all = 0, 0, 0, 0, 0, 0
 end
 
-local function newer(head)
-  local version = head:match('^(%d+) ')
-  return version and version + 0 > SCHEMA and version + 0 <= MAX_INT
-end
-
 local function parse_head(text)
   local version, state, mode, epoch, fingerprint, place = text:match(
     '^(%d+) (%S+) (%S+) epoch=(%d+) policy=([%w%._%%-]+) since=()')
@@ -144,15 +139,18 @@ function m.load()
   end
   local head = got[1]
   if not head then return end
-  if head:sub(1, 2) ~= '1 ' and newer(head) then return '!schema ' .. head:match('^%d+') end
+  if head:sub(1, 2) ~= '1 ' then
+    local version = head:match('^(%d+) ')
+    if version and version + 0 > SCHEMA and version + 0 <= MAX_INT then return '!schema ' .. version end
+  end
   m.exists = true
   parse_head(head)
   m.tally = got[2] or ''
 end
 
 local function head_text()
-  return string.format('%d %s %s epoch=%d policy=%s since=%d until=%d open_for=%d trips=%d log=%d', SCHEMA, m.state, m.mode,
-    m.epoch, m.fingerprint, m.since, m.until_ms, m.open_for, m.trips, m.newest)
+  return '1 ' .. m.state .. ' ' .. m.mode .. string.format(' epoch=%d policy=', m.epoch) .. m.fingerprint ..
+    string.format(' since=%d until=%d open_for=%d trips=%d log=%d', m.since, m.until_ms, m.open_for, m.trips, m.newest)
 end
 
 local function tally_text()
