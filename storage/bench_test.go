@@ -25,8 +25,10 @@ func BenchmarkRedis(b *testing.B) {
 type scriptCost struct {
 	name   string
 	policy engine.Policy
-	// before is the record's past; after it the record stands where batch finds it.
+	// before is the record's past, then forced an operator's command: after them
+	// the record stands where batch finds it.
 	before []engine.Batch
+	forced engine.Command
 	batch  engine.Batch
 	// operations is how many calls' steps the batch holds.
 	operations int
@@ -47,6 +49,10 @@ var scriptCosts = []scriptCost{
 	{name: "failure_in_full_count_window_10000", policy: costWindow(engine.Window{Calls: 10_000}), before: []engine.Batch{ends("s6000f3000s5000f5")}, batch: ends("f1")},
 	{name: "success_in_good_count_window", policy: costWindow(engine.Window{Calls: 100}), before: []engine.Batch{ends("s101")}, batch: ends("s1")},
 	{name: "transition", before: []engine.Batch{ends("f4")}, batch: ends("f1")},
+	{name: "probe_granted", policy: costProbes, before: []engine.Batch{ends("f5")}, batch: admits(1)},
+	{name: "probe_that_closes", policy: costProbes, before: []engine.Batch{ends("f5"), admits(1)}, batch: probe("s1")},
+	{name: "half_open_rejection", policy: costProbes, before: []engine.Batch{ends("f5"), admits(1)}, batch: admits(1)},
+	{name: "forced_open_rejection", before: []engine.Batch{{}}, forced: engine.Command{Action: engine.ActionForceOpen}, batch: admits(1)},
 	{name: "batch_of_64", policy: costWindow(engine.Window{Period: time.Hour}), before: []engine.Batch{ends("s70f3")}, batch: shared, operations: 64},
 	{name: "batch_of_64_without_window", before: []engine.Batch{ends("s70f3")}, batch: shared, operations: 64},
 	{name: "batch_of_64_in_count_window", policy: costWindow(engine.Window{Calls: 100}), before: []engine.Batch{ends("s60f30s50f5")}, batch: shared, operations: 64},
@@ -62,6 +68,9 @@ func costWindow(w engine.Window) engine.Policy {
 	return engine.Policy{Window: w}
 }
 
+// costProbes is a policy whose open time is over when the next batch comes.
+var costProbes = engine.Policy{OpenFor: time.Millisecond}
+
 func admits(n int64) engine.Batch { return engine.Batch{Admissions: n} }
 
 // ends is a batch of outcomes, written as runs: s20f1.
@@ -75,6 +84,13 @@ func ends(runs string) engine.Batch {
 		runs = runs[1+digits:]
 	}
 	return engine.Batch{Results: []engine.Result{{Runs: list}}, Reporter: "web-1"}
+}
+
+// probe is what the holder of the first lease reports.
+func probe(runs string) engine.Batch {
+	b := ends(runs)
+	b.Results[0].Lease = 1
+	return b
 }
 
 // BenchmarkScriptCost measures what each path through step.lua costs the server,
@@ -126,6 +142,10 @@ func (c scriptCost) template(b *testing.B, rdb *redis.Client, rules *engine.Rule
 		r, err := scripts.DecodeStep(reply, rules, batch)
 		must(b, err)
 		epoch = r.Epoch
+		time.Sleep(2 * c.policy.OpenFor)
+	}
+	if c.forced != (engine.Command{}) {
+		must(b, rdb.Eval(ctx, scripts.Control.Source, []string{costTemplate}, scripts.ControlArgs(rules, false, 0, c.forced)...).Err())
 	}
 	record, err := rdb.Dump(ctx, costTemplate).Result()
 	must(b, err)
