@@ -42,7 +42,7 @@ func (g *group) take(ctx context.Context, verb string, b engine.Batch) (engine.R
 	if err := ctx.Err(); err != nil {
 		return engine.Reply{}, err
 	}
-	p := &part{verb: verb, batch: b}
+	p := &part{verb: verb, batch: b, since: now}
 	g.mu.Lock()
 	j := g.join(ctx, p)
 	g.mu.Unlock()
@@ -81,7 +81,7 @@ func (g *group) alone(ctx context.Context, f func(ctx context.Context, since tim
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	p := &part{}
+	p := &part{since: now}
 	j := newJoint(ctx, p)
 	j.alone = f
 	g.mu.Lock()
@@ -188,6 +188,7 @@ func (g *group) depart() *joint {
 		g.waiting = slices.Delete(g.waiting, 0, 1)
 		j.parts = slices.DeleteFunc(j.parts, func(p *part) bool { return p.left })
 		if len(j.parts) > 0 {
+			j.since = j.parts[0].since
 			j.seal()
 			return j
 		}
@@ -215,7 +216,7 @@ func (g *group) giveBack(ctx context.Context, r engine.Reply) {
 		return
 	}
 	for i := range r.Granted {
-		g.join(ctx, &part{verb: "report", batch: engine.Batch{
+		g.join(ctx, &part{verb: "report", since: time.Now(), batch: engine.Batch{
 			Reporter: g.handle.reporter,
 			Results: []engine.Result{{
 				Ticket: engine.Ticket{Epoch: r.Epoch, Lease: r.FirstLease + i},

@@ -12,7 +12,7 @@ import (
 // something else that has the turn to itself.
 type joint struct {
 	ctx   context.Context // the first one's, for its values
-	since time.Time       // when the first one came: the bound counts from here
+	since time.Time       // when the first who still waits came: the bound counts from here
 	parts []*part
 	batch engine.Batch                              // what the parts add up to, once it has departed
 	last  int64                                     // outcomes of the batch's last result
@@ -24,7 +24,7 @@ type joint struct {
 }
 
 func newJoint(ctx context.Context, first *part) *joint {
-	return &joint{ctx: context.WithoutCancel(ctx), since: time.Now(), parts: []*part{first}, done: make(chan struct{})}
+	return &joint{ctx: context.WithoutCancel(ctx), parts: []*part{first}, done: make(chan struct{})}
 }
 
 // most is how many operations share a step: it holds the server up for as long
@@ -35,7 +35,8 @@ const most = 1000
 type part struct {
 	verb  string // what errors call it
 	batch engine.Batch
-	left  bool // its caller has
+	since time.Time // when it came
+	left  bool      // its caller has
 
 	// Where it stands in the joint batch: the number of its admission, or that of
 	// its outcome among those of a result.

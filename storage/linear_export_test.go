@@ -50,11 +50,12 @@ func (m Misread) By(handle engine.Handle) {
 	h := handle.(*redisHandle)
 	g := &h.group
 	h.take = func(ctx context.Context, verb string, b engine.Batch) (engine.Reply, error) {
-		if now := time.Now(); g.first(ctx, now) {
+		now := time.Now()
+		if g.first(ctx, now) {
 			defer g.next()
 			return h.ask(ctx, now, verb, b)
 		}
-		p := &part{verb: verb, batch: b}
+		p := &part{verb: verb, batch: b, since: now}
 		g.mu.Lock()
 		j := g.join(ctx, p)
 		g.mu.Unlock()
