@@ -22,6 +22,7 @@ Writes   HSET, PERSIST, PEXPIRE, PUBLISH; in this order, each at most once; noth
 Invariants
          one transition at most; an outcome counts only in its own epoch and, for a probe, while its lease is held; all is validated before anything is written
 ]]
+local tally -- as the fast path found it, where it read it
 -- @include lib/fast.lua
 -- @include lib/clock.lua
 -- @include lib/rules.lua
@@ -53,7 +54,7 @@ if ARGV[4] then
   m.reporter, m.failure_ms, m.failure_text = ARGV[4], ARGV[5] + 0, ARGV[6]
 end
 
-local refused = m.load()
+local refused = m.load(tally)
 if refused then return refused end
 local looks = m.looks(reports)
 if looks then

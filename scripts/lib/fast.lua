@@ -38,8 +38,9 @@ end
 
 repeat -- once
   local ticket, code, count, rest = results:match('^([1-9]%d*) ([sf])([1-9]%d*)()')
-  local tally = ticket and redis.pcall('HGET', KEYS[1], 'tally')
-  if not tally or tally.err then break end
+  local found = ticket and redis.pcall('HGET', KEYS[1], 'tally')
+  if not found or found.err then break end
+  tally = found
   local mine, consecutive, kind, size = ARGV[2]:match('^(%w+) consecutive=(%d+) window=(%l+)/(%d+) ')
   local fence, policy, streak_text, seq_text, place = tally:match('^epoch=(%d+) policy=(%w+) streak=(%d+) seq=(%d+) win=()')
   if fence ~= ticket or policy ~= mine or #seq_text > 15 or #size > 10 or #count > 9 then break end

@@ -129,15 +129,21 @@ function m.parse_tally(text)
   if not reads or not counting() then clear_tally() end
 end
 
--- load reads head and tally. It returns a reply if the key is not ours to work on.
-function m.load()
-  local got = redis.pcall('HMGET', KEYS[1], 'head', 'tally')
-  if got.err then
-    local kind = redis.call('TYPE', KEYS[1]).ok
-    if kind == 'hash' then return got end
-    return '!type ' .. kind
+-- load reads head and tally, if the tally is not known yet. It returns a reply if
+-- the key is not ours to work on.
+function m.load(tally)
+  local head
+  if tally then
+    head = redis.call('HGET', KEYS[1], 'head')
+  else
+    local got = redis.pcall('HMGET', KEYS[1], 'head', 'tally')
+    if got.err then
+      local kind = redis.call('TYPE', KEYS[1]).ok
+      if kind == 'hash' then return got end
+      return '!type ' .. kind
+    end
+    head, tally = got[1], got[2]
   end
-  local head = got[1]
   if not head then return end
   if head:sub(1, 2) ~= '1 ' then
     local version = head:match('^(%d+) ')
@@ -145,7 +151,7 @@ function m.load()
   end
   m.exists = true
   parse_head(head)
-  m.tally = got[2] or ''
+  m.tally = tally or ''
 end
 
 local function head_text()
