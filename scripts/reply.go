@@ -19,10 +19,31 @@ func DecodeStep(reply any, rules *engine.Rules, b engine.Batch) (engine.Reply, e
 	if text == "" || text[0] == '!' {
 		return engine.Reply{}, refusal(text)
 	}
-	if epoch, err := strconv.ParseInt(text, 10, 64); err == nil && epoch > 0 {
-		return engine.Reply{Epoch: epoch, Granted: b.Admissions, Applied: b.Outcomes(), Policy: rules.Fingerprint()}, nil
+	if '0' <= text[0] && text[0] <= '9' {
+		return decodeShort(text, rules, b)
 	}
 	return decodeWhole(text, b)
+}
+
+// decodeShort reads a reply that tells only what is not as usual: an epoch if all
+// was admitted and applied, and the time that is left where an open circuit
+// rejected all.
+func decodeShort(text string, rules *engine.Rules, b engine.Batch) (engine.Reply, error) {
+	first, rest, open := strings.Cut(text, " ")
+	epoch, err := strconv.ParseInt(first, 10, 64)
+	if err != nil || epoch <= 0 {
+		return engine.Reply{}, surprise(text)
+	}
+	r := engine.Reply{Epoch: epoch, Policy: rules.Fingerprint()}
+	if !open {
+		r.Granted, r.Applied = b.Admissions, b.Outcomes()
+		return r, nil
+	}
+	r.State = engine.StateOpen
+	if !engine.Match(rest, "%d", &r.LeftMS) || r.LeftMS == 0 || b.Outcomes() > 0 {
+		return engine.Reply{}, surprise(text)
+	}
+	return r, nil
 }
 
 // parseFresh reads numbers between commas, which add up to applied; nil if they

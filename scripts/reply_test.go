@@ -117,6 +117,21 @@ func TestDecodeStep(t *testing.T) {
 	}
 }
 
+// An open circuit answers admissions alone in few words.
+func TestDecodeStep_rejected(t *testing.T) {
+	rules, admissions := zero(t), engine.Batch{Admissions: 3}
+	want := engine.Reply{State: engine.StateOpen, Epoch: 77, LeftMS: 5, Policy: rules.Fingerprint()}
+	got, err := scripts.DecodeStep("77 5", rules, admissions)
+	if diff := cmp.Diff(want, got); err != nil || diff != "" {
+		t.Errorf("%v (-want +got):\n%s", err, diff)
+	}
+	for _, reply := range []string{"77 0", "77 -5", "77 ", "77 x", "77 5 6", "77  5", "0 5", "x 5"} {
+		if _, err := scripts.DecodeStep(reply, rules, admissions); err == nil || !strings.Contains(err.Error(), errSurprise.Error()) {
+			t.Errorf("%q: error %v", reply, err)
+		}
+	}
+}
+
 func TestDecodeControl(t *testing.T) {
 	record, now, moves, err := scripts.DecodeControl([]any{"done", "1000",
 		"7 999 closed/forced_open>closed mode_ended\n8 1000 closed>open operator by=ops text=a%20b", "later", "x"})

@@ -12,6 +12,7 @@ ARGV[5]  the failures' own open time, in ms, 0 for none
 ARGV[6]  the failures' error text, a token; "-" for none
 
 Returns  "<epoch>": closed, auto, all admitted, all applied, no transition, the same policy
+         "<epoch> <left>": open, auto, all rejected, no outcomes, no transition, the same policy; how long it stays open, in ms
          "<state> <mode> epoch=<n> left=<ms> mode_left=<ms> granted=<n> lease=<first> applied=<n> stale=<n> policy=<fingerprint>", then if any are stale " fresh=<n>,<n>,...", how many outcomes of each result were applied, the first ones, and after a newline the log entry of a transition if there was one
          "!type <type>": the key holds another type; nothing was written
          "!schema <n>": the record is of a newer layout; nothing was written

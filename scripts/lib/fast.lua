@@ -13,10 +13,10 @@ local time -- the server's time, once it was read
 local results = ARGV[3] or ''
 local head = results == '' and redis.pcall('HGET', KEYS[1], 'head')
 if head and not head.err then
-  local epoch, policy, since, open_for, trips, newest = head:match(
-    '^1 closed auto epoch=([1-9]%d*) policy=(%w+) since=(%d+) until=0 open_for=(%d+) trips=(%d%d?%d?) log=(%d+)$')
-  if policy == ARGV[2]:sub(1, 8) and epoch + 0 <= 4503599627370496 and #since < 16 and #open_for < 11 and
-    (trips == '0' or open_for ~= '0') and newest + 0 < 16 then
+  local epoch, policy, since, ends, open_for, trips, newest = head:match(
+    '^1 closed auto epoch=([1-9]%d*) policy=(%w+) since=()%d+() until=0 open_for=(%d+) trips=(%d%d?%d?) log=(%d%d?)$')
+  if policy == ARGV[2]:sub(1, 8) and epoch + 0 <= 4503599627370496 and ends - since < 16 and #open_for < 11 and
+    (trips == '0' or open_for ~= '0') and (#newest == 1 or newest < '16') then
     return epoch
   end
 end
@@ -25,13 +25,12 @@ end
 
 if head and not head.err then
   local epoch, policy, since, until_ms, open_for, newest = head:match(
-    '^1 open auto epoch=([1-9]%d*) policy=(%w+) since=(%d+) until=(%d+) open_for=([1-9]%d*) trips=[1-9]%d?%d? log=(%d+)$')
-  if policy == ARGV[2]:sub(1, 8) and epoch + 0 <= 4503599627370496 and #open_for < 11 and newest + 0 < 16 then
+    '^1 open auto epoch=([1-9]%d*) policy=(%w+) since=(%d+) until=(%d+) open_for=([1-9]%d*) trips=[1-9]%d?%d? log=(%d%d?)$')
+  if policy == ARGV[2]:sub(1, 8) and epoch + 0 <= 4503599627370496 and #open_for < 11 and (#newest == 1 or newest < '16') then
     time = clock()
     local left = until_ms - time
     if left > 0 and left <= open_for + 0 and since + 0 <= time then
-      return 'open auto epoch=' .. epoch .. string.format(' left=%d', left) ..
-        ' mode_left=0 granted=0 lease=0 applied=0 stale=0 policy=' .. policy
+      return epoch .. string.format(' %d', left)
     end
   end
 end
