@@ -26,7 +26,13 @@ func newCASHandle(c *CAS, name string, rules engine.Rules, sink func(engine.Even
 }
 
 func (h *casHandle) take(ctx context.Context, verb string, b engine.Batch) (engine.Reply, error) {
-	return h.guarded(verb, func() (engine.Reply, error) { return h.ask(ctx, verb, b) })
+	pass, err := h.pass(verb)
+	if err != nil {
+		return engine.Reply{}, err
+	}
+	r, err := h.ask(ctx, verb, b)
+	pass.leave(err)
+	return r, err
 }
 
 func (h *casHandle) ask(ctx context.Context, what string, b engine.Batch) (engine.Reply, error) {

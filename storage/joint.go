@@ -60,26 +60,28 @@ func (p *part) detailed() bool {
 	return o != engine.Success && o != engine.Ignored
 }
 
-// fits reports whether the step has room for one more: a step has one detail for
-// all of its failures.
+// fits reports whether the step has room for one more: a step has one reporter,
+// and one detail for all of its failures.
 func (j *joint) fits(p *part) bool {
 	if j.alone != nil || len(j.parts) >= most || !p.single() || !j.parts[0].single() {
 		return false
 	}
-	if !j.reportedBy(p) {
-		return false
+	if p.batch.Admissions > 0 {
+		return true // a herd of them must not look at one another
 	}
-	if !p.detailed() {
-		return true
-	}
-	i := slices.IndexFunc(j.parts, (*part).detailed)
-	return i < 0 || j.parts[i].batch.Detail == p.batch.Detail
+	return j.reportedBy(p) && (!p.detailed() || j.hasDetail(p))
 }
 
 // reportedBy reports whether the step has the part's reporter, or none yet.
 func (j *joint) reportedBy(p *part) bool {
 	i := slices.IndexFunc(j.parts, func(q *part) bool { return len(q.batch.Results) > 0 })
-	return len(p.batch.Results) == 0 || i < 0 || j.parts[i].batch.Reporter == p.batch.Reporter
+	return i < 0 || j.parts[i].batch.Reporter == p.batch.Reporter
+}
+
+// hasDetail reports whether the step has the part's detail, or none yet.
+func (j *joint) hasDetail(p *part) bool {
+	i := slices.IndexFunc(j.parts, (*part).detailed)
+	return i < 0 || j.parts[i].batch.Detail == p.batch.Detail
 }
 
 // seal makes the batch of the parts, in their order.

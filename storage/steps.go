@@ -70,17 +70,6 @@ func ours(b engine.Batch) engine.Batch {
 	return b
 }
 
-// guarded asks the storage, unless the guard leaves it alone.
-func (s *steps) guarded(verb string, ask func() (engine.Reply, error)) (engine.Reply, error) {
-	p, err := s.pass(verb)
-	if err != nil {
-		return engine.Reply{}, err
-	}
-	r, err := ask()
-	p.leave(err)
-	return r, err
-}
-
 // pass is leave to ask the storage; leave gives it back.
 type pass struct {
 	guard  *guard
