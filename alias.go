@@ -120,7 +120,7 @@ const (
 	ClassNotExecuted = engine.ClassNotExecuted
 	ClassUnknown     = engine.ClassUnknown
 	ClassRefused     = engine.ClassRefused
-	ClassOurs        = engine.ClassOurs
+	ClassForeign     = engine.ClassForeign
 )
 
 // Kinds of an [Event].
@@ -147,8 +147,8 @@ var (
 	ErrConflict = engine.ErrConflict
 	// ErrForced is returned by Control for a trip or half-open in a forced mode.
 	ErrForced = engine.ErrForced
-	// ErrNewerSchema is wrapped where a newer release wrote the record.
-	ErrNewerSchema = engine.ErrNewerSchema
-	// ErrWrongType is wrapped where the key of a record holds something else.
-	ErrWrongType = engine.ErrWrongType
+	// ErrNewerLayout is wrapped where a newer release wrote the record.
+	ErrNewerLayout = engine.ErrNewerLayout
+	// ErrForeignKey is wrapped where the key of a record holds something else.
+	ErrForeignKey = engine.ErrForeignKey
 )

@@ -251,7 +251,7 @@ func (b *Breaker) clock(start int64) int64 {
 
 // wholeMillis rounds up as every duration of a policy is.
 func wholeMillis(d time.Duration) time.Duration {
-	return time.Duration(engine.Millis(d)) * time.Millisecond
+	return time.Duration(engine.CeilMillis(d)) * time.Millisecond
 }
 
 // slowed is the outcome of a call that was slow.

@@ -397,7 +397,7 @@ func TestControl(t *testing.T) {
 	store := newFake()
 	b := newBreaker(t, redbreaker.Policy{}, redbreaker.WithStorage(store))
 
-	s, err := b.Control(ctx, redbreaker.Command{Action: redbreaker.ActionForceOpen, Reason: "migration", By: "ann"})
+	s, err := b.Control(ctx, redbreaker.Command{Action: redbreaker.ActionForceOpen, Reason: "migration", Actor: "ann"})
 	if err != nil || s.Mode != redbreaker.ModeForcedOpen || s.ModeReason != "migration" || s.ModeBy != "ann" {
 		t.Errorf("force open: %+v, %v", s, err)
 	}

@@ -230,7 +230,7 @@ func ExampleBreaker_Control() {
 		Action: redbreaker.ActionForceOpen,
 		For:    time.Hour,
 		Reason: "provider maintenance",
-		By:     "ann",
+		Actor:  "ann",
 	})
 	fmt.Println(s.Mode, s.ModeFor.Round(time.Minute), err)
 	fmt.Println(errors.Is(payments.Do(context.Background(), chargeCard), redbreaker.ErrRejected))

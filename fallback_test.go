@@ -169,11 +169,11 @@ func (e contextEnds) Is(target error) bool { e.cancel(); return target == contex
 // The fallback of a newer schema is the same; OnDegraded tells what to do.
 func TestFallback_recordOfANewerRelease(t *testing.T) {
 	b, store, heard := outages(t)
-	store.breaks("acquire", &redbreaker.StorageError{Class: redbreaker.ClassOurs, Op: "acquire", Name: "dep", Err: redbreaker.ErrNewerSchema})
+	store.breaks("acquire", &redbreaker.StorageError{Class: redbreaker.ClassForeign, Op: "acquire", Name: "dep", Err: redbreaker.ErrNewerLayout})
 	if err := b.Do(ctx, succeed); err != nil {
 		t.Error(err)
 	}
-	wantErr(t, wantEvent(t, heard, redbreaker.EventDegraded).Err, redbreaker.ErrNewerSchema)
+	wantErr(t, wantEvent(t, heard, redbreaker.EventDegraded).Err, redbreaker.ErrNewerLayout)
 }
 
 func TestFallback_logsOncePerOutage(t *testing.T) {

@@ -165,7 +165,7 @@ func fillRing(b *testing.B, h engine.Handle) {
 
 // fillLog fills the log with texts that are so long.
 func fillLog(b *testing.B, h engine.Handle, length int) {
-	c := engine.Command{Reason: strings.Repeat("r", length), By: strings.Repeat("b", length)}
+	c := engine.Command{Reason: strings.Repeat("r", length), Actor: strings.Repeat("b", length)}
 	for range 10 {
 		for _, c.Action = range []engine.Action{engine.ActionTrip, engine.ActionReset} {
 			_, err := h.Control(ctx, c)

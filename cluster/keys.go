@@ -74,5 +74,5 @@ func (k Keys) Name(key string) (string, bool) {
 // before the first ":{", then ":events".
 func (k Keys) Channel() string { return k.namespace + ":events" }
 
-// Scratch returns a key that no breaker has, for trying what is allowed.
-func (k Keys) Scratch() string { return k.namespace + ":{#ping}" }
+// PingKey returns a key that no breaker has, for trying what is allowed.
+func (k Keys) PingKey() string { return k.namespace + ":{#ping}" }

@@ -52,9 +52,9 @@ func (r *Record) spoil(field, text string) {
 // ParseRecord reads the fields of a record in any order; none is an absent
 // record. A field that does not read well is kept as it is: the step that needs
 // it begins the record anew. It fails only for a newer layout, with
-// [ErrNewerSchema].
+// [ErrNewerLayout].
 func ParseRecord(fields []Field) (Record, error) {
-	r := Record{tally: tally{shape: Shape{Kind: windowNone}}}
+	r := Record{tally: tally{shape: WindowShape{Kind: windowNone}}}
 	text := make(map[string]string, len(fields))
 	for _, f := range fields {
 		if slot, ok := logSlot(f.Name); ok {
@@ -71,7 +71,7 @@ func ParseRecord(fields []Field) (Record, error) {
 		return r, nil
 	}
 	if newer(h) {
-		return Record{}, ErrNewerSchema
+		return Record{}, ErrNewerLayout
 	}
 	r.exists = true
 	r.parseHead(h)
@@ -176,7 +176,7 @@ func (r *Record) parseTally(text string) {
 		return
 	}
 	if !r.counting() {
-		t = tally{shape: Shape{Kind: windowNone}, expires: t.expires}
+		t = tally{shape: WindowShape{Kind: windowNone}, expires: t.expires}
 	}
 	r.tally = t
 }

@@ -21,7 +21,7 @@ func driven(t testing.TB, p engine.Policy, mode engine.Action, outcomes ...engin
 	var r engine.Record
 	now := int64(start)
 	if mode != 0 {
-		if _, err := r.Control(rules, now, 3, engine.Command{Action: mode, For: time.Hour, By: "ops", Reason: "a reason"}); err != nil {
+		if _, err := r.Control(rules, now, 3, engine.Command{Action: mode, For: time.Hour, Actor: "ops", Reason: "a reason"}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -118,7 +118,7 @@ func TestParseRecord_newerSchema(t *testing.T) {
 		"1 closed": false, "0 closed": false, "2": false, "": false, "2x closed": false, "-2 x": false, "9007199254740992 x": false,
 	} {
 		_, err := engine.ParseRecord([]engine.Field{{Name: "head", Value: text}})
-		if errors.Is(err, engine.ErrNewerSchema) != newer || !newer && err != nil {
+		if errors.Is(err, engine.ErrNewerLayout) != newer || !newer && err != nil {
 			t.Errorf("%q: %v, newer is %v", text, err, newer)
 		}
 	}
@@ -130,7 +130,7 @@ func TestToken(t *testing.T) {
 		"": "-", "-": "%2D", "--": "--", "web-1.example_2": "web-1.example_2",
 		"a b": "a%20b", "50%": "50%25", "x=1\n": "x%3D1%0A", "é": "%C3%A9", "\xff\x00": "%FF%00", "%41": "%2541",
 	} {
-		if got := engine.Token(text); got != want {
+		if got := engine.EncodeToken(text); got != want {
 			t.Errorf("Token(%q) = %q, want %q", text, got, want)
 		}
 	}
@@ -139,7 +139,7 @@ func TestToken(t *testing.T) {
 // TestToken_log: what goes into the log comes out as it was, but for its end.
 func TestToken_log(t *testing.T) {
 	for _, text := range []string{"-", "a b=c>d\n\x00", "%zz", "50%", "%4", "日本語", "\xff"} {
-		entry := "7 1000 closed>open operator by=" + engine.Token(text)
+		entry := "7 1000 closed>open operator by=" + engine.EncodeToken(text)
 		got, ok := engine.ParseTransition(entry)
 		if !ok || got.By != text {
 			t.Errorf("%q came back as %q (%v)", text, got.By, ok)
@@ -162,7 +162,7 @@ func TestToken_clip(t *testing.T) {
 		{strings.Repeat("日", 30), 63}, {strings.Repeat("😀", 20), 64}, {"aa" + strings.Repeat("😀", 20), 62},
 		{strings.Repeat("\x80", 100), 60}, // no rune begins: at most a rune's length is given up
 	} {
-		got, _ := engine.ParseTransition("7 1000 closed>open operator text=" + engine.Token(test.text))
+		got, _ := engine.ParseTransition("7 1000 closed>open operator text=" + engine.EncodeToken(test.text))
 		if len(got.Text) != test.want || !strings.HasPrefix(test.text, got.Text) || utf8.ValidString(test.text) != utf8.ValidString(got.Text) {
 			t.Errorf("%q (%d bytes) was cut to %q (%d bytes), want %d", test.text, len(test.text), got.Text, len(got.Text), test.want)
 		}
@@ -177,7 +177,7 @@ func TestMatch(t *testing.T) {
 		"at=9007199254740992 by=x": false, "at=99999999999999999999 by=x": false, "at= by=x": false, "at=-1 by=x": false,
 		"at=1 by=": false, "at=1 by=a b": false, "at=1 by=x ": false, "t=1 by=x": false, "at=1": false, "": false, "at=1e3 by=x": false,
 	} {
-		if got := engine.Match(text, "at=%d by=%s", &n, &s); got != want {
+		if got := engine.MatchLayout(text, "at=%d by=%s", &n, &s); got != want {
 			t.Errorf("%q matches: %v, want %v", text, got, want)
 		}
 	}

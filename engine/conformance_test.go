@@ -32,7 +32,7 @@ func openMemory(t testing.TB) storagetest.Harness {
 		Corrupt: func(name, field, text string) {
 			fields := slices.DeleteFunc(m.Record(name), func(f engine.Field) bool { return f.Name == field })
 			r, err := engine.ParseRecord(append(fields, engine.Field{Name: field, Value: text}))
-			if errors.Is(err, engine.ErrNewerSchema) {
+			if errors.Is(err, engine.ErrNewerLayout) {
 				t.Skip("skipped: no other release writes into this process's memory")
 			}
 			m.SetRecord(name, r)

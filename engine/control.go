@@ -6,7 +6,7 @@ package engine
 // mended or ended is then done all the same, but for a conflict. A command that
 // finds everything as it wants it makes no transition.
 func (r *Record) Control(p *Rules, now, rnd int64, c Command) ([]Transition, error) {
-	m := machine{Record: r, p: p, now: now, rnd: rnd, by: c.By, text: c.Reason}
+	m := machine{Record: r, p: p, now: now, rnd: rnd, by: c.Actor, text: c.Reason}
 	if !m.expects(c.IfEpoch) {
 		return nil, ErrConflict
 	}
@@ -53,7 +53,7 @@ func (m *machine) act(c Command) error {
 	}
 	switch c.Action {
 	case ActionTrip:
-		m.trip(Millis(c.For))
+		m.trip(CeilMillis(c.For))
 	case ActionHalfOpen:
 		m.halfOpen(CauseOperator)
 	case ActionReset:
@@ -92,9 +92,9 @@ func (m *machine) shadow() {
 
 // setTerm says how long the mode lasts, why, and who wants it.
 func (m *machine) setTerm(c Command) {
-	m.term = term{modeReason: clip(c.Reason), modeBy: clip(c.By)}
+	m.term = term{modeReason: clip(c.Reason), modeBy: clip(c.Actor)}
 	if c.For > 0 {
-		m.modeFor = Millis(c.For)
+		m.modeFor = CeilMillis(c.For)
 		m.modeUntil = m.now + m.modeFor
 	}
 }

@@ -21,10 +21,10 @@ var (
 	ErrConflict = errors.New("redbreaker: the record has moved on since it was read, inspect it again")
 	// ErrForced is returned by Control for a trip or half-open in a forced mode.
 	ErrForced = errors.New("redbreaker: the breaker is in a forced mode, release it first")
-	// ErrNewerSchema is wrapped where a record was written by a newer release.
-	ErrNewerSchema = errors.New("redbreaker: the record was written by a newer release, upgrade this process")
-	// ErrWrongType is wrapped where the key of a record holds something else.
-	ErrWrongType = errors.New("redbreaker: the key holds another type, choose another namespace")
+	// ErrNewerLayout is wrapped where a record was written by a newer release.
+	ErrNewerLayout = errors.New("redbreaker: the record was written by a newer release, upgrade this process")
+	// ErrForeignKey is wrapped where the key of a record holds something else.
+	ErrForeignKey = errors.New("redbreaker: the key holds another type, choose another namespace")
 )
 
 // Reason says why a call was rejected.
@@ -95,10 +95,10 @@ const (
 	ClassNotExecuted Class = iota + 1 // it certainly had no effect
 	ClassUnknown                      // it may or may not have had its effect; it is never sent again
 	ClassRefused                      // the server answered that it will not do it now
-	ClassOurs                         // the record is not ours to write: a newer schema, another type
+	ClassForeign                      // the record is not ours to write: a newer schema, another type
 )
 
-var classNames = [...]string{"none", "not executed", "unknown", "refused", "ours"}
+var classNames = [...]string{"none", "not executed", "unknown", "refused", "foreign"}
 
 // String returns the class in words, such as not executed.
 func (c Class) String() string { return nameOf(classNames[:], int(c), "class") }

@@ -54,8 +54,8 @@ func TestStorageError(t *testing.T) {
 	for want, e := range map[string]*engine.StorageError{
 		"redbreaker: step payments: storage error (not executed): context deadline exceeded": {
 			Class: engine.ClassNotExecuted, Op: "step", Name: "payments", Err: context.DeadlineExceeded},
-		"redbreaker: ping: storage error (refused): EOF":         {Class: engine.ClassRefused, Op: "ping", Err: io.EOF},
-		"redbreaker: inspect a: storage error (ours): " + ourErr: {Class: engine.ClassOurs, Op: "inspect", Name: "a", Err: engine.ErrWrongType},
+		"redbreaker: ping: storage error (refused): EOF":            {Class: engine.ClassRefused, Op: "ping", Err: io.EOF},
+		"redbreaker: inspect a: storage error (foreign): " + ourErr: {Class: engine.ClassForeign, Op: "inspect", Name: "a", Err: engine.ErrForeignKey},
 	} {
 		if e.Error() != want || !errors.Is(e, e.Err) {
 			t.Errorf("%v, want %s", e, want)

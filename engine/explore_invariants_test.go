@@ -221,10 +221,10 @@ func (x *explorer) verdict(e *effect) string {
 	if r.Granted != granted {
 		return fmt.Sprintf("granted %d of %d, want %d", r.Granted, n, granted)
 	}
-	if r.Admits() != (base.mode == ModeForcedClosed || base.mode == ModeShadow) {
-		return fmt.Sprintf("admits what has no ticket: %v", r.Admits())
+	if r.AdmitsUncounted() != (base.mode == ModeForcedClosed || base.mode == ModeShadow) {
+		return fmt.Sprintf("admits what has no ticket: %v", r.AdmitsUncounted())
 	}
-	if endless := base.mode == ModeForcedOpen && base.modeUntil == 0; granted < n && !r.Admits() && (r.LeftMS == 0) != endless {
+	if endless := base.mode == ModeForcedOpen && base.modeUntil == 0; granted < n && !r.AdmitsUncounted() && (r.LeftMS == 0) != endless {
 		return fmt.Sprintf("rejected for %d ms", r.LeftMS)
 	}
 	return ""
@@ -240,7 +240,7 @@ func (x *explorer) quiet(e *effect) string {
 		want = x.settled(e.before, e.p) // what had to be mended or ended is
 	}
 	part := difference(want, &e.after.rec, everything)
-	if part != "" && e.reply.Moved.Cause != CauseModeEnded {
+	if part != "" && e.reply.Transition.Cause != CauseModeEnded {
 		return "changed " + part
 	}
 	return ""
@@ -252,8 +252,8 @@ func (x *explorer) one(e *effect) string {
 	switch {
 	case e.stepped && moves > 1:
 		return fmt.Sprintf("%d transitions", moves)
-	case e.stepped && (moves == 1) != (e.reply.Moved.Cause != ""):
-		return fmt.Sprintf("%d transitions, the reply tells of %q", moves, e.reply.Moved.Cause)
+	case e.stepped && (moves == 1) != (e.reply.Transition.Cause != ""):
+		return fmt.Sprintf("%d transitions, the reply tells of %q", moves, e.reply.Transition.Cause)
 	case e.commands && (moves > 2 || moves != len(e.moves)):
 		return fmt.Sprintf("%d transitions, the reply tells of %d", moves, len(e.moves))
 	case e.commands && moves == 2 && e.moves[0].Cause != CauseModeEnded && e.moves[0].Cause != CauseHealed:
@@ -354,14 +354,14 @@ func (x *explorer) outlived(w *world) string {
 
 // trip: what opens the circuit, or finds it open, rejects the next call.
 func (x *explorer) trip(e *effect) string {
-	tripped := e.reply.Moved.To == StateOpen && e.reply.Moved.Cause != "" ||
+	tripped := e.reply.Transition.To == StateOpen && e.reply.Transition.Cause != "" ||
 		e.commands && e.op.command.Action == ActionTrip && e.err == nil
 	if !tripped || e.after.rec.mode != ModeAuto {
 		return ""
 	}
 	x.other.become(&e.after.rec)
 	next := x.machine.step(&x.other, e.p, e.after.now, x.random, Batch{Admissions: 1})
-	if e.reply.Granted > 0 || next.Granted > 0 || next.Admits() {
+	if e.reply.Granted > 0 || next.Granted > 0 || next.AdmitsUncounted() {
 		return "a call was admitted after it"
 	}
 	return ""
@@ -397,7 +397,7 @@ func (x *explorer) controlled(e *effect) string {
 		return fmt.Sprintf("led to %v, %v", r.state, r.mode)
 	}
 	until := int64(0)
-	if f := Millis(e.op.command.For); f > 0 {
+	if f := CeilMillis(e.op.command.For); f > 0 {
 		until = e.after.now + f
 	}
 	if a == ActionTrip && until > 0 && r.until != until || mode(a) && r.modeUntil != until {
@@ -498,7 +498,7 @@ func (x *explorer) batch(w *world, admissions int64, results ...Result) string {
 	x.parts.become(&w.rec)
 	want := singly(b, func(part Batch) Reply { return x.machine.step(&x.parts, p, w.now, rnd, part) })
 	if got.Stale == 0 {
-		want.Fresh = nil
+		want.AppliedPerResult = nil
 	}
 	if !reflect.DeepEqual(got, want) {
 		return fmt.Sprintf("%v:\n     %+v,\nsingly %+v", b, got, want)
@@ -528,7 +528,7 @@ func singly(b Batch, step func(Batch) Reply) Reply {
 	for range b.Admissions {
 		sum = sum.plus(step(part))
 	}
-	sum.Fresh = fresh
+	sum.AppliedPerResult = fresh
 	return sum
 }
 
@@ -540,8 +540,8 @@ func (r Reply) plus(later Reply) Reply {
 	if r.FirstLease > 0 {
 		later.FirstLease = r.FirstLease
 	}
-	if r.Moved.Cause != "" {
-		later.Moved = r.Moved
+	if r.Transition.Cause != "" {
+		later.Transition = r.Transition
 	}
 	return later
 }
@@ -582,7 +582,7 @@ func (x *explorer) recovers(from *Record, now int64, p *Rules) string {
 	b := Batch{Admissions: 1}
 	for range steps {
 		reply := x.machine.step(r, p, now, x.random, b)
-		if reply.State == StateClosed && (reply.Granted > 0 || reply.Admits()) {
+		if reply.State == StateClosed && (reply.Granted > 0 || reply.AdmitsUncounted()) {
 			return ""
 		}
 		b = Batch{Admissions: 1}

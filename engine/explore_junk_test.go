@@ -115,10 +115,10 @@ func (x *explorer) heals(junk *Record, now int64, p *Rules, b Batch) string {
 	if err != nil || !read.exists || !(&machine{Record: &read}).readable() {
 		return fmt.Sprintf("step %+v left it unreadable: %v", b, r.Fields())
 	}
-	if reply.Moved.Cause == CauseHealed && reply.Epoch == junk.epoch {
+	if reply.Transition.Cause == CauseHealed && reply.Epoch == junk.epoch {
 		return "healed in the old epoch"
 	}
-	if healed := !junk.exists || !(&machine{Record: junk}).readable(); healed && reply.Moved.Cause == "" {
+	if healed := !junk.exists || !(&machine{Record: junk}).readable(); healed && reply.Transition.Cause == "" {
 		return "healed without a word"
 	}
 	return ""

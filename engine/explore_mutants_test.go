@@ -144,7 +144,7 @@ func leaseOverLimit(r *Record, p *Rules, now, rnd int64, b Batch) Reply {
 		r.round.probes++
 	}
 	reply := r.Step(p, now, rnd, b)
-	if full && reply.Moved.Cause == "" {
+	if full && reply.Transition.Cause == "" {
 		r.round.probes--
 	}
 	return reply
@@ -219,7 +219,7 @@ func twoTransitions(r *Record, p *Rules, now, rnd int64, b Batch) Reply {
 func sameEpoch(r *Record, p *Rules, now, rnd int64, b Batch) Reply {
 	epoch := r.epoch
 	reply := r.Step(p, now, rnd, b)
-	if reply.Moved.Cause == CauseRecovered {
+	if reply.Transition.Cause == CauseRecovered {
 		r.epoch = epoch
 	}
 	return reply
@@ -228,7 +228,7 @@ func sameEpoch(r *Record, p *Rules, now, rnd int64, b Batch) Reply {
 func oldTallies(r *Record, p *Rules, now, rnd int64, b Batch) Reply {
 	streak := r.streak + int64(len(b.Results))
 	reply := r.Step(p, now, rnd, b)
-	if reply.Moved.To == StateOpen {
+	if reply.Transition.To == StateOpen {
 		r.streak = streak
 	}
 	return reply
@@ -265,7 +265,7 @@ func shortTTL(r *Record, p *Rules, now, rnd int64, b Batch) Reply {
 func silentReport(r *Record, p *Rules, now, rnd int64, b Batch) Reply {
 	expires := r.expires
 	reply := r.Step(p, now, rnd, b)
-	if expires > 0 && len(b.Results) > 0 && reply.Moved.Cause == "" {
+	if expires > 0 && len(b.Results) > 0 && reply.Transition.Cause == "" {
 		r.expires = expires
 	}
 	return reply
@@ -273,7 +273,7 @@ func silentReport(r *Record, p *Rules, now, rnd int64, b Batch) Reply {
 
 func weakTrip(r *Record, p *Rules, now, rnd int64, b Batch) Reply {
 	reply := r.Step(p, now, rnd, b)
-	if reply.Moved.To == StateOpen && reply.Moved.Cause != "" {
+	if reply.Transition.To == StateOpen && reply.Transition.Cause != "" {
 		r.until = now
 	}
 	return reply
@@ -311,7 +311,7 @@ func endlessMode(r *Record, p *Rules, now, rnd int64, b Batch) Reply {
 func noReanchor(r *Record, p *Rules, now, rnd int64, b Batch) Reply {
 	until := r.until
 	reply := r.Step(p, now, rnd, b)
-	if r.state == StateOpen && r.until < until && reply.Moved.Cause == "" {
+	if r.state == StateOpen && r.until < until && reply.Transition.Cause == "" {
 		r.until = until
 		reply.LeftMS = until - now
 	}
@@ -321,7 +321,7 @@ func noReanchor(r *Record, p *Rules, now, rnd int64, b Batch) Reply {
 func leftoverEnd(r *Record, p *Rules, now, rnd int64, b Batch) Reply {
 	until := r.until
 	reply := r.Step(p, now, rnd, b)
-	if until > 0 && reply.Moved.To != StateOpen {
+	if until > 0 && reply.Transition.To != StateOpen {
 		r.until = until
 	}
 	return reply

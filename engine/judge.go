@@ -8,7 +8,7 @@ func (m *machine) note() {
 	if m.p.Reporters == 1 {
 		return
 	}
-	latest := reporter{by: Token(m.by), seq: m.seq}
+	latest := reporter{by: EncodeToken(m.by), seq: m.seq}
 	if m.shape.Kind == windowTime {
 		latest.bucket = m.cell
 	}

@@ -307,7 +307,7 @@ func (s *sequence) apply(p *Rules, op call) told {
 		switch {
 		case r.Granted > 0:
 			return told{ticket: Ticket{r.Epoch, r.FirstLease}, answer: admitted}
-		case r.Admits():
+		case r.AdmitsUncounted():
 			return told{answer: admitted}
 		}
 		return told{answer: string(r.reason())}

@@ -126,7 +126,7 @@ func (m *machine) attribute(b *Batch, lease int64, o Outcome) {
 		m.by = b.Reporter
 	}
 	if failing(o) > 0 {
-		m.text, m.ownMS = b.Detail.Text, Millis(b.Detail.OpenFor)
+		m.text, m.ownMS = b.Detail.Text, CeilMillis(b.Detail.OpenFor)
 	}
 }
 
@@ -136,13 +136,13 @@ func (m *machine) fresh(b *Batch, i int, applied int64, reply *Reply) {
 	if m.stale == 0 {
 		return
 	}
-	if reply.Fresh == nil {
-		reply.Fresh = make([]int64, len(b.Results))
+	if reply.AppliedPerResult == nil {
+		reply.AppliedPerResult = make([]int64, len(b.Results))
 		for j := range i {
-			reply.Fresh[j] = b.Results[j].outcomes()
+			reply.AppliedPerResult[j] = b.Results[j].outcomes()
 		}
 	}
-	reply.Fresh[i] = applied
+	reply.AppliedPerResult[i] = applied
 }
 
 // admit grants what the state allows of n admissions.
@@ -240,7 +240,7 @@ func (m *machine) answer(reply *Reply) {
 	reply.Applied, reply.Stale = m.applied, m.stale
 	reply.Policy = m.fingerprint
 	if len(m.moves) > 0 {
-		reply.Moved = m.moves[0]
+		reply.Transition = m.moves[0]
 	}
 }
 

@@ -5,11 +5,11 @@ import (
 	"unicode/utf8"
 )
 
-// Match is match for package scripts, whose replies have the same grammar.
-func Match(text, layout string, out ...any) bool { return match(text, layout, out...) }
+// MatchLayout is match for package scripts, whose replies have the same grammar.
+func MatchLayout(text, layout string, out ...any) bool { return match(text, layout, out...) }
 
-// Token is a caller's text as a script takes it: clipped and escaped.
-func Token(s string) string { return token(clip(s)) }
+// EncodeToken is a caller's text as a script takes it: clipped and escaped.
+func EncodeToken(s string) string { return token(clip(s)) }
 
 // match reads text by the layout that fmt.Sprintf wrote it with: %d is an
 // integer from 0 to 2^53 - 1 (*int64), %s a token (*string), everything else

@@ -105,10 +105,10 @@ func (h *memoryHandle) step(b Batch) (r Reply, p *phase, err error) {
 	}
 	r = h.record.record.Step(h.rules, h.memory.now(), h.memory.random(), b)
 	seen := h.seen.Load()
-	if r.Moved.Cause == CauseCreated && seen != unseen { // the record was taken away, as only tests do
+	if r.Transition.Cause == CauseCreated && seen != unseen { // the record was taken away, as only tests do
 		h.sink(Event{Kind: EventLost, Name: h.name, Epoch: seen})
 	}
-	h.moved(r.Moved)
+	h.moved(r.Transition)
 	h.skew(r.Policy)
 	if seen != r.Epoch { // most steps leave the line to those who read it
 		h.seen.Store(r.Epoch)

@@ -118,7 +118,7 @@ func (p *phase) answer() (Ticket, error) {
 }
 
 // code tells shapes apart; 0 is none.
-func (s Shape) code() int64 {
+func (s WindowShape) code() int64 {
 	switch s.Kind {
 	case windowCount:
 		return s.Size

@@ -145,7 +145,7 @@ func TestMemory_lastHandle(t *testing.T) {
 // handle, by the zero policy; a later one acts by the policy of the record.
 func TestMemory_controlFirst(t *testing.T) {
 	m, now := memory(t)
-	s, err := m.Control(t.Context(), "payments", engine.Command{Action: engine.ActionTrip, By: "ops"})
+	s, err := m.Control(t.Context(), "payments", engine.Command{Action: engine.ActionTrip, Actor: "ops"})
 	if err != nil || s.State != engine.StateOpen || s.RetryAfter != engine.DefaultOpenFor || s.Name != "payments" {
 		t.Fatalf("%+v, %v", s, err)
 	}

@@ -140,7 +140,7 @@ func (f *faults) millis(field string, d, unset time.Duration) int64 {
 		f.add("%s is %v, use above 0 to %v (366 days)", field, d, MaxDuration)
 		return 0
 	}
-	return Millis(d)
+	return CeilMillis(d)
 }
 
 // share returns a rate of 0 to 1 in units of 1/10 000.
@@ -163,9 +163,9 @@ func (f *faults) share(field string, rate float64) int64 {
 // err joins the faults.
 func (f faults) err() error { return errors.Join(f...) }
 
-// Millis returns d in milliseconds, rounded up so that nothing ends early; 0
+// CeilMillis returns d in milliseconds, rounded up so that nothing ends early; 0
 // for what is not positive.
-func Millis(d time.Duration) int64 {
+func CeilMillis(d time.Duration) int64 {
 	if d <= 0 {
 		return 0
 	}

@@ -177,7 +177,7 @@ func TestMillis(t *testing.T) {
 	for d, want := range map[time.Duration]int64{
 		0: 0, -time.Second: 0, 1: 1, time.Millisecond: 1, time.Millisecond + 1: 2, math.MaxInt64: 9223372036855,
 	} {
-		if got := engine.Millis(d); got != want {
+		if got := engine.CeilMillis(d); got != want {
 			t.Errorf("Millis(%v) = %d, want %d", d, got, want)
 		}
 	}

@@ -62,10 +62,10 @@ type term struct {
 
 // tally holds what an outcome needs in closed.
 type tally struct {
-	streak int64 // consecutive failures
-	seq    int64 // numbers the outcomes of this epoch, see [machine.settleClosed]
-	shape  Shape // of the window; none while it is empty
-	stood  int64 // when the shape began to stand
+	streak int64       // consecutive failures
+	seq    int64       // numbers the outcomes of this epoch, see [machine.settleClosed]
+	shape  WindowShape // of the window; none while it is empty
+	stood  int64       // when the shape began to stand
 	// cell is where the next outcome goes: the bucket's number, or the ring's index.
 	cell  int64
 	clean int64 // fast successes since the last failure or slow call, in a count window

@@ -19,20 +19,20 @@ const (
 	windowTime  = "time"
 )
 
-// Shape is the kind and size of a window: of calls, or of milliseconds.
-type Shape struct {
+// WindowShape is the kind and size of a window: of calls, or of milliseconds.
+type WindowShape struct {
 	Kind string
 	Size int64
 }
 
 // bucket is the length of one of the ten buckets of a time window, in ms.
-func (s Shape) bucket() int64 { return (s.Size + buckets - 1) / buckets }
+func (s WindowShape) bucket() int64 { return (s.Size + buckets - 1) / buckets }
 
 // Rules are a [Policy] as the machine reads it: after defaults, in whole
 // milliseconds and in units of 1/10 000. Make them with [Policy.Rules].
 type Rules struct {
 	Consecutive int64 // failures in a row; 0: no such rule
-	Window      Shape
+	Window      WindowShape
 	Count       int64 // failures in the window; 0: no such rule
 	Rate        int64 // failure rate; 0: no such rule
 	SlowRate    int64 // slow-call rate; 0: no such rule
@@ -89,16 +89,16 @@ func (p Policy) defaultStreak() int {
 	return 0
 }
 
-func (f *faults) shape(w Window) Shape {
+func (f *faults) shape(w Window) WindowShape {
 	switch {
 	case w.Calls != 0 && w.Period != 0:
 		f.add("Window has both Calls and Period, use one of them")
 	case w.Calls != 0:
-		return Shape{windowCount, f.count("Window.Calls", w.Calls, 0, MaxCalls)}
+		return WindowShape{windowCount, f.count("Window.Calls", w.Calls, 0, MaxCalls)}
 	case w.Period != 0:
-		return Shape{windowTime, f.millis("Window.Period", w.Period, 0)}
+		return WindowShape{windowTime, f.millis("Window.Period", w.Period, 0)}
 	}
-	return Shape{Kind: windowNone}
+	return WindowShape{Kind: windowNone}
 }
 
 func (f *faults) window(w Window, r *Rules) {
@@ -204,7 +204,7 @@ func (r *Rules) sound() bool {
 }
 
 // sound reports whether the kind is known and the size fits it.
-func (s Shape) sound() bool {
+func (s WindowShape) sound() bool {
 	switch s.Kind {
 	case windowNone:
 		return s.Size == 0

@@ -140,9 +140,9 @@ func (b *Batch) Validate() error {
 	return nil
 }
 
-// Attributed reports whether reporter and detail matter to the step: a probe, a
+// NeedsReporter reports whether reporter and detail matter to the step: a probe, a
 // failure or a slow call is among its results.
-func (b *Batch) Attributed() bool {
+func (b *Batch) NeedsReporter() bool {
 	for _, res := range b.Results {
 		for _, run := range res.Runs {
 			if res.Lease != 0 || run.Outcome != Success && run.Outcome != Ignored {
@@ -171,17 +171,17 @@ type Reply struct {
 	FirstLease int64
 	// Applied and Stale count the outcomes.
 	Applied, Stale int64
-	// Fresh is how many outcomes of each result were applied, the first ones;
+	// AppliedPerResult is how many outcomes of each result were applied, the first ones;
 	// nil if all were.
-	Fresh []int64
+	AppliedPerResult []int64
 	// Policy is the fingerprint of the record's policy.
 	Policy string
-	// Moved is the transition of this step; its Cause is empty if there was none.
-	Moved Transition
+	// Transition is the transition of this step; its Cause is empty if there was none.
+	Transition Transition
 }
 
-// Admits reports whether an admission that carries no ticket is let through.
-func (r *Reply) Admits() bool { return r.Mode == ModeForcedClosed || r.Mode == ModeShadow }
+// AdmitsUncounted reports whether an admission that carries no ticket is let through.
+func (r *Reply) AdmitsUncounted() bool { return r.Mode == ModeForcedClosed || r.Mode == ModeShadow }
 
 // Status is a breaker as this process last heard of it.
 type Status struct {
@@ -224,8 +224,8 @@ type Command struct {
 	// milliseconds. Zero: the policy's open time for a trip; until released for
 	// a mode. Other actions take none.
 	For time.Duration
-	// Reason and By are kept in the log, 64 bytes of each.
-	Reason, By string
+	// Reason and Actor are kept in the log, 64 bytes of each.
+	Reason, Actor string
 	// IfEpoch makes the command conditional: the record must be of this epoch,
 	// else ErrConflict. Zero: any. -1, which Inspect gives for an absent
 	// record: only if there is none.

@@ -270,7 +270,7 @@ func drawCommand(t *rapid.T, epoch int64) engine.Command {
 	c := engine.Command{
 		Action:  engine.Action(rapid.IntRange(1, 7).Draw(t, "action")),
 		Reason:  rapid.SampledFrom([]string{"", "deploy", "a - b"}).Draw(t, "reason"),
-		By:      rapid.SampledFrom([]string{"", "ops"}).Draw(t, "by"),
+		Actor:   rapid.SampledFrom([]string{"", "ops"}).Draw(t, "by"),
 		IfEpoch: rapid.SampledFrom([]int64{0, 0, 0, epoch, -1, 7}).Draw(t, "ifepoch"),
 	}
 	if c.Action != engine.ActionHalfOpen && c.Action != engine.ActionReset && c.Action != engine.ActionRelease {

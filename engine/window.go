@@ -79,7 +79,7 @@ func (m *machine) hadTurn() bool {
 
 // empty forgets window and reporters, and with them the window's shape.
 func (m *machine) empty() {
-	m.shape, m.stood, m.cell, m.clean = Shape{Kind: windowNone}, 0, 0, 0
+	m.shape, m.stood, m.cell, m.clean = WindowShape{Kind: windowNone}, 0, 0, 0
 	m.calls, m.fails, m.slows = pair{}, pair{}, pair{}
 	m.cells, m.ring, m.reporters = nil, m.ring[:0], m.reporters[:0]
 	m.dropJunk()
@@ -87,7 +87,7 @@ func (m *machine) empty() {
 }
 
 // shapeAs gives an empty window its shape.
-func (m *machine) shapeAs(s Shape) {
+func (m *machine) shapeAs(s WindowShape) {
 	if s.Kind == windowNone {
 		return
 	}

@@ -40,9 +40,9 @@ func TestMemory(t *testing.T) {
 			h := bind(t, s, c.name, c.policy)
 			if c.fullLog {
 				for range 10 {
-					_, err := h.Control(ctx, engine.Command{Action: engine.ActionTrip, Reason: "a drill of the team", By: "somebody"})
+					_, err := h.Control(ctx, engine.Command{Action: engine.ActionTrip, Reason: "a drill of the team", Actor: "somebody"})
 					check(t, err)
-					_, err = h.Control(ctx, engine.Command{Action: engine.ActionReset, Reason: "a drill of the team", By: "somebody"})
+					_, err = h.Control(ctx, engine.Command{Action: engine.ActionReset, Reason: "a drill of the team", Actor: "somebody"})
 					check(t, err)
 				}
 			}

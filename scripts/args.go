@@ -15,8 +15,8 @@ func StepArgs(rules *engine.Rules, rnd int64, b engine.Batch) []any {
 		return args
 	}
 	args = append(args, results(b.Results))
-	if b.Attributed() {
-		args = append(args, engine.Token(b.Reporter), engine.Millis(b.Detail.OpenFor), engine.Token(b.Detail.Text))
+	if b.NeedsReporter() {
+		args = append(args, engine.EncodeToken(b.Reporter), engine.CeilMillis(b.Detail.OpenFor), engine.EncodeToken(b.Detail.Text))
 	}
 	return args
 }
@@ -49,6 +49,6 @@ func ControlArgs(rules *engine.Rules, stored bool, rnd int64, c engine.Command) 
 	if stored {
 		by = "stored"
 	}
-	what := c.Action.String() + " " + strconv.FormatInt(engine.Millis(c.For), 10) + " " + strconv.FormatInt(rnd, 10)
-	return []any{what, rules.Text(), by, c.IfEpoch, engine.Token(c.By), engine.Token(c.Reason)}
+	what := c.Action.String() + " " + strconv.FormatInt(engine.CeilMillis(c.For), 10) + " " + strconv.FormatInt(rnd, 10)
+	return []any{what, rules.Text(), by, c.IfEpoch, engine.EncodeToken(c.Actor), engine.EncodeToken(c.Reason)}
 }

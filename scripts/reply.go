@@ -9,7 +9,7 @@ import (
 )
 
 // DecodeStep reads the reply of step.lua to a batch of these rules. The errors
-// are engine.ErrWrongType, engine.ErrNewerSchema, and one about a reply that no
+// are engine.ErrForeignKey, engine.ErrNewerLayout, and one about a reply that no
 // script of this release gives.
 func DecodeStep(reply any, rules *engine.Rules, b engine.Batch) (engine.Reply, error) {
 	text, ok := reply.(string)
@@ -40,7 +40,7 @@ func decodeShort(text string, rules *engine.Rules, b engine.Batch) (engine.Reply
 		return r, nil
 	}
 	r.State = engine.StateOpen
-	if !engine.Match(rest, "%d", &r.LeftMS) || r.LeftMS == 0 || b.Outcomes() > 0 {
+	if !engine.MatchLayout(rest, "%d", &r.LeftMS) || r.LeftMS == 0 || b.Outcomes() > 0 {
 		return engine.Reply{}, surprise(text)
 	}
 	return r, nil
@@ -52,7 +52,7 @@ func parseFresh(text string, applied int64) []int64 {
 	var fresh []int64
 	for word := range strings.SplitSeq(text, ",") {
 		var n int64
-		if !engine.Match(word, "%d", &n) || n > applied {
+		if !engine.MatchLayout(word, "%d", &n) || n > applied {
 			return nil
 		}
 		applied -= n
@@ -72,19 +72,19 @@ func decodeWhole(text string, b engine.Batch) (engine.Reply, error) {
 	var r engine.Reply
 	words := strings.SplitN(line, " ", 3)
 	if len(words) < 3 || r.State.UnmarshalText([]byte(words[0])) != nil || r.Mode.UnmarshalText([]byte(words[1])) != nil ||
-		!engine.Match(words[2], wholeLayout, &r.Epoch, &r.LeftMS, &r.ModeLeftMS, &r.Granted, &r.FirstLease, &r.Applied, &r.Stale, &r.Policy) {
+		!engine.MatchLayout(words[2], wholeLayout, &r.Epoch, &r.LeftMS, &r.ModeLeftMS, &r.Granted, &r.FirstLease, &r.Applied, &r.Stale, &r.Policy) {
 		return engine.Reply{}, surprise(text)
 	}
 	if r.Granted > b.Admissions || r.Applied+r.Stale != b.Outcomes() || some != (r.Stale > 0) {
 		return engine.Reply{}, surprise(text)
 	}
 	if some {
-		if r.Fresh = parseFresh(fresh, r.Applied); len(r.Fresh) != len(b.Results) {
+		if r.AppliedPerResult = parseFresh(fresh, r.Applied); len(r.AppliedPerResult) != len(b.Results) {
 			return engine.Reply{}, surprise(text)
 		}
 	}
 	if moved {
-		if r.Moved, moved = engine.ParseTransition(entry); !moved {
+		if r.Transition, moved = engine.ParseTransition(entry); !moved {
 			return engine.Reply{}, surprise(text)
 		}
 	}
@@ -152,7 +152,7 @@ func record(list []string) (engine.Record, int64, error) {
 		return engine.Record{}, 0, surprise(list)
 	}
 	var now int64
-	if !engine.Match(list[0], "%d", &now) {
+	if !engine.MatchLayout(list[0], "%d", &now) {
 		return engine.Record{}, 0, surprise(list)
 	}
 	var fields []engine.Field
@@ -188,9 +188,9 @@ func refusal(text string) error {
 	switch {
 	case !strings.HasPrefix(text, "!"):
 	case kind == "type":
-		return fmt.Errorf("a %s: %w", rest, engine.ErrWrongType)
+		return fmt.Errorf("a %s: %w", rest, engine.ErrForeignKey)
 	case kind == "schema":
-		return fmt.Errorf("layout %s: %w", rest, engine.ErrNewerSchema)
+		return fmt.Errorf("layout %s: %w", rest, engine.ErrNewerLayout)
 	case kind == "args":
 		return fmt.Errorf("redbreaker: the script refused ARGV[%s], which is a bug of this release", rest)
 	}

@@ -98,8 +98,8 @@ func TestDecode_surprises(t *testing.T) {
 }
 
 func TestDecode_newerRecord(t *testing.T) {
-	checkDecode(t, "inspect", []any{"1000", "head", "2 closed"}, engine.ErrNewerSchema)
-	checkDecode(t, "control", []any{"done", "1000", "", "head", "2 closed"}, engine.ErrNewerSchema)
+	checkDecode(t, "inspect", []any{"1000", "head", "2 closed"}, engine.ErrNewerLayout)
+	checkDecode(t, "control", []any{"done", "1000", "", "head", "2 closed"}, engine.ErrNewerLayout)
 }
 
 func TestDecodeStep(t *testing.T) {
@@ -107,7 +107,7 @@ func TestDecodeStep(t *testing.T) {
 	for text, want := range map[string]engine.Reply{
 		"77": {Epoch: 77, Granted: 1, Applied: 2, Policy: rules.Fingerprint()},
 		"half_open shadow epoch=77 left=5 mode_left=6 granted=1 lease=9 applied=0 stale=2 policy=a-b fresh=0": {
-			State: engine.StateHalfOpen, Mode: engine.ModeShadow, Epoch: 77, LeftMS: 5, ModeLeftMS: 6, Granted: 1, FirstLease: 9, Stale: 2, Fresh: []int64{0}, Policy: "a-b",
+			State: engine.StateHalfOpen, Mode: engine.ModeShadow, Epoch: 77, LeftMS: 5, ModeLeftMS: 6, Granted: 1, FirstLease: 9, Stale: 2, AppliedPerResult: []int64{0}, Policy: "a-b",
 		},
 	} {
 		got, err := scripts.DecodeStep(text, rules, asked)

@@ -32,7 +32,7 @@ func encode(fields []engine.Field) []byte {
 }
 
 // decode reads a record. What has no head is not ours to write over: the error
-// wraps engine.ErrWrongType; or engine.ErrNewerSchema for a newer layout. What
+// wraps engine.ErrForeignKey; or engine.ErrNewerLayout for a newer layout. What
 // else does not read well is the machine's to heal. An empty blob is an absent
 // record.
 func decode(blob []byte) (engine.Record, error) {
@@ -45,7 +45,7 @@ func decode(blob []byte) (engine.Record, error) {
 		fields = append(fields, f)
 	}
 	if len(blob) > 0 && !found {
-		return engine.Record{}, fmt.Errorf("a blob of %d bytes that no breaker wrote, %.20q: %w", len(blob), blob, engine.ErrWrongType)
+		return engine.Record{}, fmt.Errorf("a blob of %d bytes that no breaker wrote, %.20q: %w", len(blob), blob, engine.ErrForeignKey)
 	}
 	return engine.ParseRecord(fields)
 }

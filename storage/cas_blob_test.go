@@ -36,7 +36,7 @@ func FuzzBlob(f *testing.F) {
 	f.Fuzz(func(t *testing.T, blob []byte) {
 		r, err := storage.Decode(blob)
 		if err != nil {
-			if !errors.Is(err, engine.ErrWrongType) && !errors.Is(err, engine.ErrNewerSchema) {
+			if !errors.Is(err, engine.ErrForeignKey) && !errors.Is(err, engine.ErrNewerLayout) {
 				t.Fatalf("%q: %v", blob, err)
 			}
 			return

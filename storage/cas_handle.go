@@ -21,7 +21,7 @@ func newCASHandle(c *CAS, name string, rules engine.Rules, sink func(engine.Even
 		guard: func() *guard { return c.guard }, take: h.take,
 		trial: func() error { _, err := h.ask(context.Background(), "step", engine.Batch{}); return err },
 	}
-	h.Observer = engine.NewObserver(name, &h.rules, h.Now, sink)
+	h.Tracker = engine.NewTracker(name, &h.rules, h.Now, sink)
 	return h
 }
 
@@ -40,7 +40,7 @@ func (h *casHandle) ask(ctx context.Context, what string, b engine.Batch) (engin
 	err := h.lane.do(ctx, &op{
 		what:     what,
 		apply:    func(record *engine.Record, now int64) { r = record.Step(&h.rules, now, h.cas.random(), b) },
-		stands:   func() { h.Observe(b, r) },
+		stands:   func() { h.ApplyReply(b, r) },
 		orphaned: func() { h.giveBack(r) },
 	})
 	if err != nil {
@@ -70,5 +70,5 @@ func (h *casHandle) Control(ctx context.Context, c engine.Command) (engine.Snaps
 	if err := h.commands(c); err != nil {
 		return engine.Snapshot{}, err
 	}
-	return h.lane.control(ctx, c, func(*engine.Record) *engine.Rules { return &h.rules }, h.Commanded)
+	return h.lane.control(ctx, c, func(*engine.Record) *engine.Rules { return &h.rules }, h.ApplyCommand)
 }

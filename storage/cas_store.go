@@ -26,7 +26,7 @@ func (c *CAS) load(ctx context.Context, name string) (r engine.Record, version, 
 	}
 	r, err = decode(blob)
 	if err != nil {
-		return engine.Record{}, 0, 0, &engine.StorageError{Class: engine.ClassOurs, Err: err}
+		return engine.Record{}, 0, 0, &engine.StorageError{Class: engine.ClassForeign, Err: err}
 	}
 	if e := r.Expires(); e != 0 && now >= e {
 		return engine.Record{}, version, now, nil
@@ -88,7 +88,7 @@ func recovered(err *error) {
 // else class.
 func failure(ctx context.Context, class engine.Class, err error) *engine.StorageError {
 	var said *engine.StorageError
-	if errors.As(err, &said) && said.Class >= engine.ClassNotExecuted && said.Class <= engine.ClassOurs {
+	if errors.As(err, &said) && said.Class >= engine.ClassNotExecuted && said.Class <= engine.ClassForeign {
 		class = said.Class
 		if bare, ok := err.(*engine.StorageError); ok && bare.Err != nil {
 			err = bare.Err

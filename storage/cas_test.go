@@ -480,7 +480,7 @@ func TestCAS_control(t *testing.T) {
 	if _, err := c.Control(ctx, name, engine.Command{Action: engine.ActionTrip, IfEpoch: epoch + 1}); err != engine.ErrConflict {
 		t.Errorf("got %v, want ErrConflict", err)
 	}
-	snap, err := c.Control(ctx, name, engine.Command{Action: engine.ActionTrip, By: "ops", Reason: "deploy"})
+	snap, err := c.Control(ctx, name, engine.Command{Action: engine.ActionTrip, Actor: "ops", Reason: "deploy"})
 	if err != nil || snap.State != engine.StateOpen || snap.RetryAfter != 7*time.Second {
 		t.Errorf("by name, with the stored policy: %+v, %v", snap, err)
 	}
@@ -503,9 +503,9 @@ func TestCAS_recordsOfOthers(t *testing.T) {
 		blob string
 		want error
 	}{
-		"a newer schema":     {"head 2 closed auto epoch=1\n", engine.ErrNewerSchema},
-		"not a record":       {"\x00\x01 PNG", engine.ErrWrongType},
-		"fields but no head": {"tally epoch=1\n", engine.ErrWrongType},
+		"a newer schema":     {"head 2 closed auto epoch=1\n", engine.ErrNewerLayout},
+		"not a record":       {"\x00\x01 PNG", engine.ErrForeignKey},
+		"fields but no head": {"tally epoch=1\n", engine.ErrForeignKey},
 	} {
 		t.Run(what, func(t *testing.T) {
 			s := newMemStore()
@@ -517,7 +517,7 @@ func TestCAS_recordsOfOthers(t *testing.T) {
 				"control": second(c.Control(ctx, name, engine.Command{Action: engine.ActionReset})),
 				"inspect": second(c.Inspect(ctx, name)),
 			} {
-				wantClass(t, err, engine.ClassOurs, op)
+				wantClass(t, err, engine.ClassForeign, op)
 				if !errors.Is(err, test.want) {
 					t.Errorf("%s: got %v, want %v", op, err, test.want)
 				}
@@ -537,7 +537,7 @@ func TestCAS_heals(t *testing.T) {
 		s := newMemStore()
 		s.set(name, blob)
 		reply, err := openCAS(t, s, engine.Policy{}).Step(ctx, engine.Batch{Admissions: 1})
-		if err != nil || reply.Moved.Cause != cause || reply.Granted != 1 {
+		if err != nil || reply.Transition.Cause != cause || reply.Granted != 1 {
 			t.Errorf("%q: %+v, %v; want it %s", blob, reply, err, cause)
 		}
 	}

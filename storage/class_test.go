@@ -93,7 +93,7 @@ func TestGuardJudges(t *testing.T) {
 		{nil, engine.Success},
 		{context.Canceled, engine.Ignored},
 		{engine.ErrStopped, engine.Ignored},
-		{storageError(engine.ClassOurs, "another type"), engine.Success},
+		{storageError(engine.ClassForeign, "another type"), engine.Success},
 		{storageError(engine.ClassUnknown, "ERR script"), engine.Failure},
 		{storageError(engine.ClassRefused, "READONLY"), engine.Failure},
 		{storageError(engine.ClassNotExecuted, "dial tcp"), engine.Failure},

@@ -311,8 +311,8 @@ func TestInspectMany_oneServer(t *testing.T) {
 
 	must(t, rdb.Set(ctx, fleet+":{text}", "x", 0).Err())
 	got, err = s.InspectMany(ctx, []string{name, "text"})
-	if !errors.Is(err, engine.ErrWrongType) || !got[0].Exists {
-		t.Errorf("got %+v, %v; want the first to exist, and ErrWrongType", got, err)
+	if !errors.Is(err, engine.ErrForeignKey) || !got[0].Exists {
+		t.Errorf("got %+v, %v; want the first to exist, and ErrForeignKey", got, err)
 	}
 	if _, err = s.InspectMany(ctx, []string{name, ""}); !errors.Is(err, engine.ErrInvalid) {
 		t.Errorf("an empty name: got %v, want ErrInvalid", err)

@@ -80,7 +80,7 @@ func judge(err error) engine.Outcome {
 		return engine.Ignored // it is counted once
 	case !errors.As(err, &e): // the caller's own end, or the storage's Close
 		return engine.Ignored
-	case e.Class == engine.ClassOurs, errors.Is(err, errContended): // it answered, and about one record
+	case e.Class == engine.ClassForeign, errors.Is(err, errContended): // it answered, and about one record
 		return engine.Success
 	case ofOneSlot(e.Err):
 		return engine.Ignored

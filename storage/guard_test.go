@@ -163,7 +163,7 @@ func TestGuard_othersGoOn(t *testing.T) {
 		must(t, err)
 		for range 10 {
 			_, err := theirs.Acquire(ctx)
-			if !errors.Is(err, engine.ErrWrongType) {
+			if !errors.Is(err, engine.ErrForeignKey) {
 				t.Fatal(err)
 			}
 		}

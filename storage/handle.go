@@ -28,7 +28,7 @@ func newRedisHandle(r *Redis, name, key string, rules engine.Rules, sink func(en
 			return err
 		},
 	}
-	h.Observer = engine.NewObserver(name, &h.rules, h.Now, sink)
+	h.Tracker = engine.NewTracker(name, &h.rules, h.Now, sink)
 	return h
 }
 
@@ -42,7 +42,7 @@ func (h *redisHandle) ask(ctx context.Context, since time.Time, verb string, b e
 	if err != nil {
 		return engine.Reply{}, refused(verb, h.name, err)
 	}
-	h.Observe(b, r)
+	h.ApplyReply(b, r)
 	return r, nil
 }
 
@@ -55,7 +55,7 @@ func (h *redisHandle) Control(ctx context.Context, c engine.Command) (engine.Sna
 	err := h.group.alone(ctx, func(ctx context.Context, since time.Time) {
 		var moves []engine.Transition
 		s, moves, verdict = h.redis.control(ctx, since, h.name, h.key, scripts.ControlArgs(&h.rules, false, random(), c))
-		h.Commanded(s, moves)
+		h.ApplyCommand(s, moves)
 	})
 	if err != nil {
 		return engine.Snapshot{}, err

@@ -126,10 +126,10 @@ func (p *part) of(r engine.Reply) engine.Reply {
 	if !p.single() {
 		return r
 	}
-	stale := r.Fresh != nil && p.batch.Admissions == 0 && p.place >= r.Fresh[p.result]
+	stale := r.AppliedPerResult != nil && p.batch.Admissions == 0 && p.place >= r.AppliedPerResult[p.result]
 	granted := p.batch.Admissions > 0 && p.place < r.Granted
 	lease := r.FirstLease
-	r.Granted, r.FirstLease, r.Applied, r.Stale, r.Fresh = 0, 0, 0, 0, nil
+	r.Granted, r.FirstLease, r.Applied, r.Stale, r.AppliedPerResult = 0, 0, 0, 0, nil
 	switch {
 	case granted:
 		r.Granted = 1
@@ -137,7 +137,7 @@ func (p *part) of(r engine.Reply) engine.Reply {
 			r.FirstLease = lease + p.place
 		}
 	case stale:
-		r.Stale, r.Fresh = 1, []int64{0}
+		r.Stale, r.AppliedPerResult = 1, []int64{0}
 	case p.batch.Admissions == 0:
 		r.Applied = 1
 	}

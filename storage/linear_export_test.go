@@ -18,7 +18,7 @@ var Rightly Misread = (*part).of
 // Misreads are wrong ways.
 var Misreads = map[string]Misread{
 	"stale is not told apart": func(p *part, r engine.Reply) engine.Reply {
-		r.Fresh = nil
+		r.AppliedPerResult = nil
 		return p.of(r)
 	},
 	"stale is what the first result is": func(p *part, r engine.Reply) engine.Reply {

@@ -501,7 +501,7 @@ const foreign = 1
 
 // model is the pure machine, which takes one call at a time, from the time now on.
 func model(rules *engine.Rules, now int64) porcupine.Model {
-	observer := engine.NewObserver("", rules, func() int64 { return 1 }, nil)
+	observer := engine.NewTracker("", rules, func() int64 { return 1 }, nil)
 	return porcupine.Model{
 		Init:  func() any { return sequence{now: now} },
 		Equal: func(a, b any) bool { return a.(sequence).text == b.(sequence).text },
@@ -525,7 +525,7 @@ func model(rules *engine.Rules, now int64) porcupine.Model {
 }
 
 // apply is what the machine tells, with an epoch of its own.
-func (s *sequence) apply(r *engine.Record, rules *engine.Rules, observer *engine.Observer, op call) told {
+func (s *sequence) apply(r *engine.Record, rules *engine.Rules, observer *engine.Tracker, op call) told {
 	op.ticket.Epoch = s.own(op.ticket.Epoch)
 	switch op.kind {
 	case ticks:
@@ -533,7 +533,7 @@ func (s *sequence) apply(r *engine.Record, rules *engine.Rules, observer *engine
 		return told{answer: admitted}
 	case asks:
 		reply := r.Step(rules, s.now, 0, engine.Batch{Admissions: 1})
-		t, err := observer.Admission(&reply, 0)
+		t, err := observer.Decision(&reply, 0)
 		return told{ticket: t, answer: answer(err)}
 	case reports:
 		if !op.ticket.Counted() || op.outcome == engine.Ignored && op.ticket.Lease == 0 {

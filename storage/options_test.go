@@ -99,7 +99,7 @@ func TestOptions_keysAndReporter(t *testing.T) {
 		if keys := m.Keys(); len(keys) != 1 || keys[0] != want {
 			t.Errorf("keys %q, want %q", keys, want)
 		}
-		s, err := h.Control(ctx, engine.Command{Action: engine.ActionReset, By: "ops"})
+		s, err := h.Control(ctx, engine.Command{Action: engine.ActionReset, Actor: "ops"})
 		must(t, err)
 		if by := s.Log[1].By; by != "web-1" {
 			t.Errorf("the trip was reported by %q", by)

@@ -26,7 +26,7 @@ const oldest = 6
 // that says what to change. It writes one key of its own that is gone a second
 // later.
 func (r *Redis) Ping(ctx context.Context) error {
-	reply, err := r.do(ctx, time.Now(), "ping", "", r.keys.Scratch(), scripts.Ping, nil)
+	reply, err := r.do(ctx, time.Now(), "ping", "", r.keys.PingKey(), scripts.Ping, nil)
 	if err != nil {
 		return advise(err)
 	}

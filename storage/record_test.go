@@ -41,9 +41,9 @@ func TestRecord_ofAnotherType(t *testing.T) {
 			must(t, fill(rdb))
 			before := dump(t, rdb)
 			for op, err := range everyError(t, rdb) {
-				e := wantClass(t, err, engine.ClassOurs, op)
+				e := wantClass(t, err, engine.ClassForeign, op)
 				wantSays(t, e, "a "+kind, "choose another namespace")
-				if !errors.Is(e, engine.ErrWrongType) {
+				if !errors.Is(e, engine.ErrForeignKey) {
 					t.Errorf("%s over a %s: %v", op, kind, e)
 				}
 			}
@@ -60,9 +60,9 @@ func TestRecord_ofANewerSchema(t *testing.T) {
 		must(t, rdb.HSet(ctx, key, "head", "2 ajar auto epoch=1 what=ever", "tally", "whatever", "doors", "3").Err())
 		before := content(t, rdb, key)
 		for op, err := range everyError(t, rdb) {
-			e := wantClass(t, err, engine.ClassOurs, op)
+			e := wantClass(t, err, engine.ClassForeign, op)
 			wantSays(t, e, "newer release, upgrade this process")
-			if !errors.Is(e, engine.ErrNewerSchema) {
+			if !errors.Is(e, engine.ErrNewerLayout) {
 				t.Errorf("%s: %v", op, e)
 			}
 		}

@@ -169,8 +169,8 @@ func (r *Redis) do(ctx context.Context, since time.Time, op, name, key string, s
 // refused is the error of a reply that says no.
 func refused(op, name string, err error) error {
 	class := engine.ClassUnknown
-	if errors.Is(err, engine.ErrWrongType) || errors.Is(err, engine.ErrNewerSchema) {
-		class = engine.ClassOurs
+	if errors.Is(err, engine.ErrForeignKey) || errors.Is(err, engine.ErrNewerLayout) {
+		class = engine.ClassForeign
 	}
 	return &engine.StorageError{Class: class, Op: op, Name: name, Err: err}
 }

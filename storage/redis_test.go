@@ -96,7 +96,7 @@ func TestControl_refusals(t *testing.T) {
 	_, rdb := redistest.Mini(t)
 	s := newStorage(t, rdb)
 	h, e := bind(t, s, opensAtOnce)
-	forced, err := h.Control(ctx, engine.Command{Action: engine.ActionForceOpen, Reason: "drill", By: "ops"})
+	forced, err := h.Control(ctx, engine.Command{Action: engine.ActionForceOpen, Reason: "drill", Actor: "ops"})
 	must(t, err)
 	if forced.Mode != engine.ModeForcedOpen || forced.ModeReason != "drill" || h.Status().Mode != engine.ModeForcedOpen {
 		t.Errorf("forced: %+v, status %+v", forced, h.Status())

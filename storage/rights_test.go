@@ -216,7 +216,7 @@ func useAll(s *storage.Redis) error {
 			_, err = h.Acquire(ctx)
 			then(err)
 		}
-		_, err = s.Control(ctx, breaker, engine.Command{Action: engine.ActionReset, Reason: "drill", By: "ops"})
+		_, err = s.Control(ctx, breaker, engine.Command{Action: engine.ActionReset, Reason: "drill", Actor: "ops"})
 		then(err)
 		_, err = s.Inspect(ctx, breaker)
 		then(err)

@@ -75,7 +75,7 @@ func TestArguments_haveOneKeyAndNoTime(t *testing.T) {
 		}); err != nil {
 			t.Fatal(err)
 		}
-		command(t, h, engine.Command{Action: engine.ActionTrip, For: time.Minute, Reason: "drill", By: "ops"})
+		command(t, h, engine.Command{Action: engine.ActionTrip, For: time.Minute, Reason: "drill", Actor: "ops"})
 		inspect(t, s)
 		for _, args := range sent.args {
 			if args[0] != "evalsha" {

@@ -12,7 +12,7 @@ import (
 // steps is what handles have in common over every storage: operations become
 // steps, which the guard lets through, and what comes of them is observed.
 type steps struct {
-	*engine.Observer
+	*engine.Tracker
 	name     string
 	reporter string
 	guard    func() *guard
@@ -30,7 +30,7 @@ func (s *steps) Acquire(ctx context.Context) (engine.Ticket, error) {
 	if err != nil {
 		return engine.Ticket{}, err
 	}
-	return s.Admission(&r, 0)
+	return s.Decision(&r, 0)
 }
 
 func (s *steps) Report(ctx context.Context, t engine.Ticket, o engine.Outcome, _ int64, d *engine.Detail) (bool, error) {

@@ -52,7 +52,7 @@ func (c *connection) with(ctx context.Context, f func(*storage.Redis) error) err
 // its own error knows.
 func better(ctx context.Context, store *storage.Redis, err error) error {
 	var failure, why *redbreaker.StorageError
-	if errors.As(err, &failure) && failure.Class != redbreaker.ClassOurs && errors.As(store.Ping(ctx), &why) {
+	if errors.As(err, &failure) && failure.Class != redbreaker.ClassForeign && errors.As(store.Ping(ctx), &why) {
 		clearer := *failure
 		clearer.Err = why.Err
 		return &clearer

@@ -79,7 +79,7 @@ that is not there yet. It prints the breaker as it is afterwards.`,
 func (o *order) flags(cmd *cobra.Command, t lasts) {
 	f := cmd.Flags()
 	f.StringVar(&o.Reason, "reason", "", "why, for the log (64 bytes are kept)")
-	f.StringVar(&o.By, "by", operator(), "who, for the log (64 bytes are kept)")
+	f.StringVar(&o.Actor, "by", operator(), "who, for the log (64 bytes are kept)")
 	f.Int64Var(&o.IfEpoch, "if-epoch", 0, "only if the breaker is still of this epoch, as get shows it; -1: only if there is none")
 	if t != noTerm {
 		f.DurationVar(&o.For, "for", 0, "how long, such as 30s or 2h")

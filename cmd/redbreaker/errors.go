@@ -40,7 +40,7 @@ func explain(err error, where target.Target, namespace string) error {
 	switch {
 	case !errors.As(err, &failure):
 		return err
-	case failure.Class == redbreaker.ClassOurs:
+	case failure.Class == redbreaker.ClassForeign:
 		return fmt.Errorf("breaker %q in namespace %q: %w", failure.Name, namespace, failure.Err)
 	case failure.Class == redbreaker.ClassUnknown && failure.Op == "control":
 		return fmt.Errorf("redis at %s: %w; it may have been done all the same, look with get", where, failure.Err)

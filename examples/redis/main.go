@@ -49,7 +49,7 @@ func run(ctx context.Context) error {
 	defer two.close()
 
 	// Whatever an earlier run has left: an operator's reset, for the whole fleet.
-	if _, err := one.payments.Control(ctx, redbreaker.Command{Action: redbreaker.ActionReset, By: "example"}); err != nil {
+	if _, err := one.payments.Control(ctx, redbreaker.Command{Action: redbreaker.ActionReset, Actor: "example"}); err != nil {
 		return err
 	}
 	for range 5 {

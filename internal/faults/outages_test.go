@@ -50,7 +50,7 @@ const (
 	notExecuted = redbreaker.ClassNotExecuted
 	unknown     = redbreaker.ClassUnknown
 	refused     = redbreaker.ClassRefused
-	ours        = redbreaker.ClassOurs
+	ours        = redbreaker.ClassForeign
 )
 
 // outages are drilled all in the same way.

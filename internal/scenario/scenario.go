@@ -286,8 +286,8 @@ func (w *world) step(b engine.Batch, callers []string) string {
 // tell is a reply in words.
 func (w *world) tell(r engine.Reply, callers []string, reports, untouched bool) string {
 	var lines []string
-	if r.Moved.Cause != "" {
-		lines = append(lines, r.Moved.String())
+	if r.Transition.Cause != "" {
+		lines = append(lines, r.Transition.String())
 	}
 	if reports {
 		line := fmt.Sprintf("applied %d", r.Applied)
@@ -299,7 +299,7 @@ func (w *world) tell(r engine.Reply, callers []string, reports, untouched bool) 
 	for i, caller := range callers {
 		n := int64(i)
 		switch {
-		case n >= r.Granted && r.Admits():
+		case n >= r.Granted && r.AdmitsUncounted():
 			w.tickets[caller] = engine.Ticket{}
 			lines = append(lines, caller+": admitted, not counted")
 		case n >= r.Granted:
@@ -327,7 +327,7 @@ func (w *world) tell(r engine.Reply, callers []string, reports, untouched bool) 
 
 func (w *world) control(d *datadriven.TestData) string {
 	list := names(d)
-	c := engine.Command{For: w.duration(w.take("for")), Reason: w.take("reason"), By: w.take("by")}
+	c := engine.Command{For: w.duration(w.take("for")), Reason: w.take("reason"), Actor: w.take("by")}
 	for a := engine.ActionTrip; a <= engine.ActionRelease; a++ {
 		if a.String() == list[0] {
 			c.Action = a

@@ -39,7 +39,7 @@ func firstStepMakesRecord(t *env) {
 func emptyStepMakesRecord(t *env) {
 	a, _ := t.pair(three)
 	r := a.step(engine.Batch{})
-	t.equal("cause of the reply's transition", engine.CauseCreated, r.Moved.Cause)
+	t.equal("cause of the reply's transition", engine.CauseCreated, r.Transition.Cause)
 	t.equal("epoch", r.Epoch, t.inspect().Epoch)
 }
 

@@ -62,7 +62,7 @@ func afterTripStale(t *env) {
 	a, _ := t.pair(three)
 	r := a.step(results(a.admit(), engine.Run{Outcome: engine.Failure, N: 5}, engine.Run{Outcome: engine.Success, N: 2}))
 	t.equal("applied, stale", [2]int64{3, 4}, [2]int64{r.Applied, r.Stale})
-	t.equal("cause", engine.CauseConsecutive, r.Moved.Cause)
+	t.equal("cause", engine.CauseConsecutive, r.Transition.Cause)
 	t.state(engine.StateOpen)
 }
 
@@ -100,11 +100,11 @@ func manyAdmissions(t *env) {
 	a, _ := t.pair(three)
 	r := a.step(engine.Batch{Admissions: 100})
 	t.equal("granted, first lease", [2]int64{100, 0}, [2]int64{r.Granted, r.FirstLease})
-	t.equal("admits without tickets", false, r.Admits())
+	t.equal("admits without tickets", false, r.AdmitsUncounted())
 	a.act(engine.ActionForceClosed)
 	r = a.step(engine.Batch{Admissions: 100})
 	t.equal("granted", int64(0), r.Granted)
-	t.equal("admits without tickets", true, r.Admits())
+	t.equal("admits without tickets", true, r.AdmitsUncounted())
 }
 
 func replyTells(t *env) {

@@ -129,10 +129,10 @@ func newerLayout(t *env) {
 
 func (t *env) refused(what string, err error) {
 	t.Helper()
-	t.is(what, engine.ErrNewerSchema, err)
+	t.is(what, engine.ErrNewerLayout, err)
 	var e *engine.StorageError
-	if !errors.As(err, &e) || e.Class != engine.ClassOurs {
-		t.Fatalf("%s: error %#v, want a *StorageError of class %v", what, err, engine.ClassOurs)
+	if !errors.As(err, &e) || e.Class != engine.ClassForeign {
+		t.Fatalf("%s: error %#v, want a *StorageError of class %v", what, err, engine.ClassForeign)
 	}
 	t.equal("name", name, e.Name)
 }

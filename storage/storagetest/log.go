@@ -55,7 +55,7 @@ var nasty = []string{
 func textsComeBack(t *env) {
 	a, _ := t.pair(three)
 	for _, text := range nasty {
-		a.command(engine.Command{Action: engine.ActionShadow, Reason: text, By: text})
+		a.command(engine.Command{Action: engine.ActionShadow, Reason: text, Actor: text})
 		s := t.inspect()
 		t.kept("reason", text, s.ModeReason)
 		t.kept("by", text, s.ModeBy)
@@ -69,7 +69,7 @@ func errorTextsComeBack(t *env) {
 	for _, text := range nasty {
 		b := results(a.admit(), engine.Run{Outcome: engine.Failure, N: 1})
 		b.Reporter, b.Detail.Text = text, text
-		moved := a.step(b).Moved
+		moved := a.step(b).Transition
 		t.kept("text in the reply", text, moved.Text)
 		t.kept("reporter in the reply", text, moved.By)
 		t.kept("text in the log", text, t.last().Text)

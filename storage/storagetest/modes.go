@@ -115,7 +115,7 @@ func modeEndsExactly(t *env) {
 
 func modeTells(t *env) {
 	a, _ := t.pair(three)
-	a.command(engine.Command{Action: engine.ActionForceClosed, Reason: "load test", By: "ops"})
+	a.command(engine.Command{Action: engine.ActionForceClosed, Reason: "load test", Actor: "ops"})
 	s := t.inspect()
 	t.equal("reason", "load test", s.ModeReason)
 	t.equal("by", "ops", s.ModeBy)

@@ -155,7 +155,7 @@ func TestDemo_operator(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, err := d.replicas[0].store.Control(context.Background(), c.Name, redbreaker.Command{
-			Action: redbreaker.ActionForceClosed, By: "ann", Reason: "drill"})
+			Action: redbreaker.ActionForceClosed, Actor: "ann", Reason: "drill"})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -6,10 +6,10 @@ import (
 	"time"
 )
 
-// Observer is what a handle remembers of the replies it got: it turns replies
+// Tracker is what a handle remembers of the replies it got: it turns replies
 // into tickets, rejections, status and events. Storages share it, so that a
 // breaker looks the same over each of them. Safe for concurrent use.
-type Observer struct {
+type Tracker struct {
 	teller
 	now      func() int64
 	rejected sharedRejection
@@ -39,10 +39,10 @@ type brief struct {
 	leftMS, modeLeftMS int64
 }
 
-// NewObserver returns the observer of a handle. now is the handle's Now, sink
+// NewTracker returns the observer of a handle. now is the handle's Now, sink
 // may be nil.
-func NewObserver(name string, rules *Rules, now func() int64, sink func(Event)) *Observer {
-	return &Observer{teller: newTeller(name, rules, sink), now: now}
+func NewTracker(name string, rules *Rules, now func() int64, sink func(Event)) *Tracker {
+	return &Tracker{teller: newTeller(name, rules, sink), now: now}
 }
 
 func newTeller(name string, rules *Rules, sink func(Event)) teller {
@@ -52,8 +52,8 @@ func newTeller(name string, rules *Rules, sink func(Event)) teller {
 	return teller{name: name, rules: rules, sink: sink}
 }
 
-// Observe takes in the reply to a batch and raises the events that follow from it.
-func (o *Observer) Observe(b Batch, r Reply) {
+// ApplyReply takes in the reply to a batch and raises the events that follow from it.
+func (o *Tracker) ApplyReply(b Batch, r Reply) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	now := o.now()
@@ -65,13 +65,13 @@ func (o *Observer) Observe(b Batch, r Reply) {
 	}
 	o.last = brief{state: r.State, mode: r.Mode, epoch: r.Epoch, leftMS: r.LeftMS, modeLeftMS: r.ModeLeftMS}
 	o.heard = now
-	o.moved(r.Moved)
+	o.moved(r.Transition)
 	o.skew(r.Policy)
 }
 
-// Commanded takes in what a command did: the record after it, and the
+// ApplyCommand takes in what a command did: the record after it, and the
 // transitions it made.
-func (o *Observer) Commanded(s Snapshot, moves []Transition) {
+func (o *Tracker) ApplyCommand(s Snapshot, moves []Transition) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for _, t := range moves {
@@ -80,7 +80,7 @@ func (o *Observer) Commanded(s Snapshot, moves []Transition) {
 	if s.Exists {
 		o.last = brief{
 			state: s.State, mode: s.Mode, epoch: s.Epoch,
-			leftMS: Millis(s.RetryAfter), modeLeftMS: Millis(s.ModeFor),
+			leftMS: CeilMillis(s.RetryAfter), modeLeftMS: CeilMillis(s.ModeFor),
 		}
 		if s.Mode == ModeForcedOpen {
 			o.last.leftMS = o.last.modeLeftMS
@@ -91,9 +91,9 @@ func (o *Observer) Commanded(s Snapshot, moves []Transition) {
 
 // lost reports whether a record that this process knew was gone. One that it
 // has not fed for half of its time to live may have expired.
-func (o *Observer) lost(r Reply, now int64) bool {
+func (o *Tracker) lost(r Reply, now int64) bool {
 	fed := time.Duration(now-o.reported) <= time.Duration(o.rules.IdleMS)*time.Millisecond/2
-	return r.Moved.Cause == CauseCreated && o.last.epoch != 0 && o.last.epoch != r.Epoch && fed
+	return r.Transition.Cause == CauseCreated && o.last.epoch != 0 && o.last.epoch != r.Epoch && fed
 }
 
 func (t *teller) moved(move Transition) {
@@ -122,8 +122,8 @@ func (t *teller) skew(fingerprint string) {
 	}
 }
 
-// Admission is what a reply means for the i-th of its admissions, from 0.
-func (o *Observer) Admission(r *Reply, i int64) (Ticket, error) {
+// Decision is what a reply means for the i-th of its admissions, from 0.
+func (o *Tracker) Decision(r *Reply, i int64) (Ticket, error) {
 	return o.rejected.admission(o.name, r, i, o.now)
 }
 
@@ -133,7 +133,7 @@ func (s *sharedRejection) admission(name string, r *Reply, i int64, now func() i
 		return Ticket{Epoch: r.Epoch}, nil
 	case i < r.Granted:
 		return Ticket{Epoch: r.Epoch, Lease: r.FirstLease + i}, nil
-	case r.Admits():
+	case r.AdmitsUncounted():
 		return Ticket{}, nil
 	}
 	return Ticket{}, s.of(name, r, now)
@@ -172,7 +172,7 @@ func (r *Reply) reason() Reason {
 }
 
 // Status is what was last heard, the time that has passed taken off.
-func (o *Observer) Status() Status {
+func (o *Tracker) Status() Status {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.heard == 0 {

@@ -13,7 +13,7 @@ import (
 
 // watched is an observer on a clock of the test's, and the events it raised.
 type watched struct {
-	*engine.Observer
+	*engine.Tracker
 	rules  *engine.Rules
 	now    int64
 	events []engine.Event
@@ -22,7 +22,7 @@ type watched struct {
 func watch(t testing.TB, p engine.Policy) *watched {
 	t.Helper()
 	w := &watched{rules: mustRules(t, p), now: 1}
-	w.Observer = engine.NewObserver("payments", w.rules, func() int64 { return w.now }, func(e engine.Event) { w.events = append(w.events, e) })
+	w.Tracker = engine.NewTracker("payments", w.rules, func() int64 { return w.now }, func(e engine.Event) { w.events = append(w.events, e) })
 	return w
 }
 
@@ -36,7 +36,7 @@ func (w *watched) taken() []engine.Event {
 func (w *watched) reply(epoch int64, cause engine.Cause) engine.Reply {
 	r := engine.Reply{Epoch: epoch, Policy: w.rules.Fingerprint()}
 	if cause != "" {
-		r.Moved = engine.Transition{Epoch: epoch, Cause: cause}
+		r.Transition = engine.Transition{Epoch: epoch, Cause: cause}
 	}
 	return r
 }
@@ -53,10 +53,10 @@ func kinds(events []engine.Event) string {
 
 func TestObserver_transitions(t *testing.T) {
 	w := watch(t, engine.Policy{})
-	w.Observe(engine.Batch{}, w.reply(1, engine.CauseCreated))
-	w.Observe(reports, w.reply(2, engine.CauseConsecutive))
-	w.Observe(engine.Batch{}, w.reply(2, ""))
-	w.Observe(engine.Batch{}, w.reply(3, engine.CauseHealed))
+	w.ApplyReply(engine.Batch{}, w.reply(1, engine.CauseCreated))
+	w.ApplyReply(reports, w.reply(2, engine.CauseConsecutive))
+	w.ApplyReply(engine.Batch{}, w.reply(2, ""))
+	w.ApplyReply(engine.Batch{}, w.reply(3, engine.CauseHealed))
 	want := []engine.Event{
 		{Kind: engine.EventTransition, Name: "payments", Transition: engine.Transition{Name: "payments", Epoch: 1, Cause: engine.CauseCreated}},
 		{Kind: engine.EventTransition, Name: "payments", Transition: engine.Transition{Name: "payments", Epoch: 2, Cause: engine.CauseConsecutive}},
@@ -82,13 +82,13 @@ func TestObserver_lost(t *testing.T) {
 		"an admission later": {hour + 1, "transition "},
 	} {
 		w := watch(t, engine.Policy{IdleTTL: 2 * time.Hour})
-		w.Observe(engine.Batch{Admissions: 1}, w.reply(1, engine.CauseCreated))
-		w.Observe(reports, w.reply(1, ""))
+		w.ApplyReply(engine.Batch{Admissions: 1}, w.reply(1, engine.CauseCreated))
+		w.ApplyReply(reports, w.reply(1, ""))
 		w.taken()
 		w.now += test.quiet / 2
-		w.Observe(engine.Batch{Admissions: 1}, w.reply(1, "")) // an admission feeds nothing
+		w.ApplyReply(engine.Batch{Admissions: 1}, w.reply(1, "")) // an admission feeds nothing
 		w.now += test.quiet - test.quiet/2
-		w.Observe(engine.Batch{Admissions: 1}, w.reply(9, engine.CauseCreated))
+		w.ApplyReply(engine.Batch{Admissions: 1}, w.reply(9, engine.CauseCreated))
 		events := w.taken()
 		if got := kinds(events); got != test.want {
 			t.Errorf("%s: %s, want %s", name, got, test.want)
@@ -104,7 +104,7 @@ func TestObserver_lost(t *testing.T) {
 func TestObserver_skew(t *testing.T) {
 	w := watch(t, engine.Policy{})
 	for _, fingerprint := range []string{w.rules.Fingerprint(), "", "aaaa0001", "aaaa0001", "aaaa0002", w.rules.Fingerprint(), "aaaa0001"} {
-		w.Observe(engine.Batch{}, engine.Reply{Epoch: 1, Policy: fingerprint})
+		w.ApplyReply(engine.Batch{}, engine.Reply{Epoch: 1, Policy: fingerprint})
 	}
 	want := []engine.Event{
 		{Kind: engine.EventSkew, Name: "payments", Policy: "aaaa0001"},
@@ -114,7 +114,7 @@ func TestObserver_skew(t *testing.T) {
 		t.Errorf("events (-want +got):\n%s", diff)
 	}
 	for i := range 1000 {
-		w.Observe(engine.Batch{}, engine.Reply{Epoch: 1, Policy: fmt.Sprintf("bbbb%04d", i)})
+		w.ApplyReply(engine.Batch{}, engine.Reply{Epoch: 1, Policy: fmt.Sprintf("bbbb%04d", i)})
 	}
 	if n := len(w.taken()); n >= 100 {
 		t.Errorf("%d events about policies", n)
@@ -145,7 +145,7 @@ func TestObserver_admission(t *testing.T) {
 		"shadow, not counted":    {shadow, 0, engine.Ticket{}, "", 0},
 		"forced closed, neither": {free, 0, engine.Ticket{}, "", 0},
 	} {
-		ticket, err := w.Admission(&test.reply, test.i)
+		ticket, err := w.Decision(&test.reply, test.i)
 		if ticket != test.ticket {
 			t.Errorf("%s: ticket %+v, want %+v", name, ticket, test.ticket)
 		}
@@ -165,7 +165,7 @@ func TestObserver_sharedRejection(t *testing.T) {
 	w := watch(t, engine.Policy{})
 	open := engine.Reply{Epoch: 5, State: engine.StateOpen, LeftMS: 60_000}
 	reject := func() error {
-		_, err := w.Admission(&open, 0)
+		_, err := w.Decision(&open, 0)
 		return err
 	}
 	first := reject()
@@ -189,13 +189,13 @@ func TestObserver_status(t *testing.T) {
 	if diff := cmp.Diff(engine.Status{Age: -1}, w.Status()); diff != "" {
 		t.Errorf("nothing heard yet (-want +got):\n%s", diff)
 	}
-	w.Observe(engine.Batch{}, engine.Reply{Epoch: 5, State: engine.StateOpen, Mode: engine.ModeShadow, LeftMS: 5000, ModeLeftMS: 60_000})
+	w.ApplyReply(engine.Batch{}, engine.Reply{Epoch: 5, State: engine.StateOpen, Mode: engine.ModeShadow, LeftMS: 5000, ModeLeftMS: 60_000})
 	w.now += int64(2 * time.Second)
 	want := engine.Status{State: engine.StateOpen, Mode: engine.ModeShadow, ModeFor: 58 * time.Second, Age: 2 * time.Second}
 	if diff := cmp.Diff(want, w.Status()); diff != "" {
 		t.Errorf("in shadow no call would be rejected (-want +got):\n%s", diff)
 	}
-	w.Observe(engine.Batch{}, engine.Reply{Epoch: 5, State: engine.StateOpen, LeftMS: 5000})
+	w.ApplyReply(engine.Batch{}, engine.Reply{Epoch: 5, State: engine.StateOpen, LeftMS: 5000})
 	w.now += int64(2 * time.Second)
 	want = engine.Status{State: engine.StateOpen, RetryAfter: 3 * time.Second, Age: 2 * time.Second}
 	if diff := cmp.Diff(want, w.Status()); diff != "" {
@@ -210,12 +210,12 @@ func TestObserver_status(t *testing.T) {
 // TestObserver_commanded: what a command did through this handle is heard, too.
 func TestObserver_commanded(t *testing.T) {
 	w := watch(t, engine.Policy{})
-	w.Commanded(engine.Snapshot{Epoch: -1}, nil) // refused on an absent record
+	w.ApplyCommand(engine.Snapshot{Epoch: -1}, nil) // refused on an absent record
 	if s := w.Status(); s.Age != -1 || len(w.events) > 0 {
 		t.Errorf("%+v and %v of a record that is not there", s, w.events)
 	}
 	moves := []engine.Transition{{Epoch: 6, Cause: engine.CauseModeEnded}, {Epoch: 7, ToMode: engine.ModeForcedOpen, Cause: engine.CauseOperator}}
-	w.Commanded(engine.Snapshot{Exists: true, Epoch: 7, Mode: engine.ModeForcedOpen, ModeFor: time.Minute}, moves)
+	w.ApplyCommand(engine.Snapshot{Exists: true, Epoch: 7, Mode: engine.ModeForcedOpen, ModeFor: time.Minute}, moves)
 	if got := kinds(w.taken()); got != "transition transition " {
 		t.Errorf("events: %s", got)
 	}
@@ -223,7 +223,7 @@ func TestObserver_commanded(t *testing.T) {
 	if diff := cmp.Diff(want, w.Status()); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
-	w.Observe(engine.Batch{}, w.reply(9, engine.CauseCreated))
+	w.ApplyReply(engine.Batch{}, w.reply(9, engine.CauseCreated))
 	if got := kinds(w.taken()); got != "lost transition " {
 		t.Errorf("the epoch that the command made was lost: %s", got)
 	}
@@ -231,6 +231,6 @@ func TestObserver_commanded(t *testing.T) {
 
 // TestObserver_noSink: a handle without a sink raises nothing.
 func TestObserver_noSink(t *testing.T) {
-	o := engine.NewObserver("x", mustRules(t, engine.Policy{}), func() int64 { return 1 }, nil)
-	o.Observe(engine.Batch{}, engine.Reply{Epoch: 1, Policy: "aaaa0001", Moved: engine.Transition{Cause: engine.CauseCreated}})
+	o := engine.NewTracker("x", mustRules(t, engine.Policy{}), func() int64 { return 1 }, nil)
+	o.ApplyReply(engine.Batch{}, engine.Reply{Epoch: 1, Policy: "aaaa0001", Transition: engine.Transition{Cause: engine.CauseCreated}})
 }
