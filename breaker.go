@@ -115,15 +115,18 @@ func (b *Breaker) Do(ctx context.Context, fn func(context.Context) error) (err e
 	return err
 }
 
-// Acquire asks to let one call through whose end the caller tells by the
-// [Permit], for code that a function cannot wrap. It returns the error of a
-// context that is already done, a *[RejectedError], or [ErrStopped].
+// Acquire admits one call that the caller settles by the [Permit], for code that
+// Do cannot wrap, such as a stream. It returns the error of a context that is
+// already done, a *[RejectedError], or [ErrStopped].
+//
+// Do not copy the Permit: a copy settles the call again. To pass it on or to
+// store it, use its address.
 func (b *Breaker) Acquire(ctx context.Context) (Permit, error) {
 	ticket, start, err := b.admit(ctx)
 	if err != nil {
 		return Permit{}, err
 	}
-	return Permit{b: b, epoch: ticket.Epoch, start: start, state: uint32(ticket.Lease)}, nil
+	return Permit{b: b, epoch: ticket.Epoch, start: start, lease: permitLease{uint32(ticket.Lease)}}, nil
 }
 
 // Name returns the name given to New.

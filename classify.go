@@ -15,10 +15,10 @@ import (
 // nil error, which is a success. It runs on the caller's path.
 //
 // Classifiers are asked in the order of their options. The rules that follow
-// them ignore what does not speak about the dependency: the caller's own
-// context.Canceled (and the context.Cause that came with it), and a rejection or
-// [ErrStopped] of another breaker within. Everything else is a failure, a
-// context.DeadlineExceeded too.
+// them ignore an error that says nothing about the dependency: every error of a
+// call whose caller cancelled its context, whatever its type, and a rejection or
+// [ErrStopped] of another breaker inside the call. Every other error is a
+// failure, context.DeadlineExceeded included.
 type Classifier func(error) Outcome
 
 // Ignore ignores every error that errors.Is one of errs.
@@ -81,18 +81,27 @@ func (b *Breaker) classify(ctx context.Context, err error) Outcome {
 			return o
 		}
 	}
-	if errors.Is(err, ErrRejected) || errors.Is(err, ErrStopped) || callerLeft(ctx, err) {
+	if errors.Is(err, ErrRejected) || errors.Is(err, ErrStopped) || isCancelled(ctx, err) {
 		return Ignored
 	}
 	return Failure
 }
 
-// callerLeft reports whether err says that the caller gave up, which is no
-// fault of the dependency. A context that is cancelled elsewhere is one.
-func callerLeft(ctx context.Context, err error) bool {
-	return errors.Is(ctx.Err(), context.Canceled) &&
-		(errors.Is(err, context.Canceled) || errors.Is(err, context.Cause(ctx)))
+// isCancelled reports whether the caller cancelled the call. It looks at the
+// context and not at err, because a driver may put its own error in place of
+// context.Canceled. A context.Canceled from a context that is not the caller's
+// is a failure, and so is a deadline.
+func isCancelled(ctx context.Context, err error) bool {
+	if ctx == noCaller {
+		return errors.Is(err, context.Canceled)
+	}
+	return errors.Is(ctx.Err(), context.Canceled)
 }
+
+// noCaller stands in for the caller's context where none is known.
+var noCaller context.Context = &unknownContext{context.Background()}
+
+type unknownContext struct{ context.Context }
 
 // detail is what a failure carries beside its outcome; nil for all others.
 func (b *Breaker) detail(o Outcome, err error) *engine.Detail {

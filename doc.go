@@ -74,10 +74,10 @@
 //
 // # What counts
 //
-// nil is a success. Ignored are the caller's own context.Canceled, the cause of
-// its context, and a rejection by another breaker within. Everything else is a
-// failure, a context.DeadlineExceeded too; so are a panic and a runtime.Goexit,
-// which are counted and go on. A [Classifier] changes the rules for errors, and
+// nil is a success. Ignored are every error of a call whose caller cancelled its
+// context, and a rejection by another breaker inside the call. Every other error
+// is a failure, context.DeadlineExceeded included; so are a panic and a
+// runtime.Goexit, which are counted and continue. A [Classifier] changes the rules for errors, and
 // [RetryAfterError] gives a failure an open time of its own. Of an error, only
 // its type enters the storage, unless [WithErrorText] is given.
 //

@@ -66,13 +66,13 @@ func control(t *testing.T, b *redbreaker.Breaker, c redbreaker.Command) {
 }
 
 // acquire fails the test where the call is not let through.
-func acquire(t *testing.T, b *redbreaker.Breaker) redbreaker.Permit {
+func acquire(t *testing.T, b *redbreaker.Breaker) *redbreaker.Permit {
 	t.Helper()
 	p, err := b.Acquire(ctx)
 	if err != nil {
 		t.Fatalf("Acquire: %v", err)
 	}
-	return p
+	return &p
 }
 
 func wantErr(t *testing.T, got, want error) {

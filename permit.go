@@ -5,19 +5,59 @@ import (
 	"sync/atomic"
 )
 
-// Permit is one call that was let through, to be settled by exactly one of its
-// methods; the first one counts, also among goroutines, the others do nothing.
-// A probe that is never settled holds its slot until its lease runs out. Do not
-// copy a Permit. The zero Permit, which comes with an error, does nothing.
+// Permit is one admitted call. Exactly one of Success, Failure, Ignore, Settle
+// and Done settles it: the first of them counts, the others do nothing, also
+// when they run concurrently. A probe that is never settled occupies its slot
+// until its lease ends. The zero Permit, which comes with an error, does nothing.
+//
+// A Permit must not be copied after [Breaker.Acquire] has returned it: the copy
+// could settle the same call again. go vet reports copies. Keep a *Permit where
+// it has to be stored.
 type Permit struct {
 	b     *Breaker
 	epoch int64
 	start int64
-	state uint32 // the lease, then settled: a fifth field would cost more than it is worth
+	lease permitLease // one word: with a fifth field a Permit would not fit in registers
 }
 
-// settled in place of a lease says that the permit was used; leases end at 2^31.
-const settled = 1<<32 - 1
+// permitLease is the lease of a probe, or 0, until the permit is settled. Its
+// methods make the copylocks check of go vet report a copied Permit.
+type permitLease struct{ n uint32 }
+
+func (*permitLease) Lock()   {}
+func (*permitLease) Unlock() {}
+
+// Values of a permitLease after settlement. They lie above every lease, since
+// leases end at 2^31, and keep what Probe has to answer.
+const (
+	settledCall = 1<<32 - 2 + iota
+	settledProbe
+)
+
+// take returns the lease, and false if the permit was already settled.
+func (l *permitLease) take() (int64, bool) {
+	lease := atomic.LoadUint32(&l.n)
+	settled := uint32(settledCall)
+	if lease != 0 {
+		settled = settledProbe
+	}
+	if lease >= settledCall || !atomic.CompareAndSwapUint32(&l.n, lease, settled) {
+		return 0, false
+	}
+	return int64(lease), true
+}
+
+// isProbe reports whether the lease is, or was, that of a probe.
+func (l *permitLease) isProbe() bool {
+	n := atomic.LoadUint32(&l.n)
+	return n != 0 && n != settledCall
+}
+
+// Probe reports whether the call is a probe of a half-open circuit, before and
+// after settlement. The fleet waits for the result of a probe: settle it as soon
+// as the dependency has shown that it works, such as at the first byte of a
+// stream. A call of a closed circuit may be settled at its very end.
+func (p *Permit) Probe() bool { return p.lease.isProbe() }
 
 // Success counts the call as a success.
 func (p *Permit) Success() {
@@ -27,59 +67,59 @@ func (p *Permit) Success() {
 }
 
 // Failure counts the call as a failure, whatever err is and whatever a
-// [Classifier] would make of it. A [RetryAfterError] is heeded; err may be nil.
+// [Classifier] would make of it. It honors a [RetryAfterError]. err may be nil.
 func (p *Permit) Failure(err error) {
 	if t, ok := p.take(); ok {
 		p.b.conclude(context.Background(), t, p.start, p.b.clock(p.start), Failure, p.b.detail(Failure, err))
 	}
 }
 
-// Ignore counts the call neither way; a probe gives its slot back.
+// Ignore counts the call neither as a success nor as a failure. A probe returns
+// its slot.
 func (p *Permit) Ignore() {
 	if t, ok := p.take(); ok {
 		p.b.conclude(context.Background(), t, p.start, p.b.clock(p.start), Ignored, nil)
 	}
 }
 
-// Done judges *err as [Breaker.Do] would, but that it knows no context: every
-// context.Canceled is ignored. Defer it itself, on a named result:
+// Settle counts the call as [Breaker.Do] counts a function that returned err: by
+// the rules of [Classifier], with ctx as the caller's context. So whatever err
+// is, the call is ignored if ctx was cancelled.
+func (p *Permit) Settle(ctx context.Context, err error) { p.end(ctx, err, true) }
+
+// Done settles the call with *err by the rules of [Classifier]. It does not know
+// the caller's context, so it ignores every context.Canceled; use
+// [Permit.Settle] where a cancellation may come as another error, such as the
+// status Canceled of gRPC. Defer Done directly, on a named result:
 //
 //	defer permit.Done(&err)
 //
-// A panic then counts as a failure and goes on. It cannot see a runtime.Goexit;
-// Do can.
+// A panic then counts as a failure and continues. Done cannot see a
+// runtime.Goexit; Do can.
 func (p *Permit) Done(err *error) {
 	if r := recover(); r != nil {
-		p.end(nil, false)
+		p.end(noCaller, nil, false)
 		panic(r)
 	}
 	if err == nil {
-		p.end(nil, true)
+		p.end(noCaller, nil, true)
 		return
 	}
-	p.end(*err, true)
+	p.end(noCaller, *err, true)
 }
 
-// end settles by the classifiers, as Do does.
-func (p *Permit) end(err error, returned bool) {
+// end settles the permit by the classifiers, as Do does.
+func (p *Permit) end(ctx context.Context, err error, returned bool) {
 	if t, ok := p.take(); ok {
-		p.b.settle(gone, t, p.start, 0, err, returned)
+		p.b.settle(ctx, t, p.start, 0, err, returned)
 	}
 }
 
-// gone stands in for the context that Done does not know: whatever was
-// cancelled is taken for the caller's. A report heeds no cancellation.
-var gone = func() context.Context {
-	ctx, cancel := context.WithCancel(context.Background())
-	cancel()
-	return ctx
-}()
-
-// take gives the ticket to the first that asks.
+// take returns the ticket of a permit that is not settled yet, and settles it.
 func (p *Permit) take() (Ticket, bool) {
 	if p.b == nil {
 		return Ticket{}, false
 	}
-	lease := atomic.SwapUint32(&p.state, settled)
-	return Ticket{Epoch: p.epoch, Lease: int64(lease)}, lease != settled
+	lease, ok := p.lease.take()
+	return Ticket{Epoch: p.epoch, Lease: lease}, ok
 }

@@ -40,7 +40,18 @@ func TestPermit_settles(t *testing.T) {
 			func(p *redbreaker.Permit) { p.Failure(redbreaker.RetryAfterError(errDown, time.Hour)) },
 			[]report{{Outcome: redbreaker.Failure, Detail: engine.Detail{Text: "*errors.errorString", OpenFor: time.Hour}}},
 		},
-		"Ignore":      {func(p *redbreaker.Permit) { p.Ignore() }, nil},
+		"Ignore": {func(p *redbreaker.Permit) { p.Ignore() }, nil},
+		"Settle": {
+			func(p *redbreaker.Permit) { p.Settle(ctx, errDown) },
+			[]report{{Outcome: redbreaker.Failure, Detail: engine.Detail{Text: "*errors.errorString"}}},
+		},
+		"Settle of nil":                  {func(p *redbreaker.Permit) { p.Settle(ctx, nil) }, []report{{Outcome: redbreaker.Success}}},
+		"Settle of nil though cancelled": {func(p *redbreaker.Permit) { p.Settle(cancelledContext(), nil) }, []report{{Outcome: redbreaker.Success}}},
+		"Settle of a cancelled call":     {func(p *redbreaker.Permit) { p.Settle(cancelledContext(), errDown) }, nil},
+		"Settle of somebody else's cancellation": {
+			func(p *redbreaker.Permit) { p.Settle(ctx, context.Canceled) },
+			[]report{{Outcome: redbreaker.Failure, Detail: engine.Detail{Text: "*errors.errorString"}}},
+		},
 		"Done of nil": {func(p *redbreaker.Permit) { p.Done(nil) }, []report{{Outcome: redbreaker.Success}}},
 		"Done": {
 			func(p *redbreaker.Permit) { err := errDown; p.Done(&err) },
@@ -56,11 +67,12 @@ func TestPermit_settles(t *testing.T) {
 			store := newFake()
 			b := newBreaker(t, redbreaker.Policy{}, redbreaker.WithStorage(store))
 			p := acquire(t, b)
-			test.settle(&p)
+			test.settle(p)
 			p.Success() // must change nothing
 			p.Failure(errDown)
 			p.Ignore()
 			p.Done(nil)
+			p.Settle(ctx, errDown)
 			if diff := cmp.Diff(test.want, store.reported()); diff != "" {
 				t.Errorf("reports (-want +got):\n%s", diff)
 			}
@@ -90,6 +102,103 @@ func TestPermit_zeroDoesNothing(t *testing.T) {
 	p.Ignore()
 	err := errDown
 	p.Done(&err)
+	p.Settle(ctx, err)
+	if p.Probe() {
+		t.Error("the zero permit is a probe")
+	}
+}
+
+// cancelledContext is the context of a caller that has given up.
+func cancelledContext() context.Context {
+	c, cancel := context.WithCancel(ctx)
+	cancel()
+	return c
+}
+
+func TestPermit_isAProbeBeforeAndAfterSettlement(t *testing.T) {
+	store := newFake()
+	b := newBreaker(t, opensAtOnce, redbreaker.WithStorage(store))
+	wantProbe := func(what string, p *redbreaker.Permit, want bool) {
+		t.Helper()
+		if got := p.Probe(); got != want {
+			t.Errorf("%s: Probe is %v before settlement, want %v", what, got, want)
+		}
+		p.Ignore()
+		if got := p.Probe(); got != want {
+			t.Errorf("%s: Probe is %v after settlement, want %v", what, got, want)
+		}
+	}
+	wantProbe("closed", acquire(t, b), false)
+	control(t, b, redbreaker.Command{Action: redbreaker.ActionHalfOpen})
+	wantProbe("half-open", acquire(t, b), true)
+	control(t, b, redbreaker.Command{Action: redbreaker.ActionForceClosed})
+	wantProbe("forced closed", acquire(t, b), false)
+
+	// The fallback's breaker has probes of its own.
+	control(t, b, redbreaker.Command{Action: redbreaker.ActionRelease})
+	_ = b.Do(ctx, fail)
+	store.clock.advance(time.Minute)
+	store.breaks("acquire", unreachable("acquire"))
+	wantProbe("local half-open", acquire(t, b), true)
+}
+
+// Do, Call, CallCheck and Settle judge the error of a cancelled caller alike.
+func TestSettle_countsAsDo(t *testing.T) {
+	for name, test := range map[string]struct {
+		ctx  context.Context
+		err  error
+		want redbreaker.Outcome
+	}{
+		"cancelled, an error of another type": {cancelledContext(), errDown, redbreaker.Ignored},
+		"expired":                             {expiredContext(), context.DeadlineExceeded, redbreaker.Failure},
+		"live":                                {ctx, context.Canceled, redbreaker.Failure},
+		"rejected within":                     {ctx, redbreaker.ErrStopped, redbreaker.Ignored},
+		"no error":                            {cancelledContext(), nil, redbreaker.Success},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var got []redbreaker.Outcome
+			b := newBreaker(t, redbreaker.Policy{ConsecutiveFailures: 100}, redbreaker.WithHooks(redbreaker.Hooks{
+				OnOutcome: func(_ string, o redbreaker.Outcome, _ time.Duration) { got = append(got, o) },
+			}))
+			turns := &turningContext{Context: ctx, later: test.ctx}
+			call := func(context.Context) (int, error) { turns.turned = true; return 0, test.err }
+			_ = b.Do(turns, func(c context.Context) error { _, err := call(c); return err })
+			turns.turned = false
+			_, _ = redbreaker.Call(turns, b, call)
+			turns.turned = false
+			_, _ = redbreaker.CallCheck(turns, b, func(_ int, err error) error { return err }, call)
+			acquire(t, b).Settle(test.ctx, test.err)
+			want := []redbreaker.Outcome{test.want, test.want, test.want, test.want}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("outcomes of Do, Call, CallCheck, Settle (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// turningContext is live at first, and as later when it has turned.
+type turningContext struct {
+	context.Context
+	later  context.Context
+	turned bool
+}
+
+func (c *turningContext) Err() error {
+	if c.turned {
+		return c.later.Err()
+	}
+	return nil
+}
+
+func expiredContext() context.Context { return &lateContext{Context: ctx, expired: true} }
+
+// go vet must report a copied permit, which would settle its call twice.
+func TestPermit_vetReportsCopies(t *testing.T) {
+	lease, ok := reflect.TypeFor[redbreaker.Permit]().FieldByName("lease")
+	locker := reflect.TypeFor[sync.Locker]()
+	if !ok || lease.Type.Kind() != reflect.Struct || lease.Type.Implements(locker) || !reflect.PointerTo(lease.Type).Implements(locker) {
+		t.Errorf("no field that the copylocks check of go vet looks for: %v", lease.Type)
+	}
 }
 
 // charge is what a user writes around a Permit.
