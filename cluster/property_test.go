@@ -39,7 +39,7 @@ func TestKey_injectiveNearby(t *testing.T) {
 		a := names().Draw(t, "a")
 		at := rapid.IntRange(0, len(a)-1).Draw(t, "at")
 		edits := map[string]string{
-			"encoded":  encode(a),
+			"encoded":  encodeName(a),
 			"doubled":  a[:at] + a[at:at+1] + a[at:],
 			"replaced": a[:at] + string([]byte{rapid.Byte().Draw(t, "byte")}) + a[at+1:],
 		}

@@ -5,9 +5,9 @@ import "strings"
 // Slots is the number of slots of a Redis Cluster.
 const Slots = 16384
 
-// Slot returns the slot of a key, as CLUSTER KEYSLOT does: the CRC16 of its
-// hash tag, or of the whole key if it has none. The tag is what stands between
-// the first { and the first } after it, unless that is empty.
+// Slot returns the slot of a key, from 0 to 16383, as CLUSTER KEYSLOT does: the
+// CRC16 of its hash tag, or of the whole key if it has none. The tag is the text
+// between the first { and the first } after it, unless that is empty.
 func Slot(key string) uint16 {
 	if _, after, found := strings.Cut(key, "{"); found {
 		if tag, _, closed := strings.Cut(after, "}"); closed && tag != "" {
@@ -17,8 +17,8 @@ func Slot(key string) uint16 {
 	return crc16(key) % Slots
 }
 
-// crc16 is the XMODEM variant (polynomial 0x1021, initially 0), a bit at a time:
-// a key's slot is computed once, so a table would not pay.
+// crc16 returns the XMODEM variant (polynomial 0x1021, initially 0), computed bit
+// by bit: a key's slot is computed once, so a table would cost more than it saves.
 func crc16(s string) uint16 {
 	var crc uint16
 	for i := range len(s) {

@@ -43,7 +43,7 @@ func rawKeys() *rapid.Generator[string] {
 	return rapid.OneOf(
 		rapid.StringMatching(`[{}ab]{1,8}`),
 		rapid.Map(rapid.SliceOfN(rapid.Byte(), 1, 64), func(b []byte) string { return string(b) }),
-		rapid.Map(names(), func(name string) string { return "shop:{" + encode(name) + "}" }),
+		rapid.Map(names(), func(name string) string { return "shop:{" + encodeName(name) + "}" }),
 	)
 }
 

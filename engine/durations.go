@@ -3,7 +3,6 @@ package engine
 import (
 	"bytes"
 	"encoding/json"
-	"fmt"
 	"time"
 )
 
@@ -18,7 +17,7 @@ func (t text) MarshalText() ([]byte, error) { return []byte(time.Duration(t).Str
 func (t *text) UnmarshalText(b []byte) error {
 	d, err := time.ParseDuration(string(b))
 	if err != nil {
-		return fmt.Errorf("redbreaker: %q is not a duration, write one such as \"1m30s\": %w", b, ErrInvalid)
+		return Invalid("%q is not a duration, write one such as \"1m30s\"", b)
 	}
 	*t = text(d)
 	return nil

@@ -124,8 +124,3 @@ func (e *StorageError) Error() string {
 
 // Unwrap returns the cause.
 func (e *StorageError) Unwrap() error { return e.Err }
-
-func (f *faults) command(format string, args ...any) {
-	args = append(args, ErrInvalid)
-	*f = append(*f, fmt.Errorf("redbreaker: command: "+format+": %w", args...))
-}

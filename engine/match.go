@@ -72,8 +72,6 @@ func plainInToken(c byte) bool {
 	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '.' || c == '_' || c == '-'
 }
 
-const upperHex = "0123456789ABCDEF"
-
 // token writes a caller's text so that nothing in it can be taken for the
 // record's own grammar: other bytes become %XX, no text becomes "-".
 func token(s string) string {
@@ -85,24 +83,11 @@ func token(s string) string {
 	}
 	for i := 0; i < len(s); i++ {
 		if !plainInToken(s[i]) {
-			return escape(s)
+			escaped, _ := Escape(s, 3*len(s), plainInToken)
+			return escaped
 		}
 	}
 	return s
-}
-
-func escape(s string) string {
-	var b strings.Builder
-	for i := 0; i < len(s); i++ {
-		if c := s[i]; plainInToken(c) {
-			b.WriteByte(c)
-		} else {
-			b.WriteByte('%')
-			b.WriteByte(upperHex[c>>4])
-			b.WriteByte(upperHex[c&15])
-		}
-	}
-	return b.String()
 }
 
 // untoken undoes token. An escape that token would not have written stays as it is.

@@ -3,8 +3,6 @@ package engine
 import (
 	"context"
 	"errors"
-	"fmt"
-	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -49,7 +47,7 @@ func NewMemory(opts ...MemoryOption) *Memory {
 	start := time.Now()
 	m := &Memory{
 		nanos:   func() int64 { return int64(time.Since(start)) + 1 },
-		random:  random,
+		random:  Random,
 		records: map[string]*memoryRecord{},
 		rules:   map[string]*memoryRules{},
 	}
@@ -102,14 +100,6 @@ func (m *Memory) Bind(name string, p Policy, sink func(Event)) (Handle, error) {
 	h := &memoryHandle{memory: m, record: r, window: rules.Window.code(), teller: newTeller(name, &shared.Rules, sink)}
 	h.seen.Store(unseen)
 	return h, nil
-}
-
-// CheckName returns an error that wraps ErrInvalid if no breaker can have the name.
-func CheckName(name string) error {
-	if name == "" {
-		return fmt.Errorf("redbreaker: the name is empty, name what the breaker protects: %w", ErrInvalid)
-	}
-	return nil
 }
 
 // Control applies a command by name. Where no handle is bound, the record that
@@ -184,6 +174,3 @@ func (m *Memory) ready(ctx context.Context) error {
 
 // now is the engine's time in ms.
 func (m *Memory) now() int64 { return m.nanos() / int64(time.Millisecond) }
-
-// random is a step's randomness: an integer below 2^20.
-func random() int64 { return int64(rand.Uint32N(1 << 20)) }

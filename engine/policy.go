@@ -1,8 +1,6 @@
 package engine
 
 import (
-	"errors"
-	"fmt"
 	"math"
 	"time"
 )
@@ -112,14 +110,6 @@ func (p Policy) Validate() error {
 	return err
 }
 
-// faults collects what is wrong with a policy.
-type faults []error
-
-func (f *faults) add(format string, args ...any) {
-	args = append(args, ErrInvalid)
-	*f = append(*f, fmt.Errorf("redbreaker: policy: "+format+": %w", args...))
-}
-
 // count returns n, or unset if it is zero, after checking that it lies in [1, limit].
 func (f *faults) count(field string, n, unset, limit int) int64 {
 	if n == 0 {
@@ -159,9 +149,6 @@ func (f *faults) share(field string, rate float64) int64 {
 	}
 	return 0
 }
-
-// err joins the faults.
-func (f faults) err() error { return errors.Join(f...) }
 
 // CeilMillis returns d in milliseconds, rounded up so that nothing ends early; 0
 // for what is not positive.

@@ -59,7 +59,7 @@ const rulesLayout = "consecutive=%d window=%s/%d count=%d rate=%d slow=%d/%d min
 
 // Rules returns the policy after defaults, or every fault it has, each wrapping [ErrInvalid].
 func (p Policy) Rules() (Rules, error) {
-	var f faults
+	f := faults{subject: "policy"}
 	r := Rules{
 		Consecutive: f.count("ConsecutiveFailures", p.ConsecutiveFailures, p.defaultStreak(), MaxThreshold),
 		Window:      f.shape(p.Window),

@@ -1,0 +1,44 @@
+package engine
+
+import "time"
+
+// EventKind says what an [Event] is about. The zero value is no event.
+type EventKind uint8
+
+// The kinds of events.
+const (
+	EventTransition EventKind = iota + 1 // a transition of state or mode
+	EventHealed                          // an unreadable record began again; the event carries that transition
+	EventLost                            // the record that this process knew was gone
+	EventSkew                            // another process uses another policy under this name
+	EventDegraded                        // the storage does not answer, the fallback decides
+	EventRestored                        // the storage answers again
+	EventDropped                         // the queue of hooks was full
+)
+
+var eventNames = [...]string{"none", "transition", "healed", "lost", "skew", "degraded", "restored", "dropped"}
+
+// String returns the kind's name, such as degraded.
+func (k EventKind) String() string { return nameOf(eventNames[:], int(k), "event") }
+
+// Event is something that happened to a breaker, as this process saw it.
+type Event struct {
+	Kind EventKind
+	// Name is the breaker's name.
+	Name string
+	// Transition is set for EventTransition and EventHealed.
+	Transition Transition
+	// Err is the storage's failure, for EventDegraded.
+	Err error
+	// Policy is the fingerprint of the other policy, for EventSkew.
+	Policy string
+	// Epoch is the epoch of the lost record, for EventLost.
+	Epoch int64
+	// Dropped is the number of events dropped, for EventDropped.
+	Dropped int
+	// Outage is how long the storage did not answer, for EventRestored.
+	Outage time.Duration
+	// Admitted and Rejected are the calls that the fallback decided during the
+	// outage, Outcomes the results that it received, for EventRestored.
+	Admitted, Rejected, Outcomes int64
+}

@@ -1,0 +1,19 @@
+package engine
+
+import "time"
+
+// Status is the last state of a breaker that this process knows.
+type Status struct {
+	State State `json:"state"`
+	Mode  Mode  `json:"mode"`
+	// RetryAfter is how long a rejection would still last, as far as known; zero
+	// if no call would be rejected, or if no end is known.
+	RetryAfter time.Duration `json:"retry_after"`
+	// ModeFor is how long the mode still lasts; zero in auto, or if the mode has
+	// no end.
+	ModeFor time.Duration `json:"mode_for"`
+	// Age is how long ago this process learned of the state. Negative: never.
+	Age time.Duration `json:"age"`
+	// Degraded is true while the storage does not answer and the fallback decides.
+	Degraded bool `json:"degraded"`
+}
