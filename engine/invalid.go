@@ -29,7 +29,7 @@ func IsNil(v any) bool {
 // the name: only the empty name is refused.
 func CheckName(name string) error {
 	if name == "" {
-		return Invalid("the name is empty, name what the breaker protects")
+		return Invalid("the name is empty, name the breaker after what it protects")
 	}
 	return nil
 }

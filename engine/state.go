@@ -113,5 +113,5 @@ func indexOf(names []string, name, kind string) (int, error) {
 			return i, nil
 		}
 	}
-	return 0, Invalid("%q is not a %s, use one of %q", name, kind, names)
+	return 0, Invalid("%q is not a %s; use one of %q", name, kind, names)
 }
