@@ -23,7 +23,7 @@ func TestNew_namesEveryFault(t *testing.T) {
 	}
 	wantErr(t, err, redbreaker.ErrInvalid)
 	wantText(t, err,
-		"redbreaker: the name is empty, name what the breaker protects: invalid argument",
+		"redbreaker: the name is empty, name the breaker after what it protects: invalid argument",
 		"redbreaker: policy: OpenFor is -1s, use above 0 to 8784h0m0s (366 days): invalid argument",
 		"redbreaker: policy: Window has a size but no threshold, set FailureRate, FailureCount or SlowCallRate: invalid argument",
 		"redbreaker: option 1 is nil, leave it out: invalid argument",

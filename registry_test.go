@@ -70,7 +70,7 @@ func TestRegistry_get(t *testing.T) {
 	wantNames(t, r, "a", "b")
 
 	_, err := r.Get("")
-	wantText(t, err, "redbreaker: the name is empty, name what the breaker protects: invalid argument")
+	wantText(t, err, "redbreaker: the name is empty, name the breaker after what it protects: invalid argument")
 }
 
 func TestRegistry_policyFor(t *testing.T) {

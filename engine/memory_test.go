@@ -68,7 +68,7 @@ func TestMemory_defaultClock(t *testing.T) {
 func TestMemory_Bind_invalid(t *testing.T) {
 	m, _ := memory(t)
 	h, err := m.Bind("", engine.Policy{OpenFor: -1}, nil)
-	want := "redbreaker: the name is empty, name what the breaker protects: invalid argument\n" +
+	want := "redbreaker: the name is empty, name the breaker after what it protects: invalid argument\n" +
 		"redbreaker: policy: OpenFor is -1ns, use above 0 to 8784h0m0s (366 days): invalid argument"
 	if h != nil || err == nil || err.Error() != want || !errors.Is(err, engine.ErrInvalid) {
 		t.Errorf("%v, %v, want %s", h, err, want)
