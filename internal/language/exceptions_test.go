@@ -11,4 +11,31 @@ var exceptions = []exception{
 }
 
 // notYet are the folders that are not held yet; the list ends empty.
-var notYet = []string{"*"}
+var notYet = []string{
+	".",
+	"bench",
+	"bench/peers",
+	"bench/report",
+	"cluster",
+	"cmd/redbreaker",
+	"cmd/redbreaker/internal/demo",
+	"cmd/redbreaker/internal/target",
+	"docs",
+	"engine",
+	"engine/testdata",
+	"examples/httpclient",
+	"examples/redis",
+	"examples/sqlite",
+	"examples/stream",
+	"integration",
+	"integration/servers",
+	"internal/faultproxy",
+	"internal/faults",
+	"internal/redistest",
+	"internal/scenario",
+	"scripts",
+	"scripts/lib",
+	"storage",
+	"storage/cas",
+	"storage/storagetest",
+}

@@ -37,7 +37,7 @@ var wordRules = []rule{
 	{`(left|leave|leaves|leaving) alone`, ``, "is not called, is skipped, is unchanged"},
 	{`last said`, ``, "last error"},
 	{`(obey|obeys|obeyed) (a|the|its) Retry-After`, ``, "honors a Retry-After"},
-	{`other(s)? (always )?(was|were) faster`, ``, "lost the compare-and-swap race"},
+	{`others? (always )?(was|were) faster`, ``, "lost the compare-and-swap race"},
 }
 
 // matcher is a rule ready to use.
