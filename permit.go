@@ -16,7 +16,7 @@ import (
 type Permit struct {
 	b     *Breaker
 	epoch int64
-	start int64
+	start int64       // 0 if the call is not timed, and negative after StopClock
 	lease permitLease // one word: with a fifth field a Permit would not fit in registers
 }
 
@@ -59,10 +59,32 @@ func (l *permitLease) isProbe() bool {
 // stream. A call of a closed circuit may be settled at its very end.
 func (p *Permit) Probe() bool { return p.lease.isProbe() }
 
+// StopClock ends the time by which a call counts as slow, before the call ends:
+// at the first byte of a stream, say, so that a long stream is not a slow one.
+// The second call does nothing. Call it before other goroutines may settle the
+// permit.
+func (p *Permit) StopClock() {
+	if p.start > 0 {
+		p.start = min(p.start-p.b.handle.Now(), -1)
+	}
+}
+
+// interval returns when the call began and when it ended, with the end now. A
+// stopped clock leaves the length, negated, in start: the interval is moved so
+// that it ends now, since a result is reported with its own time.
+func (p *Permit) interval() (start, at int64) {
+	at = p.b.clock(p.start)
+	if p.start < 0 {
+		return at + p.start, at
+	}
+	return p.start, at
+}
+
 // Success counts the call as a success.
 func (p *Permit) Success() {
 	if t, ok := p.take(); ok {
-		p.b.conclude(context.Background(), t, p.start, p.b.clock(p.start), Success, nil)
+		start, at := p.interval()
+		p.b.conclude(context.Background(), t, start, at, Success, nil)
 	}
 }
 
@@ -70,7 +92,8 @@ func (p *Permit) Success() {
 // [Classifier] would make of it. It honors a [RetryAfterError]. err may be nil.
 func (p *Permit) Failure(err error) {
 	if t, ok := p.take(); ok {
-		p.b.conclude(context.Background(), t, p.start, p.b.clock(p.start), Failure, p.b.detail(Failure, err))
+		start, at := p.interval()
+		p.b.conclude(context.Background(), t, start, at, Failure, p.b.detail(Failure, err))
 	}
 }
 
@@ -78,7 +101,8 @@ func (p *Permit) Failure(err error) {
 // its slot.
 func (p *Permit) Ignore() {
 	if t, ok := p.take(); ok {
-		p.b.conclude(context.Background(), t, p.start, p.b.clock(p.start), Ignored, nil)
+		start, at := p.interval()
+		p.b.conclude(context.Background(), t, start, at, Ignored, nil)
 	}
 }
 
@@ -111,7 +135,8 @@ func (p *Permit) Done(err *error) {
 // end settles the permit by the classifiers, as Do does.
 func (p *Permit) end(ctx context.Context, err error, returned bool) {
 	if t, ok := p.take(); ok {
-		p.b.settle(ctx, t, p.start, 0, err, returned)
+		start, at := p.interval()
+		p.b.settle(ctx, t, start, at, err, returned)
 	}
 }
 

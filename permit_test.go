@@ -261,3 +261,58 @@ func TestPermit_droppedAfterStop(t *testing.T) {
 	p.Failure(errDown)
 	wantState(t, other, redbreaker.StateClosed)
 }
+
+// TestPermit_stopClock: a call is slow by the time until StopClock, its result
+// counts at its end, and OnOutcome gets the same length.
+func TestPermit_stopClock(t *testing.T) {
+	for _, c := range []struct {
+		name          string
+		before, after time.Duration
+		settle        func(*redbreaker.Permit)
+		want          redbreaker.Outcome
+	}{
+		{"fast to its first byte", 99 * time.Millisecond, time.Hour, (*redbreaker.Permit).Success, redbreaker.Success},
+		{"slow to its first byte", 100 * time.Millisecond, 0, (*redbreaker.Permit).Success, redbreaker.SlowSuccess},
+		{"no time at all", 0, time.Hour, (*redbreaker.Permit).Success, redbreaker.Success},
+		{"fast failure", 99 * time.Millisecond, time.Hour, func(p *redbreaker.Permit) { p.Failure(errDown) }, redbreaker.Failure},
+		{"slow, settled by context", 100 * time.Millisecond, time.Hour, func(p *redbreaker.Permit) { p.Settle(ctx, errDown) }, redbreaker.SlowFailure},
+		{"ignored", time.Hour, time.Hour, (*redbreaker.Permit).Ignore, redbreaker.Ignored},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			f := newFake()
+			var elapsed time.Duration
+			b := newBreaker(t, slowPolicy, redbreaker.WithStorage(f), redbreaker.WithHooks(redbreaker.Hooks{
+				OnOutcome: func(_ string, _ redbreaker.Outcome, d time.Duration) { elapsed = d },
+			}))
+			p := acquire(t, b)
+			f.clock.advance(c.before)
+			p.StopClock()
+			f.clock.advance(c.after)
+			p.StopClock() // does nothing
+			c.settle(p)
+			if want := max(c.before, 1); elapsed != want {
+				t.Errorf("took %v, want %v", elapsed, want)
+			}
+			if c.want == redbreaker.Ignored {
+				return
+			}
+			got := f.reported()
+			if len(got) != 1 || got[0].Outcome != c.want || got[0].At != int64(f.clock.read())+1 { // the clock begins at 1
+				t.Errorf("reported %+v, want %v at %d", got, c.want, f.clock.read()+1)
+			}
+		})
+	}
+}
+
+// TestPermit_stopClockUntimed: without a slow call or a hook the clock is not read.
+func TestPermit_stopClockUntimed(t *testing.T) {
+	f := newFake()
+	b := newBreaker(t, redbreaker.Policy{}, redbreaker.WithStorage(f))
+	p := acquire(t, b)
+	p.StopClock()
+	p.Success()
+	(&redbreaker.Permit{}).StopClock()
+	if f.reads != 0 {
+		t.Errorf("the clock was read %d times", f.reads)
+	}
+}
