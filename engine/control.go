@@ -7,27 +7,27 @@ package engine
 // finds everything as it wants it makes no transition.
 func (r *Record) Control(p *Rules, now, rnd int64, c Command) ([]Transition, error) {
 	m := machine{Record: r, p: p, now: now, rnd: rnd, by: c.Actor, text: c.Reason}
-	if !m.expects(c.IfEpoch) {
+	if !m.matchesEpoch(c.IfEpoch) {
 		return nil, ErrConflict
 	}
-	if m.exists && m.begin() {
-		m.reanchor()
-		m.endMode()
+	if m.exists && m.prepareRecord() {
+		m.reanchorTimes()
+		m.endExpiredMode()
 	}
-	err := m.act(c)
+	err := m.runAction(c)
 	if m.exists {
-		m.expire(false)
+		m.renewTTL(false)
 	}
-	return m.moves, err
+	return m.transitions, err
 }
 
 // Rules returns the stored policy, for a command by name. It reports false
 // where there is none that reads well.
 func (r *Record) Rules() (Rules, bool) { return parseRules(r.policy) }
 
-// expects compares the record's epoch with the one that the operator saw: 0 is
+// matchesEpoch compares the record's epoch with the one that the operator saw: 0 is
 // any, -1 an absent record.
-func (m *machine) expects(epoch int64) bool {
+func (m *machine) matchesEpoch(epoch int64) bool {
 	switch {
 	case epoch == 0:
 		return true
@@ -37,8 +37,8 @@ func (m *machine) expects(epoch int64) bool {
 	return m.exists && m.epoch == epoch
 }
 
-// act does what the command says.
-func (m *machine) act(c Command) error {
+// runAction does what the command says.
+func (m *machine) runAction(c Command) error {
 	forced := m.mode == ModeForcedOpen || m.mode == ModeForcedClosed
 	switch {
 	case forced && (c.Action == ActionTrip || c.Action == ActionHalfOpen):
@@ -49,50 +49,50 @@ func (m *machine) act(c Command) error {
 	}
 	if !m.exists {
 		m.exists = true
-		m.newest = m.latest()
+		m.newest = m.findNewest()
 	}
 	switch c.Action {
 	case ActionTrip:
-		m.trip(CeilMillis(c.For))
+		m.tripCircuit(CeilMillis(c.For))
 	case ActionHalfOpen:
-		m.halfOpen(CauseOperator)
+		m.startProbing(CauseOperator)
 	case ActionReset:
-		m.forget(m.mode, CauseOperator)
+		m.resetCircuit(m.mode, CauseOperator)
 	case ActionForceOpen:
-		m.forget(ModeForcedOpen, CauseOperator)
+		m.resetCircuit(ModeForcedOpen, CauseOperator)
 		m.setTerm(c)
 	case ActionForceClosed:
-		m.forget(ModeForcedClosed, CauseOperator)
+		m.resetCircuit(ModeForcedClosed, CauseOperator)
 		m.setTerm(c)
 	case ActionShadow:
-		m.shadow()
+		m.enterShadow()
 		m.setTerm(c)
 	case ActionRelease:
-		m.release(CauseOperator)
+		m.releaseMode(CauseOperator)
 	}
 	return nil
 }
 
-// trip opens now, as the first open in a row, for the given time or the policy's.
-func (m *machine) trip(forMS int64) {
+// tripCircuit opens now, as the first open in a row, for the given time or the policy's.
+func (m *machine) tripCircuit(forMS int64) {
 	if forMS == 0 {
-		forMS = m.jittered(m.p.planned(1))
+		forMS = m.applyJitter(m.p.plannedOpenMS(1))
 	}
-	m.openUntil(1, forMS, CauseOperator)
+	m.beginOpen(1, forMS, CauseOperator)
 }
 
-// shadow changes the mode and keeps state and times. A round begins anew: its
+// enterShadow changes the mode and keeps state and times. A round begins anew: its
 // leases belong to the epoch before.
-func (m *machine) shadow() {
+func (m *machine) enterShadow() {
 	since, r := m.since, m.round
-	m.transition(m.state, ModeShadow, CauseOperator)
+	m.makeTransition(m.state, ModeShadow, CauseOperator)
 	m.since = since
 	m.round = round{probes: r.probes, successes: r.successes, leaseMS: r.leaseMS}
 }
 
 // setTerm says how long the mode lasts, why, and who wants it.
 func (m *machine) setTerm(c Command) {
-	m.term = term{modeReason: clip(c.Reason), modeBy: clip(c.Actor)}
+	m.modeTerm = modeTerm{modeReason: clipText(c.Reason), modeBy: clipText(c.Actor)}
 	if c.For > 0 {
 		m.modeFor = CeilMillis(c.For)
 		m.modeUntil = m.now + m.modeFor

@@ -147,7 +147,7 @@ func (x *explorer) fence(e *effect) string {
 	res := e.batch.Results[0]
 	base := x.settled(e.before, e.p)
 	counts := res.Epoch == base.epoch &&
-		(res.Lease == 0 && base.counting() ||
+		(res.Lease == 0 && base.isCounting() ||
 			base.state == StateHalfOpen && res.Lease > 0 && x.held(e, res.Lease))
 	if counts {
 		if e.reply.Applied != 1 || e.reply.Stale != 0 {
@@ -176,7 +176,7 @@ func (x *explorer) held(e *effect, grant int64) bool {
 func (x *explorer) foreign(w *world) string {
 	p, r, base := x.rules(0), &w.rec, x.settled(w, x.rules(0))
 	for _, t := range []Ticket{{1, 0}, {1, 1}, {r.epoch + 1, 0}, {r.epoch + 1, 1}, {r.epoch, r.round.grants + 1}, {r.epoch, 0}} {
-		if t.Lease == 0 && t.Epoch == r.epoch && r.counting() {
+		if t.Lease == 0 && t.Epoch == r.epoch && r.isCounting() {
 			continue // as good as a ticket
 		}
 		for _, o := range [...]Outcome{Success, Failure} {
@@ -339,7 +339,7 @@ func (x *explorer) outlived(w *world) string {
 		}
 		return ""
 	}
-	ends := []int64{r.until, r.modeUntil, r.at, r.next}
+	ends := []int64{r.until, r.modeUntil, r.fastFrom, r.fastUntil}
 	if r.state == StateClosed && r.trips > 0 {
 		ends = append(ends, r.since+r.openFor)
 	}
@@ -625,14 +625,14 @@ const (
 func difference(a, b *Record, ext extent) string {
 	at, bt := a.tally, b.tally
 	if ext == butBounds {
-		at.at, at.next, at.expires = bt.at, bt.next, bt.expires
+		at.fastFrom, at.fastUntil, at.expires = bt.fastFrom, bt.fastUntil, bt.expires
 	}
 	switch {
 	case a.exists != b.exists:
 		return "existence"
 	case a.head != b.head:
 		return "head"
-	case a.term != b.term:
+	case a.modeTerm != b.modeTerm:
 		return "mode"
 	case at != bt:
 		return "tally"
@@ -669,7 +669,7 @@ func (r *Record) window() []cell {
 		return nil
 	}
 	for _, c := range r.cells {
-		if r.reaches(c.bucket) && c.calls > 0 {
+		if r.windowReaches(c.bucket) && c.calls > 0 {
 			list = append(list, c)
 		}
 	}

@@ -88,7 +88,7 @@ func (x *explorer) junked(w *world, fields []Field) string {
 	}
 	x.whole.become(&r)
 	again, _ := ParseRecord(x.whole.Fields())
-	if part := difference(&r, &again, everything); part != "" && r.reads(fieldHead) { // without a head the rest is lost
+	if part := difference(&r, &again, everything); part != "" && r.isFieldReadable(fieldHead) { // without a head the rest is lost
 		return "reads back with another " + part
 	}
 	b := Batch{Results: []Result{result(Ticket{Epoch: r.epoch}, Failure)}, Admissions: 2}
@@ -96,7 +96,7 @@ func (x *explorer) junked(w *world, fields []Field) string {
 		if text := x.heals(&r, w.now, &x.ruled[i], b); text != "" {
 			return text
 		}
-		if r.mode != ModeAuto && r.modeUntil == 0 && r.reads(fieldMode) {
+		if r.mode != ModeAuto && r.modeUntil == 0 && r.isFieldReadable(fieldMode) {
 			continue
 		}
 		if text := x.recovers(&r, w.now, &x.ruled[i]); text != "" {
@@ -112,13 +112,13 @@ func (x *explorer) heals(junk *Record, now int64, p *Rules, b Batch) string {
 	r.become(junk)
 	reply := x.machine.step(r, p, now, x.random, b)
 	read, err := ParseRecord(r.Fields())
-	if err != nil || !read.exists || !(&machine{Record: &read}).readable() {
+	if err != nil || !read.exists || !(&machine{Record: &read}).isStateReadable() {
 		return fmt.Sprintf("step %+v left it unreadable: %v", b, r.Fields())
 	}
 	if reply.Transition.Cause == CauseHealed && reply.Epoch == junk.epoch {
 		return "healed in the old epoch"
 	}
-	if healed := !junk.exists || !(&machine{Record: junk}).readable(); healed && reply.Transition.Cause == "" {
+	if healed := !junk.exists || !(&machine{Record: junk}).isStateReadable(); healed && reply.Transition.Cause == "" {
 		return "healed without a word"
 	}
 	return ""

@@ -139,7 +139,7 @@ func lateFailure(r *Record, p *Rules, now, rnd int64, b Batch) Reply {
 }
 
 func leaseOverLimit(r *Record, p *Rules, now, rnd int64, b Batch) Reply {
-	full := r.state == StateHalfOpen && r.round.free() == 0
+	full := r.state == StateHalfOpen && r.round.freeSlots() == 0
 	if full {
 		r.round.probes++
 	}
@@ -161,7 +161,7 @@ func slotNumbers(r *Record, p *Rules, now, rnd int64, b Batch) Reply {
 func spentTwice(r *Record, p *Rules, now, rnd int64, b Batch) Reply {
 	leases := slices.Clone(r.round.leases)
 	reply := r.Step(p, now, rnd, b)
-	if r.state == StateHalfOpen && reply.Applied > 0 && r.round.free() > 0 {
+	if r.state == StateHalfOpen && reply.Applied > 0 && r.round.freeSlots() > 0 {
 		r.round.leases = leases
 	}
 	return reply
@@ -355,7 +355,7 @@ func eagerTrip(r *Record, p *Rules, now, rnd int64, c Command) ([]Transition, er
 func keptStreak(r *Record, p *Rules, now, rnd int64, c Command) ([]Transition, error) {
 	t := r.tally
 	moves, err := r.Control(p, now, rnd, c)
-	if c.Action == ActionReset && r.counting() {
+	if c.Action == ActionReset && r.isCounting() {
 		r.streak, r.seq = t.streak, t.seq
 	}
 	return moves, err

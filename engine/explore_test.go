@@ -100,7 +100,7 @@ func newExplorer(p plan, machine subject) *explorer {
 		}
 		x.ruled = append(x.ruled, rules)
 		if rules.Window.Kind == windowTime {
-			x.phase = rules.Window.bucket()
+			x.phase = rules.Window.bucketMS()
 		}
 		if rules.Multiplier > scale {
 			x.longestRow = 4

@@ -304,7 +304,7 @@ func (x *explorer) instants(w *world) []int64 {
 		ends = append(ends, r.modeUntil)
 	}
 	if r.shape.Kind == windowTime {
-		bucket := r.shape.bucket()
+		bucket := r.shape.bucketMS()
 		ends = append(ends, (w.now/bucket+1)*bucket, (r.cell+buckets)*bucket)
 	}
 	var list []int64
@@ -329,7 +329,7 @@ func (w *world) isAhead() bool {
 
 func (r *Record) ahead(now int64) bool {
 	return r.since > now || r.until > now+r.openFor || r.modeUntil > now+r.modeFor ||
-		r.shape.Kind == windowTime && r.cell > now/r.shape.bucket() ||
+		r.shape.Kind == windowTime && r.cell > now/r.shape.bucketMS() ||
 		slices.ContainsFunc(r.round.leases, func(l lease) bool { return l.deadline > now+r.round.leaseMS })
 }
 
@@ -412,8 +412,8 @@ func (x *explorer) writeWindow(r *Record, now int64) {
 			x.text = append(x.text, r.ring...)
 		}
 	case windowTime:
-		x.write(2, r.shape.Size, max(r.cell-now/r.shape.bucket(), -buckets-x.furthestBack))
-		x.write(r.calls.now, r.calls.all, r.fails.now, r.fails.all, r.slows.now, r.slows.all)
+		x.write(2, r.shape.Size, max(r.cell-now/r.shape.bucketMS(), -buckets-x.furthestBack))
+		x.write(r.calls.current, r.calls.all, r.fails.current, r.fails.all, r.slows.current, r.slows.all)
 		for b := r.cell - buckets + 1; b < r.cell && len(r.cells) > 0; b++ {
 			if c := r.cells[b%buckets]; c.bucket == b && c.calls > 0 {
 				x.write(r.cell-b, c.calls, c.fails, c.slows)
@@ -421,7 +421,7 @@ func (x *explorer) writeWindow(r *Record, now int64) {
 		}
 	}
 	if len(x.policies) > 1 && r.shape.Kind != windowNone { // shapes take turns
-		x.write(min(now-r.stood, 3_600_001))
+		x.write(min(now-r.shapeSince, 3_600_001))
 	}
 }
 

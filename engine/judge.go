@@ -2,9 +2,9 @@ package engine
 
 import "slices"
 
-// note remembers who reported a failure or a slow call, where the policy asks
+// rememberReporter remembers who reported a failure or a slow call, where the policy asks
 // for more than one reporter.
-func (m *machine) note() {
+func (m *machine) rememberReporter() {
 	if m.p.Reporters == 1 {
 		return
 	}
@@ -19,14 +19,14 @@ func (m *machine) note() {
 	}
 }
 
-// judge returns the first condition that holds, "" if none does. The window is
+// findCause returns the first condition that holds, "" if none does. The window is
 // judged only in the policy's own shape.
-func (m *machine) judge() Cause {
+func (m *machine) findCause() Cause {
 	p := m.p
-	if p.Consecutive > 0 && m.streak >= p.Consecutive && m.vouchedStreak() {
+	if p.Consecutive > 0 && m.streak >= p.Consecutive && m.hasReportersInStreak() {
 		return CauseConsecutive
 	}
-	if p.Window.Kind == windowNone || m.shape != p.Window || !m.vouchedWindow() {
+	if p.Window.Kind == windowNone || m.shape != p.Window || !m.hasReportersInWindow() {
 		return ""
 	}
 	if p.Count > 0 && m.fails.all >= p.Count {
@@ -41,26 +41,26 @@ func (m *machine) judge() Cause {
 	return ""
 }
 
-// vouchedStreak reports whether enough distinct reporters failed since the
+// hasReportersInStreak reports whether enough distinct reporters failed since the
 // streak began: it is the last so many numbered outcomes.
-func (m *machine) vouchedStreak() bool {
-	last, known := m.voucher()
+func (m *machine) hasReportersInStreak() bool {
+	last, known := m.oldestNeededReporter()
 	return known && last.seq > m.seq-m.streak
 }
 
-// vouchedWindow reports whether enough distinct reporters lie in the window.
-func (m *machine) vouchedWindow() bool {
-	last, known := m.voucher()
+// hasReportersInWindow reports whether enough distinct reporters lie in the window.
+func (m *machine) hasReportersInWindow() bool {
+	last, known := m.oldestNeededReporter()
 	if m.p.Reporters > 1 && m.shape.Kind == windowTime {
 		return known && last.bucket > m.cell-buckets
 	}
 	return known && last.seq > m.seq-m.calls.all
 }
 
-// voucher is the last of the reporters that a condition needs: they are kept
+// oldestNeededReporter is the last of the reporters that a condition needs: they are kept
 // newest first, so if it lies in the window, all do. A policy that asks for one
 // has the one that reports now.
-func (m *machine) voucher() (reporter, bool) {
+func (m *machine) oldestNeededReporter() (reporter, bool) {
 	k := m.p.Reporters
 	if k == 1 {
 		return reporter{seq: m.seq, bucket: m.cell}, true

@@ -6,16 +6,16 @@ import (
 	"strings"
 )
 
-// record writes a transition to the log.
-func (m *machine) record(t Transition) {
-	t.By, t.Text = clip(t.By), clip(t.Text)
+// appendLog writes a transition to the log.
+func (m *machine) appendLog(t Transition) {
+	t.By, t.Text = clipText(t.By), clipText(t.Text)
 	m.newest = (m.newest + 1) % logSlots
-	m.setEntry(m.newest, t.entry())
-	m.moves = append(m.moves, t)
+	m.setSlotEntry(m.newest, t.logEntry())
+	m.transitions = append(m.transitions, t)
 }
 
-// tallies is what caused a transition, for the log.
-func (m *machine) tallies(cause Cause) string {
+// describeTally is what caused a transition, for the log.
+func (m *machine) describeTally(cause Cause) string {
 	switch cause {
 	case CauseConsecutive, CauseFailureCount, CauseFailureRate, CauseSlowRate:
 		return fmt.Sprintf("streak=%d calls=%d failures=%d slow=%d", m.streak, m.calls.all, m.fails.all, m.slows.all)
@@ -28,22 +28,22 @@ func (m *machine) tallies(cause Cause) string {
 // entry is the transition as the log keeps it:
 //
 //	epoch at from[/mode]>to[/mode] cause [tally] [by=token] [text=token]
-func (t Transition) entry() string {
-	s := fmt.Sprintf("%d %d %s>%s %s", t.Epoch, t.At, place(t.From, t.FromMode), place(t.To, t.ToMode), t.Cause)
+func (t Transition) logEntry() string {
+	s := fmt.Sprintf("%d %d %s>%s %s", t.Epoch, t.At, formatPlace(t.From, t.FromMode), formatPlace(t.To, t.ToMode), t.Cause)
 	if t.Tally != "" {
 		s += " " + t.Tally
 	}
 	if t.By != "" {
-		s += " by=" + token(t.By)
+		s += " by=" + escapeToken(t.By)
 	}
 	if t.Text != "" {
-		s += " text=" + token(t.Text)
+		s += " text=" + escapeToken(t.Text)
 	}
 	return s
 }
 
-// place names a state and, where it is not auto, the mode over it.
-func place(s State, m Mode) string {
+// formatPlace names a state and, where it is not auto, the mode over it.
+func formatPlace(s State, m Mode) string {
 	if m == ModeAuto {
 		return s.String()
 	}
@@ -65,7 +65,7 @@ func parsePlace(text string) (s State, m Mode, ok bool) {
 func ParseTransition(entry string) (Transition, bool) {
 	words := strings.Split(entry, " ")
 	var t Transition
-	if len(words) < 4 || !match(words[0], "%d", &t.Epoch) || !match(words[1], "%d", &t.At) {
+	if len(words) < 4 || !matchText(words[0], "%d", &t.Epoch) || !matchText(words[1], "%d", &t.At) {
 		return Transition{}, false
 	}
 	from, to, found := strings.Cut(words[2], ">")
@@ -79,9 +79,9 @@ func ParseTransition(entry string) (Transition, bool) {
 	var tally []string
 	for _, w := range words[4:] {
 		if by, ok := strings.CutPrefix(w, "by="); ok {
-			t.By = untoken(by)
+			t.By = unescapeToken(by)
 		} else if text, ok := strings.CutPrefix(w, "text="); ok {
-			t.Text = untoken(text)
+			t.Text = unescapeToken(text)
 		} else {
 			tally = append(tally, w)
 		}
@@ -90,9 +90,9 @@ func ParseTransition(entry string) (Transition, bool) {
 	return t, true
 }
 
-// latest finds the slot of the newest entry by its epoch, where the head cannot
+// findNewest finds the slot of the newest entry by its epoch, where the head cannot
 // tell; -1 if there is none.
-func (r *Record) latest() int64 {
+func (r *Record) findNewest() int64 {
 	slot, epoch := int64(-1), int64(0)
 	for i, entry := range r.log {
 		var e int64
@@ -103,11 +103,11 @@ func (r *Record) latest() int64 {
 	return slot
 }
 
-// transitions are the readable entries of the log, oldest first.
-func (r *Record) transitions() []Transition {
+// readLog are the readable entries of the log, oldest first.
+func (r *Record) readLog() []Transition {
 	var list []Transition
 	for i := range int64(logSlots) {
-		if t, ok := ParseTransition(r.entry((r.newest + 1 + i) % logSlots)); ok {
+		if t, ok := ParseTransition(r.slotEntry((r.newest + 1 + i) % logSlots)); ok {
 			list = append(list, t)
 		}
 	}

@@ -11,11 +11,11 @@ type machine struct {
 	text     string // the error's text, or the reason
 	ownMS    int64  // the failure's own open time
 
-	wrote   bool // something but the TTL was written
-	bounded bool // at and next must be set anew
-	moves   []Transition
-	applied int64
-	stale   int64
+	wrote       bool // something but the TTL was written
+	resetsFast  bool // at and next must be set anew
+	transitions []Transition
+	applied     int64
+	stale       int64
 }
 
 // Step runs a batch as one atomic step at the time now with the random number
@@ -25,91 +25,91 @@ type machine struct {
 func (r *Record) Step(p *Rules, now, rnd int64, b Batch) Reply {
 	m := machine{Record: r, p: p, now: now, rnd: rnd}
 	reports := len(b.Results) > 0
-	if m.begin() && m.looks(reports) {
-		m.reanchor()
-		m.endMode()
+	if m.prepareRecord() && m.needsClock(reports) {
+		m.reanchorTimes()
+		m.endExpiredMode()
 	}
 	reply := Reply{}
 	for i := range b.Results {
 		before := m.applied
-		m.settle(&b, b.Results[i])
-		m.fresh(&b, i, m.applied-before, &reply)
+		m.settleResult(&b, b.Results[i])
+		m.noteApplied(&b, i, m.applied-before, &reply)
 	}
 	m.by, m.text, m.ownMS = "", "", 0
-	m.admit(b.Admissions, &reply)
-	m.expire(reports)
-	m.answer(&reply)
+	m.admitCalls(b.Admissions, &reply)
+	m.renewTTL(reports)
+	m.buildReply(&reply)
 	return reply
 }
 
-// begin makes a record that is absent and renews one that does not read well.
+// prepareRecord makes a record that is absent and renews one that does not read well.
 // It reports false if it did either.
-func (m *machine) begin() bool {
+func (m *machine) prepareRecord() bool {
 	if !m.exists {
-		m.renew(CauseCreated)
+		m.renewRecord(CauseCreated)
 		return false
 	}
-	if !m.readable() {
-		m.renew(CauseHealed)
+	if !m.isStateReadable() {
+		m.renewRecord(CauseHealed)
 		return false
 	}
 	return true
 }
 
-// readable checks what every step checks: the head, outside auto the mode, in
+// isStateReadable checks what every step checks: the head, outside auto the mode, in
 // half-open the round.
-func (m *machine) readable() bool {
-	return m.reads(fieldHead) &&
-		(m.mode == ModeAuto || m.reads(fieldMode)) &&
-		(m.state != StateHalfOpen || m.reads(fieldRound))
+func (m *machine) isStateReadable() bool {
+	return m.isFieldReadable(fieldHead) &&
+		(m.mode == ModeAuto || m.isFieldReadable(fieldMode)) &&
+		(m.state != StateHalfOpen || m.isFieldReadable(fieldRound))
 }
 
-// looks reports whether the step reads the clock: closed and auto, an admission
+// needsClock reports whether the step reads the clock: closed and auto, an admission
 // looks at no time.
-func (m *machine) looks(reports bool) bool {
+func (m *machine) needsClock(reports bool) bool {
 	return reports || m.state != StateClosed || m.mode != ModeAuto
 }
 
-// reanchor mends times that lie further ahead than their own planned length,
+// reanchorTimes mends times that lie further ahead than their own planned length,
 // after a clock that went back.
-func (m *machine) reanchor() {
-	m.notAfter(&m.since, m.now)
+func (m *machine) reanchorTimes() {
+	m.capTime(&m.since, m.now)
 	if m.state == StateOpen {
-		m.notAfter(&m.until, m.now+m.openFor)
+		m.capTime(&m.until, m.now+m.openFor)
 	}
 	if m.mode != ModeAuto && m.modeUntil > 0 {
-		m.notAfter(&m.modeUntil, m.now+m.modeFor)
+		m.capTime(&m.modeUntil, m.now+m.modeFor)
 	}
 	if m.state == StateHalfOpen {
 		for i := range m.round.leases {
-			m.notAfter(&m.round.leases[i].deadline, m.now+m.round.leaseMS)
+			m.capTime(&m.round.leases[i].deadline, m.now+m.round.leaseMS)
 		}
 	}
 }
 
-func (m *machine) notAfter(t *int64, latest int64) {
+func (m *machine) capTime(t *int64, latest int64) {
 	if *t > latest {
 		*t = latest
 		m.wrote = true
 	}
 }
 
-// endMode releases a mode whose time has run out.
-func (m *machine) endMode() {
+// endExpiredMode releases a mode whose time has run out.
+func (m *machine) endExpiredMode() {
 	if m.mode != ModeAuto && m.modeUntil > 0 && m.now >= m.modeUntil {
-		m.release(CauseModeEnded)
+		m.releaseMode(CauseModeEnded)
 	}
 }
 
-// settle counts the outcomes of one ticket, or drops them as stale.
-func (m *machine) settle(b *Batch, res Result) {
+// settleResult counts the outcomes of one ticket, or drops them as stale.
+func (m *machine) settleResult(b *Batch, res Result) {
 	for _, run := range res.Runs {
-		m.attribute(b, res.Lease, run.Outcome)
+		m.attributeOutcome(b, res.Lease, run.Outcome)
 		before := m.applied
 		switch {
-		case len(m.moves) > 0 || res.Epoch != m.epoch:
+		case len(m.transitions) > 0 || res.Epoch != m.epoch:
 			// what follows a transition belongs to an epoch that is over
-		case m.counting() && res.Lease == 0:
+		case m.isCounting() && res.Lease == 0:
 			m.settleClosed(run.Outcome, run.N)
 		case m.state == StateHalfOpen && m.mode != ModeForcedOpen && m.mode != ModeForcedClosed:
 			m.settleProbe(res.Lease, run.Outcome)
@@ -118,21 +118,21 @@ func (m *machine) settle(b *Batch, res Result) {
 	}
 }
 
-// attribute notes who reports an outcome, and what a failure carries: the log
+// attributeOutcome notes who reports an outcome, and what a failure carries: the log
 // names them for what this outcome causes, not for the rest of the batch.
-func (m *machine) attribute(b *Batch, lease int64, o Outcome) {
+func (m *machine) attributeOutcome(b *Batch, lease int64, o Outcome) {
 	m.by, m.text, m.ownMS = "", "", 0
 	if lease > 0 || o != Success && o != Ignored {
 		m.by = b.Reporter
 	}
-	if failing(o) > 0 {
+	if failureOf(o) > 0 {
 		m.text, m.ownMS = b.Detail.Text, CeilMillis(b.Detail.OpenFor)
 	}
 }
 
-// fresh notes how many outcomes of the i-th result were applied, once one of
+// noteApplied notes how many outcomes of the i-th result were applied, once one of
 // them was not.
-func (m *machine) fresh(b *Batch, i int, applied int64, reply *Reply) {
+func (m *machine) noteApplied(b *Batch, i int, applied int64, reply *Reply) {
 	if m.stale == 0 {
 		return
 	}
@@ -145,25 +145,25 @@ func (m *machine) fresh(b *Batch, i int, applied int64, reply *Reply) {
 	reply.AppliedPerResult[i] = applied
 }
 
-// admit grants what the state allows of n admissions.
-func (m *machine) admit(n int64, reply *Reply) {
+// admitCalls grants what the state allows of n admissions.
+func (m *machine) admitCalls(n int64, reply *Reply) {
 	if n == 0 || m.mode == ModeForcedOpen || m.mode == ModeForcedClosed {
 		return
 	}
 	if m.state == StateOpen && m.now >= m.until {
-		m.halfOpen(CauseElapsed)
+		m.startProbing(CauseElapsed)
 	}
 	switch m.state {
 	case StateClosed:
 		reply.Granted = n
 	case StateHalfOpen:
-		m.grant(n, reply)
+		m.grantLeases(n, reply)
 	}
 }
 
-// expire sets the TTL when there is none or less than half of it remains. A
+// renewTTL sets the TTL when there is none or less than half of it remains. A
 // mode without an end has none: an operator's word does not fade.
-func (m *machine) expire(reports bool) {
+func (m *machine) renewTTL(reports bool) {
 	if m.mode != ModeAuto && m.modeUntil == 0 {
 		if m.expires != 0 {
 			m.expires = 0
@@ -174,26 +174,26 @@ func (m *machine) expire(reports bool) {
 	if !m.wrote && !reports {
 		return
 	}
-	ttl := m.ttl()
+	ttl := m.neededTTL()
 	left := m.expires - m.now
 	if m.expires == 0 || left > maxTTL || 2*left < ttl {
 		m.expires = m.now + ttl
-		m.bounded = true
+		m.resetsFast = true
 	}
-	if !m.reads(fieldTally) {
+	if !m.isFieldReadable(fieldTally) {
 		m.expires = 0 // there is nowhere to keep it
 	}
-	m.bound(ttl)
+	m.setFastInterval(ttl)
 }
 
-// ttl is how long the record must outlive this step, in ms: IdleTTL and twice
+// neededTTL is how long the record must outlive this step, in ms: IdleTTL and twice
 // the longest time that the record still has to remember.
-func (m *machine) ttl() int64 {
+func (m *machine) neededTTL() int64 {
 	longest := int64(0)
 	if m.p.Window.Kind == windowTime {
 		longest = m.p.Window.Size
 	}
-	if m.counting() && m.shape.Kind == windowTime {
+	if m.isCounting() && m.shape.Kind == windowTime {
 		longest = max(longest, m.shape.Size)
 	}
 	switch {
@@ -210,11 +210,11 @@ func (m *machine) ttl() int64 {
 	return m.p.IdleMS + 2*min(longest, maxMS)
 }
 
-// bound sets the time in which a step of the record's own policy that only counts
+// setFastInterval sets the time in which a step of the record's own policy that only counts
 // needs to look at nothing else: the bucket stays and half of the TTL is not
 // spent. Where another policy moved on, or the clock went back behind the window,
 // that time is empty.
-func (m *machine) bound(ttl int64) {
+func (m *machine) setFastInterval(ttl int64) {
 	if m.state != StateClosed || m.mode != ModeAuto {
 		return
 	}
@@ -223,36 +223,36 @@ func (m *machine) bound(ttl int64) {
 		next = max(m.now, m.expires-ttl/2)
 	}
 	if m.shape.Kind == windowTime {
-		next = min(next, (m.cell+1)*m.shape.bucket())
+		next = min(next, (m.cell+1)*m.shape.bucketMS())
 	}
-	if m.stood > m.now || m.shape.Kind == windowTime && m.cell*m.shape.bucket() > m.now+m.shape.Size {
+	if m.shapeSince > m.now || m.shape.Kind == windowTime && m.cell*m.shape.bucketMS() > m.now+m.shape.Size {
 		next = m.now
 	}
-	if m.bounded || next > m.now && !within(m.now, m.at, m.next-1) {
-		m.at, m.next = m.now, next
+	if m.resetsFast || next > m.now && !within(m.now, m.fastFrom, m.fastUntil-1) {
+		m.fastFrom, m.fastUntil = m.now, next
 	}
 }
 
-// answer completes the reply.
-func (m *machine) answer(reply *Reply) {
+// buildReply completes the reply.
+func (m *machine) buildReply(reply *Reply) {
 	reply.State, reply.Mode, reply.Epoch = m.state, m.mode, m.epoch
-	reply.LeftMS, reply.ModeLeftMS = m.left(), max(0, m.modeUntil-m.now)
+	reply.LeftMS, reply.ModeLeftMS = m.remainingMS(), max(0, m.modeUntil-m.now)
 	reply.Applied, reply.Stale = m.applied, m.stale
 	reply.Policy = m.fingerprint
-	if len(m.moves) > 0 {
-		reply.Transition = m.moves[0]
+	if len(m.transitions) > 0 {
+		reply.Transition = m.transitions[0]
 	}
 }
 
-// left is how long a rejection still lasts, in ms; in shadow, the state's.
-func (m *machine) left() int64 {
+// remainingMS is how long a rejection still lasts, in ms; in shadow, the state's.
+func (m *machine) remainingMS() int64 {
 	switch {
 	case m.mode == ModeForcedOpen:
 		return max(0, m.modeUntil-m.now)
 	case m.state == StateOpen:
 		return max(0, m.until-m.now)
-	case m.state == StateHalfOpen && m.round.free() == 0:
-		return max(0, m.round.earliest()-m.now)
+	case m.state == StateHalfOpen && m.round.freeSlots() == 0:
+		return max(0, m.round.earliestDeadline()-m.now)
 	}
 	return 0
 }

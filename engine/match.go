@@ -6,16 +6,16 @@ import (
 )
 
 // MatchLayout is match for package scripts, whose replies have the same grammar.
-func MatchLayout(text, layout string, out ...any) bool { return match(text, layout, out...) }
+func MatchLayout(text, layout string, out ...any) bool { return matchText(text, layout, out...) }
 
 // EncodeToken is a caller's text as a script takes it: clipped and escaped.
-func EncodeToken(s string) string { return token(clip(s)) }
+func EncodeToken(s string) string { return escapeToken(clipText(s)) }
 
-// match reads text by the layout that fmt.Sprintf wrote it with: %d is an
+// matchText reads text by the layout that fmt.Sprintf wrote it with: %d is an
 // integer from 0 to 2^53 - 1 (*int64), %s a token (*string), everything else
 // stands for itself. It reports false unless the
 // whole text fits; then out may be partly set.
-func match(text, layout string, out ...any) bool {
+func matchText(text, layout string, out ...any) bool {
 	for {
 		i := strings.IndexByte(layout, '%')
 		if i < 0 {
@@ -58,23 +58,23 @@ func leadingInt(text string, n *int64) int {
 // leadingToken returns the length of the token that text begins with.
 func leadingToken(text string) int {
 	i := 0
-	for i < len(text) && inToken(text[i]) {
+	for i < len(text) && isTokenByte(text[i]) {
 		i++
 	}
 	return i
 }
 
-// inToken reports whether c may stand in a token: what the grammar of a record
+// isTokenByte reports whether c may stand in a token: what the grammar of a record
 // needs for itself may not.
-func inToken(c byte) bool { return plainInToken(c) || c == '%' }
+func isTokenByte(c byte) bool { return isPlainByte(c) || c == '%' }
 
-func plainInToken(c byte) bool {
+func isPlainByte(c byte) bool {
 	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '.' || c == '_' || c == '-'
 }
 
-// token writes a caller's text so that nothing in it can be taken for the
+// escapeToken writes a caller's text so that nothing in it can be taken for the
 // record's own grammar: other bytes become %XX, no text becomes "-".
-func token(s string) string {
+func escapeToken(s string) string {
 	switch s {
 	case "":
 		return "-"
@@ -82,16 +82,16 @@ func token(s string) string {
 		return "%2D"
 	}
 	for i := 0; i < len(s); i++ {
-		if !plainInToken(s[i]) {
-			escaped, _ := Escape(s, 3*len(s), plainInToken)
+		if !isPlainByte(s[i]) {
+			escaped, _ := Escape(s, 3*len(s), isPlainByte)
 			return escaped
 		}
 	}
 	return s
 }
 
-// untoken undoes token. An escape that token would not have written stays as it is.
-func untoken(s string) string {
+// unescapeToken undoes token. An escape that token would not have written stays as it is.
+func unescapeToken(s string) string {
 	if s == "-" {
 		return ""
 	}
@@ -113,8 +113,8 @@ func untoken(s string) string {
 	return b.String()
 }
 
-// clip shortens a caller's text to 64 bytes, at a rune.
-func clip(s string) string {
+// clipText shortens a caller's text to 64 bytes, at a rune.
+func clipText(s string) string {
 	if len(s) <= textBytes {
 		return s
 	}

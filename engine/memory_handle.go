@@ -148,7 +148,7 @@ func (h *memoryHandle) Status() Status {
 	m := machine{Record: r, now: h.memory.now()}
 	s := Status{State: r.state, Mode: r.mode, ModeFor: ms(r.modeUntil - m.now)}
 	if r.mode == ModeAuto || r.mode == ModeForcedOpen {
-		s.RetryAfter = ms(m.left())
+		s.RetryAfter = ms(m.remainingMS())
 	}
 	return s
 }

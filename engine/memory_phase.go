@@ -95,8 +95,8 @@ func (r *Record) closedTerms(width int32) terms {
 	switch r.shape.Kind {
 	case windowTime:
 		t.timed, t.room = true, math.MaxInt64
-		t.from = nanos(max(r.since, r.stood, r.cell*r.shape.bucket()))
-		t.until = nanos((r.cell + 1) * r.shape.bucket())
+		t.from = nanos(max(r.since, r.shapeSince, r.cell*r.shape.bucketMS()))
+		t.until = nanos((r.cell + 1) * r.shape.bucketMS())
 	case windowCount:
 		if r.clean < r.shape.Size { // until the ring is full of successes
 			t.room = r.shape.Size
@@ -233,7 +233,7 @@ func (r *memoryRecord) lock() {
 	p := r.phase.Load()
 	if n := p.seal(); n > 0 {
 		m := machine{Record: &r.record}
-		m.good(n) // all of one bucket, and ahead of what the holder has to say
+		m.countSuccesses(n) // all of one bucket, and ahead of what the holder has to say
 	}
 	if p.crowded.Load() {
 		r.width = wide()

@@ -1,25 +1,25 @@
 package engine
 
 // halfOpen begins a round of probes.
-func (m *machine) halfOpen(cause Cause) {
-	m.leaveClosed()
-	m.transition(StateHalfOpen, m.mode, cause)
+func (m *machine) startProbing(cause Cause) {
+	m.expireTrips()
+	m.makeTransition(StateHalfOpen, m.mode, cause)
 	m.until = 0
 	m.round = round{probes: m.p.Probes, successes: m.p.Successes, leaseMS: m.p.LeaseMS}
 }
 
-// grant gives leases to as many of n admissions as there are free slots, after
+// grantLeases gives leases to as many of n admissions as there are free slots, after
 // taking back those whose time is over.
-func (m *machine) grant(n int64, reply *Reply) {
-	m.takeBack()
+func (m *machine) grantLeases(n int64, reply *Reply) {
+	m.reclaimLapsed()
 	r := &m.round
-	granted := min(n, r.free())
+	granted := min(n, r.freeSlots())
 	if granted == 0 {
 		return
 	}
 	if r.grants+granted > maxGrant { // no honest round comes here
-		m.renew(CauseHealed)
-		m.admit(n, reply)
+		m.renewRecord(CauseHealed)
+		m.admitCalls(n, reply)
 		return
 	}
 	reply.Granted, reply.FirstLease = granted, r.grants+1
@@ -30,9 +30,9 @@ func (m *machine) grant(n int64, reply *Reply) {
 	m.wrote = true
 }
 
-// takeBack frees the slots of leases past their deadline: whoever held them is
+// reclaimLapsed frees the slots of leases past their deadline: whoever held them is
 // gone, or will be told that its result is stale.
-func (m *machine) takeBack() {
+func (m *machine) reclaimLapsed() {
 	kept := m.round.leases[:0]
 	for _, l := range m.round.leases {
 		if m.now < l.deadline {
@@ -48,7 +48,7 @@ func (m *machine) takeBack() {
 // settleProbe spends a lease that is held and not past its deadline; it judges
 // one outcome, whatever the run's length.
 func (m *machine) settleProbe(grant int64, o Outcome) {
-	if !m.spend(grant) {
+	if !m.spendLease(grant) {
 		return
 	}
 	m.applied++
@@ -59,18 +59,18 @@ func (m *machine) settleProbe(grant int64, o Outcome) {
 	case o == Success || o == SlowSuccess && m.p.SlowRate == 0:
 		r.succeeded++
 		if r.succeeded >= r.successes {
-			m.closed(CauseRecovered)
+			m.closeCircuit(CauseRecovered)
 		}
 	default:
 		r.failed++
 		if r.failed > r.probes-r.successes {
-			m.open(CauseProbeFailed, o)
+			m.openCircuit(CauseProbeFailed, o)
 		}
 	}
 }
 
-// spend takes the lease out of the round. It reports false if it is not held.
-func (m *machine) spend(grant int64) bool {
+// spendLease takes the lease out of the round. It reports false if it is not held.
+func (m *machine) spendLease(grant int64) bool {
 	for i, l := range m.round.leases {
 		if l.grant == grant && m.now < l.deadline {
 			m.round.leases = append(m.round.leases[:i], m.round.leases[i+1:]...)

@@ -24,7 +24,7 @@ const (
 type Record struct {
 	exists bool
 	head
-	term
+	modeTerm
 	tally
 	cells     []cell     // of a time window, by bucket number modulo 10; none before the second bucket
 	ring      []byte     // of a count window, one outcome's code each
@@ -55,17 +55,17 @@ type head struct {
 }
 
 // term is what a mode other than auto carries.
-type term struct {
+type modeTerm struct {
 	modeUntil, modeFor int64 // its end and planned length; both 0: until released
 	modeReason, modeBy string
 }
 
 // tally holds what an outcome needs in closed.
 type tally struct {
-	streak int64       // consecutive failures
-	seq    int64       // numbers the outcomes of this epoch, see [machine.settleClosed]
-	shape  WindowShape // of the window; none while it is empty
-	stood  int64       // when the shape began to stand
+	streak     int64       // consecutive failures
+	seq        int64       // numbers the outcomes of this epoch, see [machine.settleClosed]
+	shape      WindowShape // of the window; none while it is empty
+	shapeSince int64       // when the shape began to stand
 	// cell is where the next outcome goes: the bucket's number, or the ring's index.
 	cell  int64
 	clean int64 // fast successes since the last failure or slow call, in a count window
@@ -73,12 +73,12 @@ type tally struct {
 	fails pair
 	slows pair
 	// at and next enclose the time in which nothing but counting happens.
-	at, next int64
-	expires  int64 // when the TTL ends; 0: there is none
+	fastFrom, fastUntil int64
+	expires             int64 // when the TTL ends; 0: there is none
 }
 
 // pair is a number in the current bucket (0 in a count window) and in the whole window.
-type pair struct{ now, all int64 }
+type pair struct{ current, all int64 }
 
 // cell is a bucket of a time window that is not the current one.
 type cell struct{ bucket, calls, fails, slows int64 }
@@ -106,41 +106,19 @@ type lease struct{ grant, deadline int64 }
 // own takes the record as absent from then on.
 func (r *Record) Expires() int64 { return r.expires }
 
-// counting reports whether outcomes without a lease are counted.
-func (r *Record) counting() bool {
-	return r.state == StateClosed && (r.mode == ModeAuto || r.mode == ModeShadow)
-}
-
-// entry is what stands in a slot of the log; "" if it was not used yet.
-func (r *Record) entry(slot int64) string {
+// slotEntry is what stands in a slot of the log; "" if it was not used yet.
+func (r *Record) slotEntry(slot int64) string {
 	if slot < int64(len(r.log)) {
 		return r.log[slot]
 	}
 	return ""
 }
 
-func (r *Record) setEntry(slot int64, entry string) {
+func (r *Record) setSlotEntry(slot int64, entry string) {
 	for int64(len(r.log)) <= slot {
 		r.log = append(r.log, "")
 	}
 	r.log[slot] = entry
-}
-
-// settled is the number of probes of the round that have ended.
-func (r *round) settled() int64 { return r.succeeded + r.failed }
-
-// free is the number of probes that may still be granted.
-func (r *round) free() int64 { return r.probes - int64(len(r.leases)) - r.settled() }
-
-// earliest is the deadline of the lease that ends first; 0 if there is none.
-func (r *round) earliest() int64 {
-	first := int64(0)
-	for _, l := range r.leases {
-		if first == 0 || l.deadline < first {
-			first = l.deadline
-		}
-	}
-	return first
 }
 
 // within reports whether lo <= n <= hi.

@@ -25,8 +25,8 @@ type WindowShape struct {
 	Size int64
 }
 
-// bucket is the length of one of the ten buckets of a time window, in ms.
-func (s WindowShape) bucket() int64 { return (s.Size + buckets - 1) / buckets }
+// bucketMS is the length of one of the ten buckets of a time window, in ms.
+func (s WindowShape) bucketMS() int64 { return (s.Size + buckets - 1) / buckets }
 
 // Rules are a [Policy] as the machine reads it: after defaults, in whole
 // milliseconds and in units of 1/10 000. Make them with [Policy.Rules].
@@ -62,22 +62,22 @@ func (p Policy) Rules() (Rules, error) {
 	f := faults{subject: "policy"}
 	r := Rules{
 		Consecutive: f.count("ConsecutiveFailures", p.ConsecutiveFailures, p.defaultStreak(), MaxThreshold),
-		Window:      f.shape(p.Window),
+		Window:      f.windowShape(p.Window),
 		OpenMS:      f.millis("OpenFor", p.OpenFor, DefaultOpenFor),
 		Jitter:      f.share("Backoff.Jitter", p.Backoff.Jitter),
 		Reporters:   f.count("MinReporters", p.MinReporters, 1, MaxReporters),
 		IdleMS:      f.millis("IdleTTL", p.IdleTTL, DefaultIdleTTL),
 	}
-	f.window(p.Window, &r)
-	f.backoff(p.Backoff, &r)
-	f.halfOpen(p.HalfOpen, &r)
+	f.windowRules(p.Window, &r)
+	f.backoffRules(p.Backoff, &r)
+	f.halfOpenRules(p.HalfOpen, &r)
 	if p.StartOpen {
 		r.StartOpen = 1
 	}
 	if err := f.err(); err != nil {
 		return Rules{}, err
 	}
-	r.text = unique.Make(r.encode())
+	r.text = unique.Make(r.encodeRules())
 	return r, nil
 }
 
@@ -89,7 +89,7 @@ func (p Policy) defaultStreak() int {
 	return 0
 }
 
-func (f *faults) shape(w Window) WindowShape {
+func (f *faults) windowShape(w Window) WindowShape {
 	switch {
 	case w.Calls != 0 && w.Period != 0:
 		f.add("Window has both Calls and Period, use one of them")
@@ -101,7 +101,7 @@ func (f *faults) shape(w Window) WindowShape {
 	return WindowShape{Kind: windowNone}
 }
 
-func (f *faults) window(w Window, r *Rules) {
+func (f *faults) windowRules(w Window, r *Rules) {
 	r.Count = f.count("Window.FailureCount", w.FailureCount, 0, MaxThreshold)
 	r.Rate = f.share("Window.FailureRate", w.FailureRate)
 	r.SlowRate = f.share("Window.SlowCallRate", w.SlowCallRate)
@@ -140,7 +140,7 @@ func (f *faults) window(w Window, r *Rules) {
 	}
 }
 
-func (f *faults) backoff(b Backoff, r *Rules) {
+func (f *faults) backoffRules(b Backoff, r *Rules) {
 	r.Multiplier = scale
 	switch m := b.Multiplier; {
 	case m == 0:
@@ -156,7 +156,7 @@ func (f *faults) backoff(b Backoff, r *Rules) {
 	}
 }
 
-func (f *faults) halfOpen(h HalfOpen, r *Rules) {
+func (f *faults) halfOpenRules(h HalfOpen, r *Rules) {
 	r.Successes = f.count("HalfOpen.Successes", h.Successes, 1, MaxProbes)
 	r.Probes = f.count("HalfOpen.Probes", h.Probes, max(1, h.Successes), MaxProbes)
 	if h.Probes > 0 && h.Successes > h.Probes {
@@ -173,7 +173,7 @@ func (r *Rules) Text() string { return r.text.Value() }
 // Fingerprint tells whether two processes use the same rules: 8 hex digits.
 func (r *Rules) Fingerprint() string { return r.Text()[:8] }
 
-func (r *Rules) encode() string {
+func (r *Rules) encodeRules() string {
 	body := fmt.Sprintf(rulesLayout, r.Consecutive, r.Window.Kind, r.Window.Size, r.Count, r.Rate,
 		r.SlowRate, r.SlowMS, r.MinCalls, r.OpenMS, r.Multiplier, r.MaxMS, r.Jitter,
 		r.Probes, r.Successes, r.LeaseMS, r.StartOpen, r.Reporters, r.IdleMS)
@@ -187,15 +187,15 @@ func (r *Rules) encode() string {
 func parseRules(text string) (Rules, bool) {
 	r := Rules{text: unique.Make(text)}
 	var fingerprint string
-	read := match(text, "%s "+rulesLayout, &fingerprint, &r.Consecutive, &r.Window.Kind, &r.Window.Size,
+	read := matchText(text, "%s "+rulesLayout, &fingerprint, &r.Consecutive, &r.Window.Kind, &r.Window.Size,
 		&r.Count, &r.Rate, &r.SlowRate, &r.SlowMS, &r.MinCalls, &r.OpenMS, &r.Multiplier, &r.MaxMS,
 		&r.Jitter, &r.Probes, &r.Successes, &r.LeaseMS, &r.StartOpen, &r.Reporters, &r.IdleMS)
-	return r, read && len(fingerprint) == 8 && r.sound()
+	return r, read && len(fingerprint) == 8 && r.isSoundRules()
 }
 
 // sound reports whether the machine may calculate with the rules.
-func (r *Rules) sound() bool {
-	return r.Window.sound() && r.Consecutive <= MaxThreshold && r.Count <= MaxThreshold &&
+func (r *Rules) isSoundRules() bool {
+	return r.Window.isSoundShape() && r.Consecutive <= MaxThreshold && r.Count <= MaxThreshold &&
 		r.Rate <= scale && r.SlowRate <= scale && r.SlowMS <= maxMS && r.MinCalls <= MaxThreshold &&
 		within(r.OpenMS, 1, maxMS) && within(r.Multiplier, scale, 10*scale) &&
 		within(r.MaxMS, r.OpenMS, maxMS) && r.Jitter <= scale &&
@@ -203,8 +203,8 @@ func (r *Rules) sound() bool {
 		r.StartOpen <= 1 && within(r.Reporters, 1, MaxReporters) && within(r.IdleMS, 1, maxMS)
 }
 
-// sound reports whether the kind is known and the size fits it.
-func (s WindowShape) sound() bool {
+// isSoundShape reports whether the kind is known and the size fits it.
+func (s WindowShape) isSoundShape() bool {
 	switch s.Kind {
 	case windowNone:
 		return s.Size == 0

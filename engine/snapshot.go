@@ -91,7 +91,7 @@ type Transition struct {
 // String is one line for people: closed > open (consecutive) streak=5 by web-2.
 func (t Transition) String() string {
 	var b strings.Builder
-	b.WriteString(place(t.From, t.FromMode) + " > " + place(t.To, t.ToMode) + " (" + string(t.Cause) + ")")
+	b.WriteString(formatPlace(t.From, t.FromMode) + " > " + formatPlace(t.To, t.ToMode) + " (" + string(t.Cause) + ")")
 	if t.Tally != "" {
 		b.WriteString(" " + t.Tally)
 	}
@@ -115,7 +115,7 @@ func (r *Record) Snapshot(name string, now int64) Snapshot {
 		Age: ms(now - r.since), OpenFor: ms(r.openFor), Trips: int(r.trips),
 		Streak: r.streak, Calls: r.calls.all, Failures: r.fails.all, Slow: r.slows.all,
 		ModeReason: r.modeReason, ModeBy: r.modeBy,
-		Fingerprint: r.fingerprint, Log: r.transitions(),
+		Fingerprint: r.fingerprint, Log: r.readLog(),
 	}
 	switch {
 	case r.state == StateOpen:
@@ -123,14 +123,14 @@ func (r *Record) Snapshot(name string, now int64) Snapshot {
 	case r.state == StateHalfOpen:
 		s.Probes = r.round.snapshot(now)
 		if s.Probes.full() {
-			s.RetryAfter = ms(min(r.round.earliest()-now, r.round.leaseMS))
+			s.RetryAfter = ms(min(r.round.earliestDeadline()-now, r.round.leaseMS))
 		}
 	}
 	if r.modeUntil > 0 {
 		s.ModeFor = ms(min(r.modeUntil-now, r.modeFor))
 	}
 	for _, p := range r.reporters {
-		s.Reporters = append(s.Reporters, untoken(p.by))
+		s.Reporters = append(s.Reporters, unescapeToken(p.by))
 	}
 	if rules, ok := r.Rules(); ok {
 		p := rules.Policy()

@@ -1,28 +1,28 @@
 package engine
 
-// open begins an open period. o is the outcome that caused it: a failure may
+// openCircuit begins an open period. o is the outcome that caused it: a failure may
 // carry its own open time.
-func (m *machine) open(cause Cause, o Outcome) {
-	m.leaveClosed()
+func (m *machine) openCircuit(cause Cause, o Outcome) {
+	m.expireTrips()
 	trips := min(m.trips+1, MaxTrips)
-	planned := m.p.planned(trips)
-	openFor := m.jittered(planned)
+	planned := m.p.plannedOpenMS(trips)
+	openFor := m.applyJitter(planned)
 	if m.ownMS > 0 && (o == Failure || o == SlowFailure) {
 		openFor = min(max(planned, m.ownMS), m.p.MaxMS)
 	}
-	m.openUntil(trips, openFor, cause)
+	m.beginOpen(trips, openFor, cause)
 }
 
-// leaveClosed starts a new row of opens if the circuit was closed for at least
+// expireTrips starts a new row of opens if the circuit was closed for at least
 // as long as it was last open. Nothing else ages trips.
-func (m *machine) leaveClosed() {
+func (m *machine) expireTrips() {
 	if m.state == StateClosed && m.now-m.since >= m.openFor {
 		m.trips = 0
 	}
 }
 
-// planned is the length of the trips-th open in a row.
-func (p *Rules) planned(trips int64) int64 {
+// plannedOpenMS is the length of the trips-th open in a row.
+func (p *Rules) plannedOpenMS(trips int64) int64 {
 	ms := p.OpenMS
 	for k := int64(1); k < trips && ms < p.MaxMS && p.Multiplier > scale; k++ {
 		ms = ms * p.Multiplier / scale
@@ -30,83 +30,83 @@ func (p *Rules) planned(trips int64) int64 {
 	return min(ms, p.MaxMS)
 }
 
-// jittered shortens an open period by a random share.
-func (m *machine) jittered(planned int64) int64 {
-	return max(1, planned-planned*m.p.Jitter/scale*(m.rnd/1024)/1024)
+// applyJitter shortens an open period by a random share.
+func (m *machine) applyJitter(planned int64) int64 {
+	return max(1, planned-planned*m.p.Jitter/scale*(m.rnd/epochsPerMS)/jitterSteps)
 }
 
-// openUntil opens for openFor ms as the trips-th open in a row.
-func (m *machine) openUntil(trips, openFor int64, cause Cause) {
-	m.transition(StateOpen, m.mode, cause)
+// beginOpen opens for openFor ms as the trips-th open in a row.
+func (m *machine) beginOpen(trips, openFor int64, cause Cause) {
+	m.makeTransition(StateOpen, m.mode, cause)
 	m.until = m.now + openFor
 	m.openFor = openFor
 	m.trips = trips
 }
 
-// closed ends a round that succeeded. trips and open_for stay: they are the
+// closeCircuit ends a round that succeeded. trips and open_for stay: they are the
 // memory of the backoff.
-func (m *machine) closed(cause Cause) {
-	m.transition(StateClosed, m.mode, cause)
+func (m *machine) closeCircuit(cause Cause) {
+	m.makeTransition(StateClosed, m.mode, cause)
 	m.until = 0
 }
 
-// forget closes, and forgets the row of opens too.
-func (m *machine) forget(mode Mode, cause Cause) {
-	m.transition(StateClosed, mode, cause)
+// resetCircuit closes, and forgets the row of opens too.
+func (m *machine) resetCircuit(mode Mode, cause Cause) {
+	m.makeTransition(StateClosed, mode, cause)
 	m.until, m.openFor, m.trips = 0, 0, 0
 }
 
-// release returns to auto, closed and forgotten.
-func (m *machine) release(cause Cause) {
-	m.forget(ModeAuto, cause)
-	m.term = term{}
+// releaseMode returns to auto, closed and forgotten.
+func (m *machine) releaseMode(cause Cause) {
+	m.resetCircuit(ModeAuto, cause)
+	m.modeTerm = modeTerm{}
 }
 
-// renew makes a record that is absent, or that does not read well, anew. A mode
+// renewRecord makes a record that is absent, or that does not read well, anew. A mode
 // that reads well and has not ended survives, and so do the log and the epoch.
-func (m *machine) renew(cause Cause) {
-	if !m.exists || !m.reads(fieldHead) {
+func (m *machine) renewRecord(cause Cause) {
+	if !m.exists || !m.isFieldReadable(fieldHead) {
 		m.exists = true
-		m.newest = m.latest()
+		m.newest = m.findNewest()
 	}
-	mode := m.survivingMode()
+	mode := m.keepValidMode()
 	state := StateClosed
 	if m.p.StartOpen == 1 && (mode == ModeAuto || mode == ModeShadow) {
 		state = StateOpen
 	}
 	m.expires = 0
-	m.transition(state, mode, cause)
+	m.makeTransition(state, mode, cause)
 	m.until, m.openFor, m.trips = 0, 0, 0
 	if state == StateOpen {
 		m.until, m.openFor, m.trips = m.now+m.p.OpenMS, m.p.OpenMS, 1
 	}
 }
 
-// survivingMode is the mode that a renewed record keeps.
-func (m *machine) survivingMode() Mode {
-	if m.mode != ModeAuto && m.reads(fieldMode) {
+// keepValidMode is the mode that a renewed record keeps.
+func (m *machine) keepValidMode() Mode {
+	if m.mode != ModeAuto && m.isFieldReadable(fieldMode) {
 		m.modeUntil = min(m.modeUntil, m.now+m.modeFor)
 		if m.modeUntil == 0 || m.now < m.modeUntil {
 			return m.mode
 		}
 	}
-	m.term = term{}
+	m.modeTerm = modeTerm{}
 	return ModeAuto
 }
 
-// transition changes state or mode: a new epoch, an entry in the log, and all
+// makeTransition changes state or mode: a new epoch, an entry in the log, and all
 // that belonged to the old epoch emptied.
-func (m *machine) transition(to State, mode Mode, cause Cause) {
-	from, fromMode, tally := m.state, m.mode, m.tallies(cause)
+func (m *machine) makeTransition(to State, mode Mode, cause Cause) {
+	from, fromMode, tally := m.state, m.mode, m.describeTally(cause)
 	m.epoch = nextEpoch(m.epoch, m.now, m.rnd)
 	m.state, m.mode = to, mode
 	m.since = m.now
 	m.fingerprint, m.policy = m.p.Fingerprint(), m.p.Text()
-	m.empty()
-	m.streak, m.seq, m.at, m.next = 0, 0, 0, 0
+	m.clearWindow()
+	m.streak, m.seq, m.fastFrom, m.fastUntil = 0, 0, 0, 0
 	m.round = round{}
 	m.junk = nil
-	m.record(Transition{
+	m.appendLog(Transition{
 		Epoch: m.epoch, At: m.now, From: from, To: to, FromMode: fromMode, ToMode: mode,
 		Cause: cause, Tally: tally, By: m.by, Text: m.text,
 	})
@@ -115,9 +115,9 @@ func (m *machine) transition(to State, mode Mode, cause Cause) {
 // nextEpoch changes with every transition. Its random part keeps a record that
 // was flushed or rolled back from repeating an epoch, but for 1 in 1024.
 func nextEpoch(old, now, rnd int64) int64 {
-	epoch := max(now*1024, old+1) + rnd%1024
+	epoch := max(now*epochsPerMS, old+1) + rnd%epochsPerMS
 	if epoch > maxEpoch {
-		epoch = now*1024 + rnd%1024
+		epoch = now*epochsPerMS + rnd%epochsPerMS
 	}
 	return epoch
 }

@@ -2,14 +2,14 @@ package engine
 
 import "strings"
 
-func failing(o Outcome) int64 {
+func failureOf(o Outcome) int64 {
 	if o == Failure || o == SlowFailure {
 		return 1
 	}
 	return 0
 }
 
-func slow(o Outcome) int64 {
+func slowOf(o Outcome) int64 {
 	if o == SlowSuccess || o == SlowFailure {
 		return 1
 	}
@@ -20,95 +20,95 @@ func slow(o Outcome) int64 {
 // failure and slow call. It numbers what it counts (seq): every failure and slow
 // call, and in a count window every success that changes the ring.
 func (m *machine) settleClosed(o Outcome, n int64) {
-	if !m.reads(fieldTally) {
-		m.renew(CauseHealed)
+	if !m.isFieldReadable(fieldTally) {
+		m.renewRecord(CauseHealed)
 		return
 	}
 	if o == Ignored {
 		m.applied += n
 		return
 	}
-	if !m.turn() {
-		m.renew(CauseHealed)
+	if !m.advanceWindow() {
+		m.renewRecord(CauseHealed)
 		return
 	}
 	if o == Success {
-		m.good(n)
+		m.countSuccesses(n)
 		return
 	}
-	for ; n > 0 && len(m.moves) == 0; n-- {
-		m.bad(o)
+	for ; n > 0 && len(m.transitions) == 0; n-- {
+		m.countBadOutcome(o)
 	}
 }
 
-// turn brings the window to now: mends times after a clock that went back,
+// advanceWindow brings the window to now: mends times after a clock that went back,
 // gives a shape its turn, moves to the current bucket. It reports false if a
 // bucket does not read well.
-func (m *machine) turn() bool {
+func (m *machine) advanceWindow() bool {
 	if m.shape.Kind != windowNone {
-		m.notAfter(&m.stood, m.now)
+		m.capTime(&m.shapeSince, m.now)
 	}
-	if m.shape.Kind == windowTime && m.cell*m.shape.bucket() > m.now+m.shape.Size {
-		m.empty()
+	if m.shape.Kind == windowTime && m.cell*m.shape.bucketMS() > m.now+m.shape.Size {
+		m.clearWindow()
 	}
-	if m.shape.Kind != windowNone && m.p.Window.Kind != windowNone && m.shape != m.p.Window && m.hadTurn() {
-		m.empty()
+	if m.shape.Kind != windowNone && m.p.Window.Kind != windowNone && m.shape != m.p.Window && m.mayChangeShape() {
+		m.clearWindow()
 	}
 	if m.shape.Kind == windowNone {
-		m.shapeAs(m.p.Window)
+		m.setShape(m.p.Window)
 	}
-	if m.shape.Kind == windowTime && m.now/m.shape.bucket() > m.cell {
-		return m.rotate(m.now / m.shape.bucket())
+	if m.shape.Kind == windowTime && m.now/m.shape.bucketMS() > m.cell {
+		return m.rotateBuckets(m.now / m.shape.bucketMS())
 	}
 	return true
 }
 
-// hadTurn reports whether another shape may take the window's place: a time
+// mayChangeShape reports whether another shape may take the window's place: a time
 // window had its period, a count window is full or an hour old, both at least a
 // minute.
-func (m *machine) hadTurn() bool {
-	age := m.now - m.stood
-	if age < 60_000 {
+func (m *machine) mayChangeShape() bool {
+	age := m.now - m.shapeSince
+	if age < minShapeMS {
 		return false
 	}
 	if m.shape.Kind == windowTime {
 		return age >= m.shape.Size
 	}
-	return m.calls.all == m.shape.Size || age >= 3_600_000
+	return m.calls.all == m.shape.Size || age >= maxShapeMS
 }
 
-// empty forgets window and reporters, and with them the window's shape.
-func (m *machine) empty() {
-	m.shape, m.stood, m.cell, m.clean = WindowShape{Kind: windowNone}, 0, 0, 0
+// clearWindow forgets window and reporters, and with them the window's shape.
+func (m *machine) clearWindow() {
+	m.shape, m.shapeSince, m.cell, m.clean = WindowShape{Kind: windowNone}, 0, 0, 0
 	m.calls, m.fails, m.slows = pair{}, pair{}, pair{}
 	m.cells, m.ring, m.reporters = nil, m.ring[:0], m.reporters[:0]
-	m.dropJunk()
-	m.wrote, m.bounded = true, true
+	m.dropWindowJunk()
+	m.wrote, m.resetsFast = true, true
 }
 
-// shapeAs gives an empty window its shape.
-func (m *machine) shapeAs(s WindowShape) {
+// setShape gives an empty window its shape.
+func (m *machine) setShape(s WindowShape) {
 	if s.Kind == windowNone {
 		return
 	}
-	m.shape, m.stood = s, m.now
+	m.shape, m.shapeSince = s, m.now
 	if s.Kind == windowTime {
-		m.cell = m.now / s.bucket()
+		m.cell = m.now / s.bucketMS()
 	}
-	m.wrote, m.bounded = true, true
+	m.wrote, m.resetsFast = true, true
 }
 
-// rotate puts the current bucket away and adds up those that the window still
+// rotateBuckets puts the current bucket away and adds up those that the window still
 // reaches. It reports false if one of them does not read well.
-func (m *machine) rotate(bucket int64) bool {
+func (m *machine) rotateBuckets(bucket int64) bool {
 	if len(m.cells) == 0 {
 		m.cells = make([]cell, buckets)
 	}
-	m.cells[m.cell%buckets] = cell{m.cell, m.calls.now, m.fails.now, m.slows.now}
+	m.cells[m.cell%buckets] = cell{m.cell, m.calls.current, m.fails.current, m.slows.current}
 	delete(m.junk, cellField(m.cell%buckets))
 	var calls, fails, slows int64
 	for i, c := range m.cells {
-		if !m.reads(cellField(int64(i))) {
+		if !m.isFieldReadable(cellField(int64(i))) {
 			return false
 		}
 		if c.bucket > bucket-buckets && c.bucket < bucket {
@@ -117,39 +117,39 @@ func (m *machine) rotate(bucket int64) bool {
 	}
 	m.cell = bucket
 	m.calls, m.fails, m.slows = pair{0, calls}, pair{0, fails}, pair{0, slows}
-	m.wrote, m.bounded = true, true
+	m.wrote, m.resetsFast = true, true
 	return true
 }
 
-// good counts n fast successes. They cannot trip, so they are not judged. A
+// countSuccesses counts n fast successes. They cannot trip, so they are not judged. A
 // count window full of them stays as it is.
-func (m *machine) good(n int64) {
+func (m *machine) countSuccesses(n int64) {
 	if m.streak > 0 {
 		m.streak = 0
 		m.wrote = true
 	}
 	switch m.shape.Kind {
 	case windowTime:
-		m.add(&m.calls, n)
+		m.addCalls(&m.calls, n)
 	case windowCount:
 		moved := min(n, m.shape.Size-m.clean)
-		pushed := m.push(Success, moved)
+		pushed := m.pushOutcomes(Success, moved)
 		m.seq += pushed
 		m.clean += pushed
 		if pushed < moved {
 			m.applied += pushed
-			m.renew(CauseHealed)
+			m.renewRecord(CauseHealed)
 			return
 		}
 	}
 	m.applied += n
 }
 
-// bad counts one failure or slow call and judges it.
-func (m *machine) bad(o Outcome) {
-	unread := m.p.Reporters > 1 && !m.reads(fieldReporters)
-	if unread || m.shape.Kind == windowCount && m.push(o, 1) == 0 {
-		m.renew(CauseHealed)
+// countBadOutcome counts one failure or slow call and judges it.
+func (m *machine) countBadOutcome(o Outcome) {
+	unread := m.p.Reporters > 1 && !m.isFieldReadable(fieldReporters)
+	if unread || m.shape.Kind == windowCount && m.pushOutcomes(o, 1) == 0 {
+		m.renewRecord(CauseHealed)
 		return
 	}
 	m.applied++
@@ -161,30 +161,30 @@ func (m *machine) bad(o Outcome) {
 	}
 	m.clean = 0
 	if m.shape.Kind == windowTime {
-		m.add(&m.calls, 1)
-		m.add(&m.fails, failing(o))
-		m.add(&m.slows, slow(o))
+		m.addCalls(&m.calls, 1)
+		m.addCalls(&m.fails, failureOf(o))
+		m.addCalls(&m.slows, slowOf(o))
 	}
-	m.note()
-	if cause := m.judge(); cause != "" {
-		m.open(cause, o)
+	m.rememberReporter()
+	if cause := m.findCause(); cause != "" {
+		m.openCircuit(cause, o)
 	}
 }
 
-func (m *machine) add(p *pair, n int64) {
-	p.now += n
+func (m *machine) addCalls(p *pair, n int64) {
+	p.current += n
 	p.all += n
 	m.wrote = true
 }
 
-// push puts n equal outcomes into the count ring, each in place of the oldest
+// pushOutcomes puts n equal outcomes into the count ring, each in place of the oldest
 // once the ring is full. It returns how many: fewer if a part of the ring does
 // not read well.
-func (m *machine) push(o Outcome, n int64) int64 {
+func (m *machine) pushOutcomes(o Outcome, n int64) int64 {
 	pushed := int64(0)
 	for pushed < n {
 		part := min(n-pushed, chunk-m.cell%chunk, m.shape.Size-m.cell)
-		if !m.pushPart(o, part) {
+		if !m.pushWithinChunk(o, part) {
 			break
 		}
 		pushed += part
@@ -192,17 +192,17 @@ func (m *machine) push(o Outcome, n int64) int64 {
 	return pushed
 }
 
-// pushPart pushes n outcomes within one field of the ring.
-func (m *machine) pushPart(o Outcome, n int64) bool {
+// pushWithinChunk pushes n outcomes within one field of the ring.
+func (m *machine) pushWithinChunk(o Outcome, n int64) bool {
 	full := m.calls.all == m.shape.Size
-	if (full || m.cell%chunk > 0) && !m.reads(cellField(m.cell/chunk)) {
+	if (full || m.cell%chunk > 0) && !m.isFieldReadable(cellField(m.cell/chunk)) {
 		return false
 	}
 	var fails, slows int64
 	if full {
 		for _, code := range m.ring[m.cell : m.cell+n] {
-			fails += failing(outcomeOf(code))
-			slows += slow(outcomeOf(code))
+			fails += failureOf(outcomeOf(code))
+			slows += slowOf(outcomeOf(code))
 		}
 		if fails > m.fails.all || slows > m.slows.all {
 			return false
@@ -214,8 +214,8 @@ func (m *machine) pushPart(o Outcome, n int64) bool {
 	for i := range n {
 		m.ring[m.cell+i] = o.Code()
 	}
-	m.fails.all += n*failing(o) - fails
-	m.slows.all += n*slow(o) - slows
+	m.fails.all += n*failureOf(o) - fails
+	m.slows.all += n*slowOf(o) - slows
 	m.cell = (m.cell + n) % m.shape.Size
 	m.wrote = true
 	return true
@@ -223,8 +223,8 @@ func (m *machine) pushPart(o Outcome, n int64) bool {
 
 func outcomeOf(code byte) Outcome { return Outcome(strings.IndexByte(outcomeCodes, code)) }
 
-// dropJunk forgets what did not read well of a window that is emptied.
-func (m *machine) dropJunk() {
+// dropWindowJunk forgets what did not read well of a window that is emptied.
+func (m *machine) dropWindowJunk() {
 	for field := range m.junk {
 		if field == fieldReporters || field[0] == 'w' {
 			delete(m.junk, field)

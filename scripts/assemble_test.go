@@ -54,6 +54,21 @@ func TestAssemble_missing(t *testing.T) {
 	}
 }
 
+// TestAssemble_constants: $NAME becomes Go's number; a name that Go does not know
+// is an error, and a $ that ends a pattern stays.
+func TestAssemble_constants(t *testing.T) {
+	s, err := scripts.Assemble(tree(map[string]string{"main.lua": "return n < $MAX_EPOCH and text:find('A$') and 3 * $SCALE\n"}), "main")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := "return n < 4503599627370496 and text:find('A$') and 3 * 10000\n"; s.Source != want {
+		t.Errorf("got %q, want %q", s.Source, want)
+	}
+	if s, err := scripts.Assemble(tree(map[string]string{"main.lua": "return $MAX_EPOCHS\n"}), "main"); err == nil {
+		t.Errorf("an unknown constant became %q", s.Source)
+	}
+}
+
 // TestAssemble_includesAll: a file of lib that no script includes is dead.
 func TestAssemble_includesAll(t *testing.T) {
 	all := ""

@@ -27,7 +27,7 @@ Invariants
 -- @include lib/control.lua
 
 local action, for_ms, rnd = ARGV[1]:match('^([%l_]+) (%d+) (%d+)$')
-if not ACTIONS[action] or for_ms + 0 > MAX_MS or rnd + 0 >= 1048576 then return '!args 1' end
+if not ACTIONS[action] or for_ms + 0 > $MAX_MS or rnd + 0 >= $RND_LIMIT then return '!args 1' end
 for_ms, m.rnd = for_ms + 0, rnd + 0
 local own = parse_rules(ARGV[2])
 if not own then return '!args 2' end
@@ -38,20 +38,20 @@ if not ARGV[6]:find('^[%w%._%%-]+$') then return '!args 6' end
 local if_epoch = ARGV[4] + 0
 m.by, m.text = ARGV[5], ARGV[6]
 
-local refused = m.load()
+local refused = m.load_record()
 if refused then return refused end
 m.now = clock()
 m.parse_tally(m.tally)
 p = own
 if ARGV[3] == 'stored' then
   local stored = parse_rules(redis.call('HGET', KEYS[1], 'policy') or '')
-  if stored and sound_rules(stored) then p = stored end
+  if stored and is_sound_rules(stored) then p = stored end
 end
 local verdict = m.control(if_epoch, action, for_ms)
-m.save()
+m.save_record()
 
 local entries = {}
-for i, move in ipairs(m.moves) do entries[i] = move.entry end
+for i, move in ipairs(m.transitions) do entries[i] = move.entry end
 local reply = { verdict, string.format('%d', m.now), table.concat(entries, '\n') }
 for _, text in ipairs(redis.call('HGETALL', KEYS[1])) do reply[#reply + 1] = text end
 return reply

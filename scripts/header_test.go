@@ -163,7 +163,7 @@ var replyExamples = []struct {
 	{"step", `"<state> <mode> epoch=<n> left=<ms> mode_left=<ms> granted=<n> lease=<first> applied=<n> stale=<n> policy=<fingerprint>"`,
 		"half_open auto epoch=7 left=30000 mode_left=0 granted=1 lease=3 applied=2 stale=0 policy=36c82cee", nil},
 	{"step", `"<state> <mode> epoch=<n> left=<ms> mode_left=<ms> granted=<n> lease=<first> applied=<n> stale=<n> policy=<fingerprint>"`,
-		"half_open auto epoch=7 left=30000 mode_left=0 granted=1 lease=3 applied=1 stale=1 policy=36c82cee fresh=1", nil},
+		"half_open auto epoch=7 left=30000 mode_left=0 granted=1 lease=3 applied=1 stale=1 policy=36c82cee applied_each=1", nil},
 	{"step", `"<state> <mode> epoch=<n> left=<ms> mode_left=<ms> granted=<n> lease=<first> applied=<n> stale=<n> policy=<fingerprint>"`,
 		"open shadow epoch=7 left=30000 mode_left=5 granted=0 lease=0 applied=2 stale=0 policy=36c82cee\n7 1000 closed/shadow>open/shadow consecutive streak=2 calls=0 failures=0 slow=0 by=web-1", nil},
 	{"step", `"!type <type>"`, "!type zset", engine.ErrForeignKey},

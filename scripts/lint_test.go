@@ -1,6 +1,7 @@
 package scripts_test
 
 import (
+	"io/fs"
 	"regexp"
 	"slices"
 	"strings"
@@ -9,6 +10,9 @@ import (
 	lua "github.com/yuin/gopher-lua"
 	"github.com/yuin/gopher-lua/ast"
 	"github.com/yuin/gopher-lua/parse"
+
+	"github.com/redbreaker/redbreaker/engine"
+	"github.com/redbreaker/redbreaker/scripts"
 )
 
 // The scripts must run alike on every server. What depends on values (a number
@@ -192,6 +196,60 @@ func formatVerbs(e ast.Expr) []string {
 		return e
 	}}.one(call.Args[0])
 	return verb.FindAllString(layout, -1)
+}
+
+// TestLint_numbers keeps numbers that Go knows by a name out of the sources, where
+// they would have two sources.
+func TestLint_numbers(t *testing.T) {
+	files, err := fs.Glob(scripts.Files, "lib/*.lua")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range scriptNames {
+		files = append(files, name+".lua")
+	}
+	used := map[string]bool{}
+	for _, file := range files {
+		text, err := fs.ReadFile(scripts.Files, file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range regexp.MustCompile(`\$[A-Z][A-Z_]*`).FindAllString(string(text), -1) {
+			used[name[1:]] = true
+		}
+		chunk, err := parse.Parse(strings.NewReader(regexp.MustCompile(`\$[A-Z][A-Z_]*`).ReplaceAllString(string(text), "0")), file)
+		if err != nil {
+			continue // a part of a loop or of a function is no chunk: its assembled script is checked
+		}
+		walker{expr: func(e ast.Expr) ast.Expr {
+			if n, ok := e.(*ast.NumberExpr); ok && file != "lib/clock.lua" && len(n.Value) > 2 {
+				t.Errorf("%s:%d: %s has no name, see engine.ScriptConstants", file, e.Line(), n.Value)
+			}
+			return e
+		}}.stmts(chunk)
+	}
+	for name := range engine.ScriptConstants() {
+		if !used[name] {
+			t.Errorf("no script uses the constant %s", name)
+		}
+	}
+}
+
+// TestLint_lines keeps each file of lib short enough to be read at once.
+func TestLint_lines(t *testing.T) {
+	files, err := fs.Glob(scripts.Files, "lib/fast*.lua")
+	if err != nil || len(files) < 6 {
+		t.Fatal(files, err)
+	}
+	for _, file := range files {
+		text, err := fs.ReadFile(scripts.Files, file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := strings.Count(string(text), "\n"); n > 45 {
+			t.Errorf("%s has %d lines, at most 45", file, n)
+		}
+	}
 }
 
 // TestHost_refuses makes sure that the host sees what it is for.

@@ -46,29 +46,29 @@ func decodeShort(text string, rules *engine.Rules, b engine.Batch) (engine.Reply
 	return r, nil
 }
 
-// parseFresh reads numbers between commas, which add up to applied; nil if they
+// parseAppliedEach reads numbers between commas, which add up to applied; nil if they
 // do not read well.
-func parseFresh(text string, applied int64) []int64 {
-	var fresh []int64
+func parseAppliedEach(text string, applied int64) []int64 {
+	var each []int64
 	for word := range strings.SplitSeq(text, ",") {
 		var n int64
 		if !engine.MatchLayout(word, "%d", &n) || n > applied {
 			return nil
 		}
 		applied -= n
-		fresh = append(fresh, n)
+		each = append(each, n)
 	}
 	if applied > 0 {
 		return nil
 	}
-	return fresh
+	return each
 }
 
 const wholeLayout = "epoch=%d left=%d mode_left=%d granted=%d lease=%d applied=%d stale=%d policy=%s"
 
 func decodeWhole(text string, b engine.Batch) (engine.Reply, error) {
 	line, entry, moved := strings.Cut(text, "\n")
-	line, fresh, some := strings.Cut(line, " fresh=")
+	line, each, some := strings.Cut(line, " applied_each=")
 	var r engine.Reply
 	words := strings.SplitN(line, " ", 3)
 	if len(words) < 3 || r.State.UnmarshalText([]byte(words[0])) != nil || r.Mode.UnmarshalText([]byte(words[1])) != nil ||
@@ -79,7 +79,7 @@ func decodeWhole(text string, b engine.Batch) (engine.Reply, error) {
 		return engine.Reply{}, surprise(text)
 	}
 	if some {
-		if r.AppliedPerResult = parseFresh(fresh, r.Applied); len(r.AppliedPerResult) != len(b.Results) {
+		if r.AppliedPerResult = parseAppliedEach(each, r.Applied); len(r.AppliedPerResult) != len(b.Results) {
 			return engine.Reply{}, surprise(text)
 		}
 	}

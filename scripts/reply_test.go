@@ -66,14 +66,14 @@ func TestDecode_surprises(t *testing.T) {
 		strings.Replace(whole, "open", "ajar", 1), strings.Replace(whole, "auto", "manual", 1),
 		strings.Replace(whole, "epoch=7", "epoch=", 1), strings.Replace(whole, "epoch=7", "epoch=-7", 1),
 		strings.Replace(whole, "left=5", "left=9007199254740992", 1), whole + " more=1", whole + "\n", whole + "\nnot an entry",
-		strings.Replace(whole, "granted=0", "granted=2", 1), // more than was asked for
-		strings.Replace(whole, "applied=2", "applied=1", 1), // one outcome is missing
-		strings.Replace(whole, "stale=0", "stale=1", 1),     // one too many
-		whole + " fresh=2", // though none is stale
-		strings.Replace(whole, "applied=2 stale=0", "applied=1 stale=1", 1),                // which is not told
-		strings.Replace(whole, "applied=2 stale=0", "applied=1 stale=1", 1) + " fresh=1,1", // of more results than there are
-		strings.Replace(whole, "applied=2 stale=0", "applied=1 stale=1", 1) + " fresh=x",
-		strings.Replace(whole, "applied=2 stale=0", "applied=1 stale=1", 1) + " fresh=2", // which does not add up
+		strings.Replace(whole, "granted=0", "granted=2", 1),                                       // more than was asked for
+		strings.Replace(whole, "applied=2", "applied=1", 1),                                       // one outcome is missing
+		strings.Replace(whole, "stale=0", "stale=1", 1),                                           // one too many
+		whole + " applied_each=2",                                                                 // though none is stale
+		strings.Replace(whole, "applied=2 stale=0", "applied=1 stale=1", 1),                       // which is not told
+		strings.Replace(whole, "applied=2 stale=0", "applied=1 stale=1", 1) + " applied_each=1,1", // of more results than there are
+		strings.Replace(whole, "applied=2 stale=0", "applied=1 stale=1", 1) + " applied_each=x",
+		strings.Replace(whole, "applied=2 stale=0", "applied=1 stale=1", 1) + " applied_each=2", // which does not add up
 	} {
 		checkDecode(t, "step", reply, errSurprise)
 	}
@@ -106,7 +106,7 @@ func TestDecodeStep(t *testing.T) {
 	rules := zero(t)
 	for text, want := range map[string]engine.Reply{
 		"77": {Epoch: 77, Granted: 1, Applied: 2, Policy: rules.Fingerprint()},
-		"half_open shadow epoch=77 left=5 mode_left=6 granted=1 lease=9 applied=0 stale=2 policy=a-b fresh=0": {
+		"half_open shadow epoch=77 left=5 mode_left=6 granted=1 lease=9 applied=0 stale=2 policy=a-b applied_each=0": {
 			State: engine.StateHalfOpen, Mode: engine.ModeShadow, Epoch: 77, LeftMS: 5, ModeLeftMS: 6, Granted: 1, FirstLease: 9, Stale: 2, AppliedPerResult: []int64{0}, Policy: "a-b",
 		},
 	} {

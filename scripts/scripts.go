@@ -6,6 +6,10 @@
 // it includes with a line of the form
 //
 //	-- @include lib/record.lua
+//
+// and a number that Go knows by a name it writes as $NAME, see
+// [engine.ScriptConstants]. Both are filled in before a server sees the script,
+// so they cost nothing when it runs.
 package scripts
 
 import (
@@ -14,7 +18,11 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io/fs"
+	"regexp"
+	"strconv"
 	"strings"
+
+	"github.com/redbreaker/redbreaker/engine"
 )
 
 // Files holds the scripts' sources as they are, comments and includes and all.
@@ -46,21 +54,29 @@ func mustAssemble(name string) *Script {
 	return s
 }
 
-const include = "-- @include "
+const includeDirective = "-- @include "
 
-// Assemble puts a script together from its file and those that it includes, each
-// once. Tests put another lib/clock.lua into from, to move the time.
+// constantName matches a constant. A $ that ends a pattern is followed by a quote.
+var constantName = regexp.MustCompile(`\$[A-Z][A-Z_]*`)
+
+// Assemble builds a script from its file and the files that it includes, each
+// once, and fills in the constants. Tests replace lib/clock.lua in from, to
+// control the time.
 func Assemble(from fs.FS, name string) (*Script, error) {
 	var out strings.Builder
-	if err := expand(from, name+".lua", map[string]bool{}, &out); err != nil {
+	if err := expandFile(from, name+".lua", map[string]bool{}, &out); err != nil {
 		return nil, err
 	}
-	source := out.String()
+	source, err := fillConstants(out.String())
+	if err != nil {
+		return nil, err
+	}
 	sum := sha1.Sum([]byte(source))
 	return &Script{Name: name, Source: source, SHA: hex.EncodeToString(sum[:])}, nil
 }
 
-func expand(from fs.FS, file string, done map[string]bool, out *strings.Builder) error {
+// expandFile writes a file to out, with its includes in place of their lines.
+func expandFile(from fs.FS, file string, done map[string]bool, out *strings.Builder) error {
 	if done[file] {
 		return nil
 	}
@@ -70,8 +86,8 @@ func expand(from fs.FS, file string, done map[string]bool, out *strings.Builder)
 		return fmt.Errorf("redbreaker: script: %w", err)
 	}
 	for line := range strings.Lines(string(text)) {
-		if part, ok := strings.CutPrefix(strings.TrimSpace(line), include); ok {
-			if err := expand(from, part, done, out); err != nil {
+		if part, ok := strings.CutPrefix(strings.TrimSpace(line), includeDirective); ok {
+			if err := expandFile(from, part, done, out); err != nil {
 				return err
 			}
 			continue
@@ -79,4 +95,18 @@ func expand(from fs.FS, file string, done map[string]bool, out *strings.Builder)
 		out.WriteString(line)
 	}
 	return nil
+}
+
+// fillConstants replaces each $NAME by its number.
+func fillConstants(source string) (string, error) {
+	constants := engine.ScriptConstants()
+	var err error
+	filled := constantName.ReplaceAllStringFunc(source, func(name string) string {
+		n, known := constants[name[1:]]
+		if !known {
+			err = fmt.Errorf("redbreaker: script: no constant %s", name)
+		}
+		return strconv.FormatInt(n, 10)
+	})
+	return filled, err
 }

@@ -13,7 +13,7 @@ ARGV[6]  the failures' error text, a token; "-" for none
 
 Returns  "<epoch>": closed, auto, all admitted, all applied, no transition, the same policy
          "<epoch> <left>": open, auto, all rejected, no outcomes, no transition, the same policy; how long it stays open, in ms
-         "<state> <mode> epoch=<n> left=<ms> mode_left=<ms> granted=<n> lease=<first> applied=<n> stale=<n> policy=<fingerprint>", then if any are stale " fresh=<n>,<n>,...", how many outcomes of each result were applied, the first ones, and after a newline the log entry of a transition if there was one
+         "<state> <mode> epoch=<n> left=<ms> mode_left=<ms> granted=<n> lease=<first> applied=<n> stale=<n> policy=<fingerprint>", then if any are stale " applied_each=<n>,<n>,...", how many outcomes of each result were applied, the first ones, and after a newline the log entry of a transition if there was one
          "!type <type>": the key holds another type; nothing was written
          "!schema <n>": the record is of a newer layout; nothing was written
          "!args <n>": ARGV[n] is not of the form above, and the step looks at it; nothing was written
@@ -31,7 +31,7 @@ local tally -- as the fast path found it, where it read it
 -- @include lib/machine.lua
 
 local admissions, rnd = ARGV[1]:match('^(%d+) (%d+)$')
-if not admissions or admissions + 0 > 10000 or rnd + 0 >= 1048576 then return '!args 1' end
+if not admissions or admissions + 0 > $MAX_BATCH or rnd + 0 >= $RND_LIMIT then return '!args 1' end
 admissions, m.rnd = admissions + 0, rnd + 0
 
 p = parse_rules(ARGV[2])
@@ -55,21 +55,21 @@ if ARGV[4] then
   m.reporter, m.failure_ms, m.failure_text = ARGV[4], ARGV[5] + 0, ARGV[6]
 end
 
-local refused = m.load(tally)
+local refused = m.load_record(tally)
 if refused then return refused end
-local looks = m.looks(reports)
-if looks then
+local needs_clock = m.needs_clock(reports)
+if needs_clock then
   m.now = time or clock()
   m.parse_tally(m.tally)
 end
-if m.begin() and looks then
-  m.reanchor()
-  m.end_mode()
+if m.prepare_record() and needs_clock then
+  m.reanchor_times()
+  m.end_expired_mode()
 end
-local reply = { granted = 0, first_lease = 0, fresh = {} }
-for i = 1, #results do reply.fresh[i] = m.settle(results[i]) end
+local reply = { granted = 0, first_lease = 0, applied_each = {} }
+for i = 1, #results do reply.applied_each[i] = m.settle_result(results[i]) end
 m.by, m.text, m.own_ms = '-', '-', 0
-m.admit(admissions, reply)
-m.expire(reports)
-m.save()
-return m.answer(admissions, reply)
+m.admit_calls(admissions, reply)
+m.renew_ttl(reports)
+m.save_record()
+return m.build_reply(admissions, reply)

@@ -1,42 +1,47 @@
--- The fields that only some steps need, as text: the rest of codec.go.
+-- The fields that only some steps need, as text: the mirror of fields.go.
 
--- salvage takes from a head that does not read well what it can: the epoch, and
+-- salvage_head takes from a head that does not read well what it can: the epoch, and
 -- the mode's name.
-function m.salvage(text)
+function m.salvage_head(text)
   m.state, m.mode, m.epoch, m.fingerprint = 'closed', 'auto', 0, ''
   m.since, m.until_ms, m.open_for, m.trips, m.newest = 0, 0, 0, 0, 0
   local mode = text:match('^[^ ]* [^ ]* ([^ ]*) ')
-  if known_mode(mode) then m.mode = mode end
+  if is_known_mode(mode) then m.mode = mode end
   local epoch = text:match(' epoch=(%d+)')
-  if epoch and within(epoch + 0, 1, MAX_EPOCH) then m.epoch = epoch + 0 end
+  if epoch and within(epoch + 0, 1, $MAX_EPOCH) then m.epoch = epoch + 0 end
 end
 
--- read_mode reads what a mode other than auto carries. It returns false if it
+-- parse_mode reads what a mode other than auto carries. It returns false if it
 -- does not read well.
-function m.read_mode()
-  if m.mode_reads == 'unread' then
+function m.parse_mode()
+  if m.mode_readable == 'unread' then
     local text = redis.call('HGET', KEYS[1], 'mode') or ''
     local until_ms, for_ms, reason, by = text:match('^until=(%d+) for=(%d+) reason=([%w%._%%-]+) by=([%w%._%%-]+)$')
-    m.mode_reads = until_ms ~= nil and
-      until_ms + 0 <= MAX_INT and (until_ms + 0 > 0) == (for_ms + 0 > 0) and for_ms + 0 <= MAX_MS
-    if m.mode_reads then
+    m.mode_readable = until_ms ~= nil and
+      until_ms + 0 <= $MAX_INT and (until_ms + 0 > 0) == (for_ms + 0 > 0) and for_ms + 0 <= $MAX_MS
+    if m.mode_readable then
       m.mode_until, m.mode_for, m.mode_reason, m.mode_by = until_ms + 0, for_ms + 0, reason, by
     end
   end
-  return m.mode_reads
+  return m.mode_readable
 end
 
--- read_cells reads the buckets of a time window, but the one of the current
+-- mode_text writes what a mode other than auto carries.
+function m.mode_text()
+  return string.format('until=%d for=%d reason=%s by=%s', m.mode_until, m.mode_for, m.mode_reason, m.mode_by)
+end
+
+-- parse_cells reads the buckets of a time window, but the one of the current
 -- bucket's slot. It returns nil if one does not read well.
-function m.read_cells()
+function m.parse_cells()
   local cells = {}
   local got = redis.call('HMGET', KEYS[1], 'w0', 'w1', 'w2', 'w3', 'w4', 'w5', 'w6', 'w7', 'w8', 'w9')
-  for i = 0, BUCKETS - 1 do
+  for i = 0, $BUCKETS - 1 do
     local text = got[i + 1]
-    if text and text ~= '' and i ~= m.cell % BUCKETS then
+    if text and text ~= '' and i ~= m.cell % $BUCKETS then
       local bucket, calls, fails, slows = text:match('^(%d+) (%d+) (%d+) (%d+)$')
-      if not bucket or math.max(bucket + 0, calls + 0) > MAX_INT or
-        bucket % BUCKETS ~= i or fails + 0 > calls + 0 or slows + 0 > calls + 0 then
+      if not bucket or math.max(bucket + 0, calls + 0) > $MAX_INT or
+        bucket % $BUCKETS ~= i or fails + 0 > calls + 0 or slows + 0 > calls + 0 then
         return nil
       end
       cells[i] = { bucket = bucket + 0, calls = calls + 0, fails = fails + 0, slows = slows + 0 }
@@ -45,20 +50,23 @@ function m.read_cells()
   return cells
 end
 
--- read_chunk reads one field of the count ring. It returns nil if it does not
+-- cell_text writes a bucket of a time window.
+function m.cell_text(c) return string.format('%d %d %d %d', c.bucket, c.calls, c.fails, c.slows) end
+
+-- parse_chunk reads one field of the count ring. It returns nil if it does not
 -- read well.
-function m.read_chunk(i)
+function m.parse_chunk(i)
   if not m.cells[i] then
     local text = redis.call('HGET', KEYS[1], string.format('w%d', i)) or ''
-    if #text ~= math.min(CHUNK, m.calls_all - i * CHUNK) or not text:find('^[sfSF]*$') then return nil end
+    if #text ~= math.min($CHUNK, m.calls_all - i * $CHUNK) or not text:find('^[sfSF]*$') then return nil end
     m.cells[i] = text
   end
   return m.cells[i]
 end
 
--- read_reporters reads reporters, newest first, each once. It returns false if
+-- parse_reporters reads reporters, newest first, each once. It returns false if
 -- they do not read well.
-function m.read_reporters()
+function m.parse_reporters()
   if m.reporters then return true end
   local text = redis.call('HGET', KEYS[1], 'rep') or ''
   m.reporters = {}
@@ -66,7 +74,7 @@ function m.read_reporters()
   local newest, known = m.seq, {}
   for part in (text .. ' '):gmatch('([^ ]*) ') do
     local by, seq, bucket = part:match('^([%w%._%%-]+):(%d+):(%d+)$')
-    if not by or not within(seq + 0, 1, newest) or bucket + 0 > MAX_INT or known[by] or #m.reporters == 16 then
+    if not by or not within(seq + 0, 1, newest) or bucket + 0 > $MAX_INT or known[by] or #m.reporters == $MAX_REPORTERS then
       m.reporters = false
       return false
     end

@@ -1,18 +1,18 @@
 -- The log of transitions: what log.go writes.
 
--- record writes a transition to the log:
+-- append_log writes a transition to the log:
 -- epoch at from[/mode]>to[/mode] cause [tally] [by=token] [text=token]
-function m.record(move, cause, tally)
-  m.newest = (m.newest + 1) % 16
+function m.append_log(move, cause, tally)
+  m.newest = (m.newest + 1) % $LOG_SLOTS
   local by, text = '', ''
   if m.by ~= '-' then by = ' by=' .. m.by end
   if m.text ~= '-' then text = ' text=' .. m.text end
   local entry = string.format('%d %d %s %s%s%s%s', m.epoch, m.now, move, cause, tally, by, text)
-  m.moves[#m.moves + 1] = { slot = m.newest, entry = entry }
+  m.transitions[#m.transitions + 1] = { slot = m.newest, entry = entry }
 end
 
--- tallies is what caused a transition, for the log, a space before it.
-function m.tallies(cause)
+-- describe_tally is what caused a transition, for the log, a space before it.
+function m.describe_tally(cause)
   if cause == 'consecutive' or cause == 'failure_count' or cause == 'failure_rate' or cause == 'slow_rate' then
     return string.format(' streak=%d calls=%d failures=%d slow=%d', m.streak, m.calls_all, m.fails_all, m.slows_all)
   elseif cause == 'probe_failed' or cause == 'recovered' then
@@ -21,20 +21,20 @@ function m.tallies(cause)
   return ''
 end
 
--- place names a state and, where it is not auto, the mode over it.
-function m.place(state, mode)
+-- format_place names a state and, where it is not auto, the mode over it.
+function m.format_place(state, mode)
   if mode == 'auto' then return state end
   return state .. '/' .. mode
 end
 
--- latest finds the slot of the newest entry by its epoch, where the head cannot
+-- find_newest finds the slot of the newest entry by its epoch, where the head cannot
 -- tell; -1 if there is none.
-function m.latest()
+function m.find_newest()
   local slot, epoch = -1, 0
-  for i = 0, 15 do
+  for i = 0, $LOG_SLOTS - 1 do
     local entry = redis.call('HGET', KEYS[1], string.format('log:%02d', i)) or ''
     local e = entry:match('^%d+')
-    if e and e + 0 <= MAX_INT and e + 0 > epoch then slot, epoch = i, e + 0 end
+    if e and e + 0 <= $MAX_INT and e + 0 > epoch then slot, epoch = i, e + 0 end
   end
   return slot
 end

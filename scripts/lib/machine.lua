@@ -4,14 +4,14 @@
 -- function costs the server as much as running a short one. A step needs two or
 -- three of these groups. Named are the functions that a step may call first.
 setmetatable(m, { __index = function(_, name)
-  if name == 'settle_closed' or name == 'empty' then
+  if name == 'settle_closed' or name == 'clear_window' then
     -- @include lib/window.lua
-  elseif name == 'note' then
+  elseif name == 'remember_reporter' then
     -- @include lib/judge.lua
-  elseif name == 'read_round' or name == 'half_open' or name == 'begin_round' then
+  elseif name == 'parse_round' or name == 'start_probing' or name == 'begin_round' then
     -- @include lib/round.lua
     -- @include lib/probes.lua
-  elseif name == 'salvage' or name:find('^read_') or name == 'reporters_text' then
+  elseif name == 'salvage_head' or name:find('^parse_') or name == 'reporters_text' or name == 'mode_text' then
     -- @include lib/fields.lua
   else
     -- @include lib/transition.lua
@@ -20,73 +20,73 @@ setmetatable(m, { __index = function(_, name)
   return m[name]
 end })
 
--- begin makes a record that is absent and renews one that does not read well.
+-- prepare_record makes a record that is absent and renews one that does not read well.
 -- It returns false if it did either.
-function m.begin()
+function m.prepare_record()
   if not m.exists then
-    m.renew('created')
+    m.renew_record('created')
     return false
   end
-  if not m.readable() then
-    m.renew('healed')
+  if not m.is_state_readable() then
+    m.renew_record('healed')
     return false
   end
   return true
 end
 
--- readable checks what every step checks: the head, outside auto the mode, in
+-- is_state_readable checks what every step checks: the head, outside auto the mode, in
 -- half-open the round.
-function m.readable()
-  return m.head_reads and
-    (m.mode == 'auto' or m.read_mode()) and
-    (m.state ~= 'half_open' or m.read_round())
+function m.is_state_readable()
+  return m.head_readable and
+    (m.mode == 'auto' or m.parse_mode()) and
+    (m.state ~= 'half_open' or m.parse_round())
 end
 
--- looks tells whether the step reads the clock: closed and auto, an admission
+-- needs_clock tells whether the step reads the clock: closed and auto, an admission
 -- looks at no time.
-function m.looks(reports)
-  return reports or not m.exists or not m.head_reads or m.state ~= 'closed' or m.mode ~= 'auto'
+function m.needs_clock(reports)
+  return reports or not m.exists or not m.head_readable or m.state ~= 'closed' or m.mode ~= 'auto'
 end
 
--- reanchor mends times that lie further ahead than their own planned length,
+-- reanchor_times mends times that lie further ahead than their own planned length,
 -- after a clock that went back.
-function m.reanchor()
-  if m.not_after(m, 'since', m.now) then m.wrote_head = true end
+function m.reanchor_times()
+  if m.cap_time(m, 'since', m.now) then m.wrote_head = true end
   if m.state == 'open' then
-    if m.not_after(m, 'until_ms', m.now + m.open_for) then m.wrote_head = true end
+    if m.cap_time(m, 'until_ms', m.now + m.open_for) then m.wrote_head = true end
   end
   if m.mode ~= 'auto' and m.mode_until > 0 then
-    if m.not_after(m, 'mode_until', m.now + m.mode_for) then m.wrote_mode = true end
+    if m.cap_time(m, 'mode_until', m.now + m.mode_for) then m.wrote_mode = true end
   end
   if m.state == 'half_open' then
     for _, l in ipairs(m.leases) do
-      if m.not_after(l, 'deadline', m.now + m.lease_ms) then m.wrote_round = true end
+      if m.cap_time(l, 'deadline', m.now + m.lease_ms) then m.wrote_round = true end
     end
   end
 end
 
-function m.not_after(t, field, latest)
+function m.cap_time(t, field, latest)
   if t[field] <= latest then return false end
   t[field] = latest
   m.wrote = true
   return true
 end
 
--- end_mode releases a mode whose time has run out.
-function m.end_mode()
-  if m.mode ~= 'auto' and m.mode_until > 0 and m.now >= m.mode_until then m.release('mode_ended') end
+-- end_expired_mode releases a mode whose time has run out.
+function m.end_expired_mode()
+  if m.mode ~= 'auto' and m.mode_until > 0 and m.now >= m.mode_until then m.release_mode('mode_ended') end
 end
 
--- settle counts the outcomes of one ticket, or drops them as stale. It returns
+-- settle_result counts the outcomes of one ticket, or drops them as stale. It returns
 -- how many were applied, which are the first ones.
-function m.settle(result)
+function m.settle_result(result)
   local first = m.applied
   for code, count in result.runs:gmatch('(%a)(%d+)') do
     local before, n = m.applied, count + 0
-    m.attribute(result.lease, code)
-    if #m.moves > 0 or result.epoch ~= m.epoch then
+    m.attribute_outcome(result.lease, code)
+    if #m.transitions > 0 or result.epoch ~= m.epoch then
       -- what follows a transition belongs to an epoch that is over
-    elseif counting() and result.lease == 0 then
+    elseif is_counting() and result.lease == 0 then
       m.settle_closed(code, n)
     elseif m.state == 'half_open' and m.mode ~= 'forced_open' and m.mode ~= 'forced_closed' then
       m.settle_probe(result.lease, code)
@@ -96,28 +96,28 @@ function m.settle(result)
   return m.applied - first
 end
 
--- attribute notes who reports an outcome, and what a failure carries: the log
+-- attribute_outcome notes who reports an outcome, and what a failure carries: the log
 -- names them for what this outcome causes, not for the rest of the batch.
-function m.attribute(lease, code)
+function m.attribute_outcome(lease, code)
   m.by, m.text, m.own_ms = '-', '-', 0
   if lease > 0 or code ~= 's' and code ~= 'i' then m.by = m.reporter end
   if code == 'f' or code == 'F' then m.text, m.own_ms = m.failure_text, m.failure_ms end
 end
 
--- admit grants what the state allows of n admissions.
-function m.admit(n, reply)
+-- admit_calls grants what the state allows of n admissions.
+function m.admit_calls(n, reply)
   if n == 0 or m.mode == 'forced_open' or m.mode == 'forced_closed' then return end
-  if m.state == 'open' and m.now >= m.until_ms then m.half_open('elapsed') end
+  if m.state == 'open' and m.now >= m.until_ms then m.start_probing('elapsed') end
   if m.state == 'closed' then
     reply.granted = n
   elseif m.state == 'half_open' then
-    m.grant(n, reply)
+    m.grant_leases(n, reply)
   end
 end
 
--- expire sets the TTL when there is none or less than half of it remains. A
+-- renew_ttl sets the TTL when there is none or less than half of it remains. A
 -- mode without an end has none: an operator's word does not fade.
-function m.expire(reports)
+function m.renew_ttl(reports)
   if m.mode ~= 'auto' and m.mode_until == 0 then
     if m.expires ~= 0 then
       m.expires = 0
@@ -126,22 +126,22 @@ function m.expire(reports)
     return
   end
   if not m.wrote and not reports then return end
-  local ttl_ms = m.ttl()
+  local ttl_ms = m.needed_ttl()
   local remains = m.expires - m.now
-  if m.expires == 0 or remains > MAX_TTL or 2 * remains < ttl_ms then
+  if m.expires == 0 or remains > $MAX_TTL_MS or 2 * remains < ttl_ms then
     m.expires = m.now + ttl_ms
-    m.bounded, m.wrote_tally, m.pexpire = true, true, ttl_ms
+    m.resets_fast, m.wrote_tally, m.pexpire = true, true, ttl_ms
   end
-  if not m.tally_reads then m.expires = 0 end -- there is nowhere to keep it
-  m.bound(ttl_ms)
+  if not m.tally_readable then m.expires = 0 end -- there is nowhere to keep it
+  m.set_fast_interval(ttl_ms)
 end
 
--- ttl is how long the record must outlive this step, in ms: idle time and twice
+-- needed_ttl is how long the record must outlive this step, in ms: idle time and twice
 -- the longest time that the record still has to remember.
-function m.ttl()
+function m.needed_ttl()
   local longest = 0
   if p.kind == 'time' then longest = p.size end
-  if counting() and m.kind == 'time' then longest = math.max(longest, m.size) end
+  if is_counting() and m.kind == 'time' then longest = math.max(longest, m.size) end
   if m.state == 'open' then
     longest = math.max(longest, m.until_ms - m.now)
   elseif m.state == 'half_open' then
@@ -150,50 +150,50 @@ function m.ttl()
     longest = math.max(longest, m.since + m.open_for - m.now)
   end
   if m.mode ~= 'auto' then longest = math.max(longest, m.mode_until - m.now) end
-  return p.idle_ms + 2 * math.min(longest, MAX_MS)
+  return p.idle_ms + 2 * math.min(longest, $MAX_MS)
 end
 
--- bound sets the time in which a step of the record's own policy that only counts
+-- set_fast_interval sets the time in which a step of the record's own policy that only counts
 -- needs to look at nothing else: the bucket stays and half of the TTL is not
 -- spent. Where another policy moved on, or the clock went back behind the window,
 -- that time is empty.
-function m.bound(ttl_ms)
+function m.set_fast_interval(ttl_ms)
   if m.state ~= 'closed' or m.mode ~= 'auto' then return end
   local next = m.now
   if m.fingerprint == p.fingerprint then next = math.max(m.now, m.expires - math.floor(ttl_ms / 2)) end
   if m.kind == 'time' then next = math.min(next, (m.cell + 1) * bucket_ms(m.size)) end
-  if m.stood > m.now or m.kind == 'time' and m.cell * bucket_ms(m.size) > m.now + m.size then next = m.now end
-  if m.bounded or next > m.now and not within(m.now, m.at, m.next - 1) then
-    m.at, m.next, m.wrote_tally = m.now, next, true
+  if m.shape_since > m.now or m.kind == 'time' and m.cell * bucket_ms(m.size) > m.now + m.size then next = m.now end
+  if m.resets_fast or next > m.now and not within(m.now, m.fast_from, m.fast_until - 1) then
+    m.fast_from, m.fast_until, m.wrote_tally = m.now, next, true
   end
 end
 
--- answer is the reply: the bare epoch if the circuit is closed and auto and all
+-- build_reply is the reply: the bare epoch if the circuit is closed and auto and all
 -- was admitted and applied, else everything.
-function m.answer(admissions, reply)
-  if m.state == 'closed' and m.mode == 'auto' and reply.granted == admissions and m.stale == 0 and #m.moves == 0 and
+function m.build_reply(admissions, reply)
+  if m.state == 'closed' and m.mode == 'auto' and reply.granted == admissions and m.stale == 0 and #m.transitions == 0 and
     m.fingerprint == p.fingerprint then
     return string.format('%d', m.epoch)
   end
   local text = m.state .. ' ' .. m.mode .. string.format(' epoch=%d left=%d mode_left=%d granted=%d lease=%d applied=%d stale=%d',
-    m.epoch, m.left(), math.max(0, m.mode_until - m.now), reply.granted, reply.first_lease, m.applied, m.stale) ..
+    m.epoch, m.remaining_ms(), math.max(0, m.mode_until - m.now), reply.granted, reply.first_lease, m.applied, m.stale) ..
     ' policy=' .. m.fingerprint
   if m.stale > 0 then
-    for i, n in ipairs(reply.fresh) do reply.fresh[i] = string.format('%d', n) end
-    text = text .. ' fresh=' .. table.concat(reply.fresh, ',')
+    for i, n in ipairs(reply.applied_each) do reply.applied_each[i] = string.format('%d', n) end
+    text = text .. ' applied_each=' .. table.concat(reply.applied_each, ',')
   end
-  if #m.moves > 0 then return text .. '\n' .. m.moves[1].entry end
+  if #m.transitions > 0 then return text .. '\n' .. m.transitions[1].entry end
   return text
 end
 
--- left is how long a rejection still lasts, in ms; in shadow, the state's.
-function m.left()
+-- remaining_ms is how long a rejection still lasts, in ms; in shadow, the state's.
+function m.remaining_ms()
   if m.mode == 'forced_open' then
     return math.max(0, m.mode_until - m.now)
   elseif m.state == 'open' then
     return math.max(0, m.until_ms - m.now)
-  elseif m.state == 'half_open' and m.free() == 0 then
-    return math.max(0, m.earliest() - m.now)
+  elseif m.state == 'half_open' and m.free_slots() == 0 then
+    return math.max(0, m.earliest_deadline() - m.now)
   end
   return 0
 end

@@ -1,19 +1,9 @@
 -- A round of probes: what probes.go does.
 
-function m.free() return m.probes - #m.leases - m.succeeded - m.failed end
-
-function m.earliest()
-  local first = 0
-  for _, l in ipairs(m.leases) do
-    if first == 0 or l.deadline < first then first = l.deadline end
-  end
-  return first
-end
-
--- half_open begins a round of probes.
-function m.half_open(cause)
-  m.leave_closed()
-  m.transition('half_open', m.mode, cause)
+-- start_probing begins a round of probes.
+function m.start_probing(cause)
+  m.expire_trips()
+  m.make_transition('half_open', m.mode, cause)
   m.until_ms = 0
   m.begin_round(p.probes, p.successes, p.lease_ms)
 end
@@ -24,15 +14,15 @@ function m.begin_round(probes, successes, lease_ms)
   m.wrote_round = true
 end
 
--- grant gives leases to as many of n admissions as there are free slots, after
+-- grant_leases gives leases to as many of n admissions as there are free slots, after
 -- taking back those whose time is over.
-function m.grant(n, reply)
-  m.take_back()
-  local granted = math.min(n, m.free())
+function m.grant_leases(n, reply)
+  m.reclaim_lapsed()
+  local granted = math.min(n, m.free_slots())
   if granted == 0 then return end
-  if m.grants + granted > MAX_GRANT then -- no honest round comes here
-    m.renew('healed')
-    m.admit(n, reply)
+  if m.grants + granted > $MAX_GRANT then -- no honest round comes here
+    m.renew_record('healed')
+    m.admit_calls(n, reply)
     return
   end
   reply.granted, reply.first_lease = granted, m.grants + 1
@@ -43,9 +33,9 @@ function m.grant(n, reply)
   m.wrote, m.wrote_round = true, true
 end
 
--- take_back frees the slots of leases past their deadline: whoever held them is
+-- reclaim_lapsed frees the slots of leases past their deadline: whoever held them is
 -- gone, or will be told that its result is stale.
-function m.take_back()
+function m.reclaim_lapsed()
   local kept = {}
   for _, l in ipairs(m.leases) do
     if m.now < l.deadline then
@@ -61,22 +51,22 @@ end
 -- settle_probe spends a lease that is held and not past its deadline; it judges
 -- one outcome, whatever the run's length.
 function m.settle_probe(lease, code)
-  if not m.spend(lease) then return end
+  if not m.spend_lease(lease) then return end
   m.applied = m.applied + 1
   m.wrote, m.wrote_round = true, true
   if code == 'i' then
     -- the slot is free again
   elseif code == 's' or code == 'S' and p.slow_rate == 0 then
     m.succeeded = m.succeeded + 1
-    if m.succeeded >= m.successes then m.closed('recovered') end
+    if m.succeeded >= m.successes then m.close_circuit('recovered') end
   else
     m.failed = m.failed + 1
-    if m.failed > m.probes - m.successes then m.open('probe_failed', code) end
+    if m.failed > m.probes - m.successes then m.open_circuit('probe_failed', code) end
   end
 end
 
--- spend takes the lease out of the round. It returns false if it is not held.
-function m.spend(lease)
+-- spend_lease takes the lease out of the round. It returns false if it is not held.
+function m.spend_lease(lease)
   for i, l in ipairs(m.leases) do
     if l.grant == lease and m.now < l.deadline then
       table.remove(m.leases, i)

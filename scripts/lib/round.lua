@@ -1,4 +1,14 @@
--- The round of probes as text, which only half-open needs: of codec.go too.
+-- The round of probes as text: the mirror of round.go.
+
+function m.free_slots() return m.probes - #m.leases - m.succeeded - m.failed end
+
+function m.earliest_deadline()
+  local first = 0
+  for _, l in ipairs(m.leases) do
+    if first == 0 or l.deadline < first then first = l.deadline end
+  end
+  return first
+end
 
 local function parse_leases(text)
   m.leases = {}
@@ -6,29 +16,29 @@ local function parse_leases(text)
   local last = 0
   for part in (text .. ','):gmatch('([^,]*),') do
     local grant, deadline = part:match('^(%d+)@(%d+)$')
-    if not grant or not within(grant + 0, last + 1, m.grants) or deadline + 0 > MAX_INT then return false end
+    if not grant or not within(grant + 0, last + 1, m.grants) or deadline + 0 > $MAX_INT then return false end
     last = grant + 0
     m.leases[#m.leases + 1] = { grant = last, deadline = deadline + 0 }
   end
   return true
 end
 
--- sound_round tells whether an honest step could have written the round.
-local function sound_round()
-  return within(m.probes, 1, 1000) and within(m.successes, 1, m.probes) and within(m.lease_ms, 1, MAX_MS) and
-    m.grants <= MAX_GRANT and m.lapsed <= m.grants and m.succeeded < m.successes and
-    m.failed <= m.probes - m.successes and m.free() >= 0
+-- is_sound_round tells whether an honest step could have written the round.
+local function is_sound_round()
+  return within(m.probes, 1, $MAX_PROBES) and within(m.successes, 1, m.probes) and within(m.lease_ms, 1, $MAX_MS) and
+    m.grants <= $MAX_GRANT and m.lapsed <= m.grants and m.succeeded < m.successes and
+    m.failed <= m.probes - m.successes and m.free_slots() >= 0
 end
 
--- read_round reads the round of probes. It returns false if it does not read well.
-function m.read_round()
+-- parse_round reads the round of probes. It returns false if it does not read well.
+function m.parse_round()
   local text = redis.call('HGET', KEYS[1], 'round') or ''
   local probes, successes, lease_ms, grants, place = text:match('^probes=(%d+) successes=(%d+) lease=(%d+) grants=(%d+) succeeded=()')
   local succeeded, failed, lapsed, leases = text:match('^(%d+) failed=(%d+) lapsed=(%d+) leases=([%d@,-]+)$', place)
   if not probes or not leases then return false end
   m.probes, m.successes, m.lease_ms, m.grants = probes + 0, successes + 0, lease_ms + 0, grants + 0
   m.succeeded, m.failed, m.lapsed = succeeded + 0, failed + 0, lapsed + 0
-  return parse_leases(leases) and sound_round()
+  return parse_leases(leases) and is_sound_round()
 end
 
 function m.round_text()

@@ -1,15 +1,13 @@
 -- The policy as text: what rules.go encodes.
 
-local MAX_MS = 31622400000 -- 366 days
-local SCALE = 10000        -- unit of rates, multipliers and jitter
 
 local function within(n, lo, hi) return lo <= n and n <= hi end
 
--- sound_shape tells whether the kind is known and the size fits it.
-local function sound_shape(kind, size)
+-- is_sound_shape tells whether the kind is known and the size fits it.
+local function is_sound_shape(kind, size)
   if kind == 'none' then return size == 0 end
-  if kind == 'count' then return within(size, 1, 10000) end
-  return kind == 'time' and within(size, 1, MAX_MS)
+  if kind == 'count' then return within(size, 1, $MAX_CALLS) end
+  return kind == 'time' and within(size, 1, $MAX_MS)
 end
 
 -- parse_rules returns the rules, or nil for text that is not of their form. Here

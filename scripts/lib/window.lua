@@ -1,11 +1,11 @@
 -- What is counted while closed: what window.go does.
 
-local function failing(code)
+local function failure_of(code)
   if code == 'f' or code == 'F' then return 1 end
   return 0
 end
 
-local function slow(code)
+local function slow_of(code)
   if code == 'S' or code == 'F' then return 1 end
   return 0
 end
@@ -14,125 +14,125 @@ end
 -- failure and slow call. It numbers what it counts (seq): every failure and slow
 -- call, and in a count window every success that changes the ring.
 function m.settle_closed(code, n)
-  if not m.tally_reads then
-    m.renew('healed')
+  if not m.tally_readable then
+    m.renew_record('healed')
     return
   end
   if code == 'i' then
     m.applied = m.applied + n
     return
   end
-  if not m.turn() then
-    m.renew('healed')
+  if not m.advance_window() then
+    m.renew_record('healed')
     return
   end
   if code == 's' then
-    m.good(n)
+    m.count_successes(n)
     return
   end
-  while n > 0 and #m.moves == 0 do
-    m.bad(code)
+  while n > 0 and #m.transitions == 0 do
+    m.count_bad_outcome(code)
     n = n - 1
   end
 end
 
--- turn brings the window to now: mends times after a clock that went back,
+-- advance_window brings the window to now: mends times after a clock that went back,
 -- gives a shape its turn, moves to the current bucket. It returns false if a
 -- bucket does not read well.
-function m.turn()
+function m.advance_window()
   if m.kind ~= 'none' then
-    if m.not_after(m, 'stood', m.now) then m.wrote_tally = true end
+    if m.cap_time(m, 'shape_since', m.now) then m.wrote_tally = true end
   end
-  if m.kind == 'time' and m.cell * bucket_ms(m.size) > m.now + m.size then m.empty() end
-  if m.kind ~= 'none' and p.kind ~= 'none' and not m.same_shape() and m.had_turn() then m.empty() end
-  if m.kind == 'none' then m.shape_as(p.kind, p.size) end
+  if m.kind == 'time' and m.cell * bucket_ms(m.size) > m.now + m.size then m.clear_window() end
+  if m.kind ~= 'none' and p.kind ~= 'none' and not m.same_shape() and m.may_change_shape() then m.clear_window() end
+  if m.kind == 'none' then m.set_shape(p.kind, p.size) end
   if m.kind == 'time' and math.floor(m.now / bucket_ms(m.size)) > m.cell then
-    return m.rotate(math.floor(m.now / bucket_ms(m.size)))
+    return m.rotate_buckets(math.floor(m.now / bucket_ms(m.size)))
   end
   return true
 end
 
 function m.same_shape() return m.kind == p.kind and m.size == p.size end
 
--- had_turn tells whether another shape may take the window's place: a time
+-- may_change_shape tells whether another shape may take the window's place: a time
 -- window had its period, a count window is full or an hour old, both at least a
 -- minute.
-function m.had_turn()
-  local age = m.now - m.stood
-  if age < 60000 then return false end
+function m.may_change_shape()
+  local age = m.now - m.shape_since
+  if age < $MIN_SHAPE_MS then return false end
   if m.kind == 'time' then return age >= m.size end
-  return m.calls_all == m.size or age >= 3600000
+  return m.calls_all == m.size or age >= $MAX_SHAPE_MS
 end
 
--- empty forgets window and reporters, and with them the window's shape.
-function m.empty()
-  m.kind, m.size, m.stood, m.cell, m.clean = 'none', 0, 0, 0, 0
-  m.calls_now, m.calls_all, m.fails_now, m.fails_all, m.slows_now, m.slows_all = 0, 0, 0, 0, 0, 0
+-- clear_window forgets window and reporters, and with them the window's shape.
+function m.clear_window()
+  m.kind, m.size, m.shape_since, m.cell, m.clean = 'none', 0, 0, 0, 0
+  m.calls_current, m.calls_all, m.fails_current, m.fails_all, m.slows_current, m.slows_all = 0, 0, 0, 0, 0, 0
   m.cells, m.wrote_cells, m.reporters = {}, {}, {}
-  m.wrote, m.wrote_tally, m.wrote_reporters, m.bounded = true, true, true, true
+  m.wrote, m.wrote_tally, m.wrote_reporters, m.resets_fast = true, true, true, true
 end
 
--- shape_as gives an empty window its shape. Buckets of an earlier window would
+-- set_shape gives an empty window its shape. Buckets of an earlier window would
 -- look like this one's: they go.
-function m.shape_as(kind, size)
+function m.set_shape(kind, size)
   if kind == 'none' then return end
-  m.kind, m.size, m.stood = kind, size, m.now
+  m.kind, m.size, m.shape_since = kind, size, m.now
   if kind == 'time' then
     m.cell = math.floor(m.now / bucket_ms(size))
-    for i = 0, BUCKETS - 1 do m.wrote_cells[i] = '' end
+    for i = 0, $BUCKETS - 1 do m.wrote_cells[i] = '' end
   end
-  m.wrote, m.wrote_tally, m.bounded = true, true, true
+  m.wrote, m.wrote_tally, m.resets_fast = true, true, true
 end
 
--- rotate puts the current bucket away and adds up those that the window still
+-- rotate_buckets puts the current bucket away and adds up those that the window still
 -- reaches. It returns false if one of them does not read well.
-function m.rotate(bucket)
-  local cells = m.read_cells()
+function m.rotate_buckets(bucket)
+  local cells = m.parse_cells()
   if not cells then return false end
-  local put = { bucket = m.cell, calls = m.calls_now, fails = m.fails_now, slows = m.slows_now }
-  cells[m.cell % BUCKETS] = put
-  m.wrote_cells[m.cell % BUCKETS] = string.format('%d %d %d %d', put.bucket, put.calls, put.fails, put.slows)
+  local put = { bucket = m.cell, calls = m.calls_current, fails = m.fails_current, slows = m.slows_current }
+  cells[m.cell % $BUCKETS] = put
+  m.wrote_cells[m.cell % $BUCKETS] = m.cell_text(put)
   local calls, fails, slows = 0, 0, 0
   for _, c in pairs(cells) do
-    if c.bucket > bucket - BUCKETS and c.bucket < bucket then
+    if c.bucket > bucket - $BUCKETS and c.bucket < bucket then
       calls, fails, slows = calls + c.calls, fails + c.fails, slows + c.slows
     end
   end
   m.cell = bucket
-  m.calls_now, m.fails_now, m.slows_now = 0, 0, 0
+  m.calls_current, m.fails_current, m.slows_current = 0, 0, 0
   m.calls_all, m.fails_all, m.slows_all = calls, fails, slows
-  m.wrote, m.wrote_tally, m.bounded = true, true, true
+  m.wrote, m.wrote_tally, m.resets_fast = true, true, true
   return true
 end
 
--- good counts n fast successes. They cannot trip, so they are not judged. A
+-- count_successes counts n fast successes. They cannot trip, so they are not judged. A
 -- count window full of them stays as it is.
-function m.good(n)
+function m.count_successes(n)
   if m.streak > 0 then
     m.streak = 0
     m.wrote, m.wrote_tally = true, true
   end
   if m.kind == 'time' then
-    m.add(n, 0, 0)
+    m.add_calls(n, 0, 0)
   elseif m.kind == 'count' then
     local moved = math.min(n, m.size - m.clean)
-    local pushed = m.push('s', moved)
+    local pushed = m.push_outcomes('s', moved)
     m.seq = m.seq + pushed
     m.clean = m.clean + pushed
     if pushed < moved then
       m.applied = m.applied + pushed
-      m.renew('healed')
+      m.renew_record('healed')
       return
     end
   end
   m.applied = m.applied + n
 end
 
--- bad counts one failure or slow call and judges it.
-function m.bad(code)
-  local unread = p.reporters > 1 and not m.read_reporters()
-  if unread or m.kind == 'count' and m.push(code, 1) == 0 then
-    m.renew('healed')
+-- count_bad_outcome counts one failure or slow call and judges it.
+function m.count_bad_outcome(code)
+  local unread = p.reporters > 1 and not m.parse_reporters()
+  if unread or m.kind == 'count' and m.push_outcomes(code, 1) == 0 then
+    m.renew_record('healed')
     return
   end
   m.applied = m.applied + 1
@@ -141,39 +141,39 @@ function m.bad(code)
   m.streak = m.streak + 1
   if code == 'S' then m.streak = 0 end
   m.clean = 0
-  if m.kind == 'time' then m.add(1, failing(code), slow(code)) end
-  m.note()
-  local cause = m.judge()
-  if cause then m.open(cause, code) end
+  if m.kind == 'time' then m.add_calls(1, failure_of(code), slow_of(code)) end
+  m.remember_reporter()
+  local cause = m.find_cause()
+  if cause then m.open_circuit(cause, code) end
 end
 
-function m.add(calls, fails, slows)
-  m.calls_now, m.calls_all = m.calls_now + calls, m.calls_all + calls
-  m.fails_now, m.fails_all = m.fails_now + fails, m.fails_all + fails
-  m.slows_now, m.slows_all = m.slows_now + slows, m.slows_all + slows
+function m.add_calls(calls, fails, slows)
+  m.calls_current, m.calls_all = m.calls_current + calls, m.calls_all + calls
+  m.fails_current, m.fails_all = m.fails_current + fails, m.fails_all + fails
+  m.slows_current, m.slows_all = m.slows_current + slows, m.slows_all + slows
   m.wrote, m.wrote_tally = true, true
 end
 
--- push puts n equal outcomes into the count ring, each in place of the oldest
+-- push_outcomes puts n equal outcomes into the count ring, each in place of the oldest
 -- once the ring is full. It returns how many: fewer if a part of the ring does
 -- not read well.
-function m.push(code, n)
+function m.push_outcomes(code, n)
   local pushed = 0
   while pushed < n do
-    local part = math.min(n - pushed, CHUNK - m.cell % CHUNK, m.size - m.cell)
-    if not m.push_part(code, part) then break end
+    local part = math.min(n - pushed, $CHUNK - m.cell % $CHUNK, m.size - m.cell)
+    if not m.push_within_chunk(code, part) then break end
     pushed = pushed + part
   end
   return pushed
 end
 
--- push_part pushes n outcomes within one field of the ring.
-function m.push_part(code, n)
-  local i, from = math.floor(m.cell / CHUNK), m.cell % CHUNK
+-- push_within_chunk pushes n outcomes within one field of the ring.
+function m.push_within_chunk(code, n)
+  local i, from = math.floor(m.cell / $CHUNK), m.cell % $CHUNK
   local full = m.calls_all == m.size
   local text = ''
   if full or from > 0 then
-    text = m.read_chunk(i)
+    text = m.parse_chunk(i)
     if not text then return false end
   end
   local fails, slows = 0, 0
@@ -189,8 +189,8 @@ function m.push_part(code, n)
   end
   text = text:sub(1, from) .. code:rep(n) .. text:sub(from + n + 1)
   m.cells[i], m.wrote_cells[i] = text, text
-  m.fails_all = m.fails_all + n * failing(code) - fails
-  m.slows_all = m.slows_all + n * slow(code) - slows
+  m.fails_all = m.fails_all + n * failure_of(code) - fails
+  m.slows_all = m.slows_all + n * slow_of(code) - slows
   m.cell = (m.cell + n) % m.size
   m.wrote, m.wrote_tally = true, true
   return true

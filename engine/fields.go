@@ -1,0 +1,135 @@
+package engine
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// salvageHead takes from a head that does not read well what it can: the epoch, and
+// the mode's name.
+func (r *Record) salvageHead(text string) {
+	words := strings.SplitN(text, " ", 4)
+	if len(words) == 4 {
+		r.mode = Mode(max(0, slices.Index(modeNames[:], words[2])))
+	}
+	if _, rest, found := strings.Cut(text, " epoch="); found {
+		var epoch int64
+		if leadingInt(rest, &epoch) > 0 && within(epoch, 1, maxEpoch) {
+			r.epoch = epoch
+		}
+	}
+}
+
+func (r *Record) parseMode(text string) {
+	if r.mode == ModeAuto {
+		return
+	}
+	t := modeTerm{}
+	if matchText(text, modeLayout, &t.modeUntil, &t.modeFor, &t.modeReason, &t.modeBy) &&
+		(t.modeUntil > 0) == (t.modeFor > 0) && t.modeFor <= maxMS {
+		t.modeReason, t.modeBy = unescapeToken(t.modeReason), unescapeToken(t.modeBy)
+		r.modeTerm = t
+		return
+	}
+	r.keepJunk(fieldMode, text)
+}
+
+// modeText writes what a mode other than auto carries.
+func (r *Record) modeText() string {
+	return fmt.Sprintf(modeLayout, r.modeUntil, r.modeFor, escapeToken(r.modeReason), escapeToken(r.modeBy))
+}
+
+// parseCells reads the window's other buckets, or the count ring.
+func (r *Record) parseCells(text map[string]string) {
+	switch r.shape.Kind {
+	case windowTime:
+		r.cells = make([]cell, buckets)
+		for i := range r.cells {
+			r.parseCell(int64(i), text[cellField(int64(i))])
+		}
+	case windowCount:
+		r.ring = make([]byte, r.calls.all)
+		for i := int64(0); i*chunk < r.calls.all; i++ {
+			r.parseChunk(i, text[cellField(i)])
+		}
+	}
+}
+
+func (r *Record) parseCell(i int64, text string) {
+	if text == "" {
+		return
+	}
+	var c cell
+	if !matchText(text, cellLayout, &c.bucket, &c.calls, &c.fails, &c.slows) ||
+		c.bucket%buckets != i || c.fails > c.calls || c.slows > c.calls {
+		r.keepJunk(cellField(i), text)
+		return
+	}
+	if r.windowReaches(c.bucket) {
+		r.cells[i] = c
+	}
+}
+
+// windowReaches reports whether the window still reaches a bucket before the current one.
+func (r *Record) windowReaches(bucket int64) bool { return within(bucket, r.cell-buckets+1, r.cell-1) }
+
+// cellText writes a bucket of a time window.
+func (c *cell) cellText() string {
+	return fmt.Sprintf(cellLayout, c.bucket, c.calls, c.fails, c.slows)
+}
+
+func (r *Record) addCells(add func(name, value string)) {
+	switch r.shape.Kind {
+	case windowTime:
+		for i, c := range r.cells {
+			text := ""
+			if r.windowReaches(c.bucket) && c != (cell{}) {
+				text = c.cellText()
+			}
+			add(cellField(int64(i)), text)
+		}
+	case windowCount:
+		for i := 0; i*chunk < len(r.ring); i++ {
+			add(cellField(int64(i)), string(r.ring[i*chunk:min(len(r.ring), (i+1)*chunk)]))
+		}
+	}
+}
+
+func (r *Record) parseChunk(i int64, text string) {
+	part := r.ring[i*chunk : min(int64(len(r.ring)), (i+1)*chunk)]
+	if len(text) != len(part) || strings.Trim(text, "sfSF") != "" {
+		r.keepJunk(cellField(i), text)
+		return
+	}
+	copy(part, text)
+}
+
+// parseReporters reads reporters, newest first, each once.
+func (r *Record) parseReporters(text string) {
+	if !r.isCounting() || text == "" {
+		return
+	}
+	newest := r.seq
+	var list []reporter
+	for _, part := range strings.Split(text, " ") {
+		var p reporter
+		known := func(o reporter) bool { return o.by == p.by }
+		if !matchText(part, placeLayout, &p.by, &p.seq, &p.bucket) || !within(p.seq, 1, newest) ||
+			slices.ContainsFunc(list, known) || len(list) == MaxReporters {
+			r.keepJunk(fieldReporters, text)
+			return
+		}
+		newest = p.seq - 1
+		list = append(list, p)
+	}
+	r.reporters = list
+}
+
+func (r *Record) reportersText() string {
+	places := make([]string, len(r.reporters))
+	for i, p := range r.reporters {
+		places[i] = fmt.Sprintf(placeLayout, p.by, p.seq, p.bucket)
+	}
+	return strings.Join(places, " ")
+}

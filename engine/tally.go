@@ -1,0 +1,58 @@
+package engine
+
+import "fmt"
+
+// isCounting reports whether outcomes without a lease are counted.
+func (r *Record) isCounting() bool {
+	return r.state == StateClosed && (r.mode == ModeAuto || r.mode == ModeShadow)
+}
+
+// fenceEpoch is the epoch that the tally carries, so that reading the tally alone
+// decides about an outcome: 0 unless closed and auto.
+func (r *Record) fenceEpoch() int64 {
+	if r.state == StateClosed && r.mode == ModeAuto {
+		return r.epoch
+	}
+	return 0
+}
+
+// sound reports whether an honest step could have written the tally.
+func (t *tally) isSoundTally() bool {
+	if t.streak > t.seq || !t.shape.isSoundShape() ||
+		t.fails.current > t.calls.current || t.slows.current > t.calls.current || t.fails.all > t.calls.all || t.slows.all > t.calls.all ||
+		t.calls.current > t.calls.all || t.fails.current > t.fails.all || t.slows.current > t.slows.all {
+		return false
+	}
+	switch t.shape.Kind {
+	case windowCount:
+		bad := t.fails.all + t.slows.all
+		full := t.calls.all == t.shape.Size
+		return t.calls.current == 0 && t.calls.all <= t.shape.Size && t.clean <= t.calls.all &&
+			(full && t.cell < t.shape.Size || !full && t.cell == t.calls.all) &&
+			(bad == 0) == (t.clean == t.calls.all) && max(t.fails.all, t.slows.all) <= t.calls.all-t.clean
+	case windowTime:
+		return t.clean == 0
+	}
+	return t.shapeSince == 0 && t.cell == 0 && t.clean == 0 && t.calls.all == 0
+}
+
+func (r *Record) parseTally(text string) {
+	var t tally
+	var epoch int64
+	var fingerprint string
+	read := matchText(text, tallyLayout, &epoch, &fingerprint, &t.streak, &t.seq, &t.shape.Kind, &t.shape.Size, &t.shapeSince, &t.cell, &t.clean,
+		&t.calls.current, &t.calls.all, &t.fails.current, &t.fails.all, &t.slows.current, &t.slows.all, &t.fastFrom, &t.fastUntil, &t.expires)
+	if !read || r.isCounting() && (epoch != r.fenceEpoch() || fingerprint != r.fingerprint || !t.isSoundTally()) {
+		r.keepJunk(fieldTally, text)
+		return
+	}
+	if !r.isCounting() {
+		t = tally{shape: WindowShape{Kind: windowNone}, expires: t.expires}
+	}
+	r.tally = t
+}
+
+func (r *Record) tallyText() string {
+	return fmt.Sprintf(tallyLayout, r.fenceEpoch(), r.fingerprint, r.streak, r.seq, r.shape.Kind, r.shape.Size, r.shapeSince, r.cell, r.clean,
+		r.calls.current, r.calls.all, r.fails.current, r.fails.all, r.slows.current, r.slows.all, r.fastFrom, r.fastUntil, r.expires)
+}

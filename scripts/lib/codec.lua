@@ -1,0 +1,55 @@
+-- Reading and writing the record.
+
+-- load_record reads head and tally, if the tally is not known yet. It returns a reply if
+-- the key is not ours to work on.
+function m.load_record(tally)
+  local head
+  if tally then
+    head = redis.call('HGET', KEYS[1], 'head')
+  else
+    local got = redis.pcall('HMGET', KEYS[1], 'head', 'tally')
+    if got.err then
+      local kind = redis.call('TYPE', KEYS[1]).ok
+      if kind == 'hash' then return got end
+      return '!type ' .. kind
+    end
+    head, tally = got[1], got[2]
+  end
+  if not head then return end
+  if head:sub(1, 2) ~= '1 ' then
+    local version = head:match('^(%d+) ')
+    if version and version + 0 > $SCHEMA and version + 0 <= $MAX_INT then return '!schema ' .. version end
+  end
+  m.exists = true
+  parse_head(head)
+  m.tally = tally or ''
+end
+
+-- save_record writes what the step changed: one HSET, so that nothing is ever half
+-- written; then the TTL; then it tells of the transitions. Nobody may be
+-- listening or allowed to publish: that must not harm the step.
+function m.save_record()
+  local args, n = { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }, 0 -- made as long as most steps need it
+  local function put(field, text)
+    args[n + 1], args[n + 2] = field, text
+    n = n + 2
+  end
+  if m.wrote_head then put('head', head_text()) end
+  if m.wrote_tally and m.tally_readable then put('tally', tally_text()) end
+  if m.wrote_round then put('round', m.round_text()) end
+  if m.wrote_mode then
+    put('mode', m.mode_text())
+  end
+  if m.wrote_reporters then put('rep', #m.reporters > 0 and m.reporters_text() or '') end
+  for i, text in pairs(m.wrote_cells) do put(string.format('w%d', i), text) end
+  for i, t in ipairs(m.transitions) do
+    if i == 1 then put('policy', p.text) end
+    put(string.format('log:%02d', t.slot), t.entry)
+  end
+  if n > 0 then redis.call('HSET', KEYS[1], unpack(args, 1, n)) end
+  if m.persist then redis.call('PERSIST', KEYS[1]) end
+  if m.pexpire > 0 then redis.call('PEXPIRE', KEYS[1], string.format('%d', m.pexpire)) end
+  if #m.transitions == 0 then return end
+  local channel = KEYS[1]:sub(1, KEYS[1]:find(':{', 1, true)) .. 'events'
+  for _, t in ipairs(m.transitions) do redis.pcall('PUBLISH', channel, KEYS[1] .. ' ' .. t.entry) end
+end

@@ -1,0 +1,33 @@
+-- The head as text: the mirror of head.go.
+
+local function is_known_state(name) return name == 'closed' or name == 'open' or name == 'half_open' end
+
+local function is_known_mode(name)
+  return name == 'auto' or name == 'forced_open' or name == 'forced_closed' or name == 'shadow'
+end
+
+local function is_sound_head()
+  return within(m.epoch, 1, $MAX_EPOCH) and m.since <= $MAX_INT and m.until_ms <= $MAX_INT and
+    m.open_for <= $MAX_MS and m.trips <= $MAX_TRIPS and m.newest < $LOG_SLOTS and
+    (m.trips == 0 or m.open_for > 0) and
+    (m.state == 'open') == (m.until_ms > 0) and (m.state ~= 'open' or m.trips > 0) and
+    (m.state == 'closed' or m.mode == 'auto' or m.mode == 'shadow')
+end
+
+local function parse_head(text)
+  local version, state, mode, epoch, fingerprint, place = text:match(
+    '^(%d+) (%S+) (%S+) epoch=(%d+) policy=([%w%._%%-]+) since=()')
+  local since, until_ms, open_for, trips, newest = text:match('^(%d+) until=(%d+) open_for=(%d+) trips=(%d+) log=(%d+)$', place)
+  if version and newest and version + 0 == $SCHEMA and is_known_state(state) and is_known_mode(mode) then
+    m.state, m.mode, m.epoch, m.fingerprint = state, mode, epoch + 0, fingerprint
+    m.since, m.until_ms, m.open_for, m.trips, m.newest = since + 0, until_ms + 0, open_for + 0, trips + 0, newest + 0
+    if is_sound_head() then return end
+  end
+  m.head_readable = false
+  m.salvage_head(text)
+end
+
+local function head_text()
+  return '1 ' .. m.state .. ' ' .. m.mode .. string.format(' epoch=%d policy=', m.epoch) .. m.fingerprint ..
+    string.format(' since=%d until=%d open_for=%d trips=%d log=%d', m.since, m.until_ms, m.open_for, m.trips, m.newest)
+end
