@@ -4,7 +4,7 @@
 //	rdb := redis.NewClient(&redis.Options{Addr: p.Addr()})
 //	p.Set(faultproxy.Blackhole())
 //
-// What is held back is not lost: once the fault is over it arrives, as with TCP
-// it would. [New] makes a proxy that needs no sockets: through its Dial a client
-// runs in a testing/synctest bubble, where the time until a timeout costs none.
+// Data that a fault holds back is delivered once the fault is over, as TCP would.
+// A proxy made by [New] needs no sockets: a client that connects through its Dial
+// runs in a testing/synctest bubble, where timeouts pass at once.
 package faultproxy

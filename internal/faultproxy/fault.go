@@ -2,7 +2,7 @@ package faultproxy
 
 import "time"
 
-// Fault is what happens to connections and to what goes over them.
+// Fault describes what a proxy does to connections and to their data.
 type Fault struct {
 	refuse       bool
 	holdRequests bool
@@ -12,24 +12,23 @@ type Fault struct {
 	delay        time.Duration
 }
 
-// Pass lets all through: no fault.
+// Pass is no fault: everything passes.
 func Pass() Fault { return Fault{} }
 
-// Refuse ends all connections and lets no new one come about.
+// Refuse resets all connections and refuses new ones.
 func Refuse() Fault { return Fault{refuse: true} }
 
-// Blackhole swallows what either side sends. A new connection comes about over
-// TCP, where the kernel takes it; through Dial it does not, as if its packets
-// vanished too.
+// Blackhole holds back what either side sends. Over TCP new connections are still
+// made, since the kernel accepts them; Dial blocks, as if its packets vanished too.
 func Blackhole() Fault { return Fault{holdRequests: true, holdReplies: true} }
 
-// DropReplies lets requests through and swallows what the server answers.
+// DropReplies passes requests on and holds back the replies.
 func DropReplies() Fault { return Fault{holdReplies: true} }
 
-// CutReply resets a connection once it carried so many more bytes of replies: at
-// 0 when the next reply comes. Then all passes again, so that a client that
-// sends its request a second time succeeds.
+// CutReply resets the connection that has carried this many more bytes of replies;
+// 0 cuts before the next reply. Then everything passes again, so that a client
+// that sends its request a second time succeeds.
 func CutReply(after int) Fault { return Fault{cut: true, after: after} }
 
-// Delay has each piece of data on its way for d, in either direction.
+// Delay delivers each piece of data after d, in either direction.
 func Delay(d time.Duration) Fault { return Fault{delay: d} }

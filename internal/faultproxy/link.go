@@ -15,16 +15,16 @@ type link struct {
 	done           chan struct{}
 }
 
-// piece is data on its way, since at.
+// piece is data read at a time and not yet delivered.
 type piece struct {
 	data []byte
 	at   time.Time
 }
 
-// inflight is how many pieces may be on their way in one direction.
+// inflight is the most pieces that may be in flight in one direction.
 const inflight = 1024
 
-// relay passes on what comes from one side to the other, until either ends.
+// relay copies data from one side to the other until either ends.
 func (l *link) relay(from, to net.Conn, replies bool) {
 	defer l.proxy.running.Done()
 	defer l.end()
@@ -37,8 +37,8 @@ func (l *link) relay(from, to net.Conn, replies bool) {
 	}
 }
 
-// read takes in what comes while other pieces are still on their way: a delay
-// makes a connection long, not narrow.
+// read reads while earlier pieces are still in flight, so that a delay adds latency
+// and does not limit throughput.
 func (l *link) read(from net.Conn, pieces chan<- piece) {
 	defer l.proxy.running.Done()
 	defer close(pieces)
@@ -58,12 +58,12 @@ func (l *link) read(from net.Conn, pieces chan<- piece) {
 	}
 }
 
-// deliver passes one piece of data on as the fault has it. It returns false when
-// the connection is over.
+// deliver writes one piece of data as the current fault allows. It returns false
+// when the connection has ended.
 func (l *link) deliver(to net.Conn, p piece, replies bool) bool {
 	data := p.data
 	for {
-		f, changed := l.proxy.current()
+		f, changed := l.proxy.currentFault()
 		switch {
 		case f.refuse:
 			return false
@@ -76,13 +76,13 @@ func (l *link) deliver(to net.Conn, p piece, replies bool) bool {
 			}
 		case replies && f.cut:
 			if len(data) > f.after {
-				if !l.proxy.heal(f) {
+				if !l.proxy.healFault(f) {
 					continue
 				}
 				_, _ = to.Write(data[:f.after])
 				return false
 			}
-			l.proxy.spend(f, len(data))
+			l.proxy.countReplyBytes(f, len(data))
 		case f.delay > 0:
 			select {
 			case <-time.After(time.Until(p.at.Add(f.delay))):
@@ -95,7 +95,7 @@ func (l *link) deliver(to net.Conn, p piece, replies bool) bool {
 	}
 }
 
-// end closes both sides, the client's as a crash would.
+// end closes both sides; the client sees a reset, as after a crash.
 func (l *link) end() {
 	l.once.Do(func() {
 		close(l.done)

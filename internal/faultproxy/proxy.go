@@ -8,10 +8,11 @@ import (
 	"testing"
 )
 
-// Proxy passes connections on to a server, with the fault that is set.
+// Proxy forwards connections to a server, subject to the current fault. All of its
+// methods may be called concurrently.
 type Proxy struct {
 	upstream func(context.Context) (net.Conn, error)
-	addr     string // empty without sockets
+	addr     string // empty for a proxy made by New
 
 	mu       sync.Mutex
 	fault    Fault
@@ -23,8 +24,8 @@ type Proxy struct {
 	running  sync.WaitGroup
 }
 
-// New returns a proxy to what dial reaches. It listens nowhere: clients come
-// through Dial. Close it.
+// New returns a proxy to the server that dial connects to. It does not listen:
+// clients connect through Dial. The caller closes it.
 func New(dial func(context.Context) (net.Conn, error)) *Proxy {
 	return &Proxy{upstream: dial, changed: make(chan struct{}), done: make(chan struct{}), links: map[*link]bool{}}
 }
@@ -43,15 +44,15 @@ func Start(t testing.TB, addr string) *Proxy {
 	return p
 }
 
-// Addr is where the proxy listens. It stays the same while connections are
-// refused and afterwards.
+// Addr returns the address on which the proxy listens. It stays the same while
+// connections are refused and afterwards.
 func (p *Proxy) Addr() string { return p.addr }
 
-// Set changes the fault, for open connections too. It panics if, after a
-// refusal, somebody else has taken the port.
+// Set changes the fault, for open connections too. It panics if another process
+// took the port while connections were refused.
 func (p *Proxy) Set(f Fault) {
 	p.mu.Lock()
-	p.set(f)
+	p.setFaultLocked(f)
 	listener := p.listener
 	if f.refuse {
 		p.listener = nil
@@ -70,14 +71,14 @@ func (p *Proxy) Set(f Fault) {
 	}
 }
 
-// set changes the fault. The caller holds mu.
-func (p *Proxy) set(f Fault) {
+// setFaultLocked changes the fault. The caller holds mu.
+func (p *Proxy) setFaultLocked(f Fault) {
 	p.fault = f
 	close(p.changed)
 	p.changed = make(chan struct{})
 }
 
-// Reset ends all connections that are open.
+// Reset ends all open connections.
 func (p *Proxy) Reset() {
 	p.mu.Lock()
 	links := p.links
@@ -88,7 +89,7 @@ func (p *Proxy) Reset() {
 	}
 }
 
-// Close ends the proxy and its connections, and waits until nothing of it runs.
+// Close ends the proxy and its connections, and waits for its goroutines.
 func (p *Proxy) Close() {
 	p.mu.Lock()
 	if !p.closed {
@@ -104,11 +105,11 @@ func (p *Proxy) Close() {
 	p.running.Wait()
 }
 
-// Dial connects to the server through the proxy, whatever the address: it fits
-// the Dialer of a Redis client.
+// Dial connects to the server through the proxy and ignores the address. It has
+// the type of a Redis client's Dialer.
 func (p *Proxy) Dial(ctx context.Context, network, _ string) (net.Conn, error) {
 	for {
-		f, changed := p.current()
+		f, changed := p.currentFault()
 		switch {
 		case f.refuse:
 			return nil, &net.OpError{Op: "dial", Net: network, Err: syscall.ECONNREFUSED}
@@ -150,14 +151,14 @@ func (p *Proxy) listen(addr string) error {
 	return nil
 }
 
-// current returns the fault, and what tells of the next one.
-func (p *Proxy) current() (Fault, <-chan struct{}) {
+// currentFault returns the fault and a channel that is closed when it changes.
+func (p *Proxy) currentFault() (Fault, <-chan struct{}) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.fault, p.changed
 }
 
-// connect joins a client's connection to one to the server.
+// connect dials the server and links the client's connection to it.
 func (p *Proxy) connect(ctx context.Context, client net.Conn) {
 	server, err := p.upstream(ctx)
 	if err != nil {
@@ -169,7 +170,7 @@ func (p *Proxy) connect(ctx context.Context, client net.Conn) {
 	refused := p.closed || p.fault.refuse
 	if !refused {
 		p.links[l] = true
-		p.running.Add(4) // who read and who deliver
+		p.running.Add(4) // two that read and two that deliver
 	}
 	p.mu.Unlock()
 	if refused {
@@ -180,19 +181,19 @@ func (p *Proxy) connect(ctx context.Context, client net.Conn) {
 	go l.relay(server, client, true)
 }
 
-// heal takes the fault back if it is still f, and reports whether it was.
-func (p *Proxy) heal(f Fault) bool {
+// healFault ends the fault if it is still f, and reports whether it was.
+func (p *Proxy) healFault(f Fault) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.fault != f {
 		return false
 	}
-	p.set(Pass())
+	p.setFaultLocked(Pass())
 	return true
 }
 
-// spend counts n bytes of replies that went by before the cut.
-func (p *Proxy) spend(f Fault, n int) {
+// countReplyBytes counts n bytes of replies that passed before the cut.
+func (p *Proxy) countReplyBytes(f Fault, n int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.fault == f {

@@ -46,8 +46,8 @@ func TestBlackhole_holdsRequests(t *testing.T) {
 	p.Set(faultproxy.Blackhole())
 	write(t, c, "hello")
 	wantSilence(t, c)
-	if n := e.heard.Load(); n != 0 {
-		t.Errorf("the server heard %d bytes", n)
+	if n := e.received.Load(); n != 0 {
+		t.Errorf("the server received %d bytes", n)
 	}
 	p.Set(faultproxy.Pass())
 	wantRead(t, c, "hello")
@@ -59,8 +59,10 @@ func TestDropReplies_letsRequestsThrough(t *testing.T) {
 	c := dial(t, p)
 	p.Set(faultproxy.DropReplies())
 	write(t, c, "hello")
-	for e.heard.Load() < 5 {
-		time.Sleep(time.Millisecond)
+	for deadline := time.Now().Add(10 * time.Second); e.received.Load() < 5; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("the request did not reach the server")
+		}
 	}
 	wantSilence(t, c)
 	p.Set(faultproxy.Pass())
@@ -122,7 +124,7 @@ func TestClose_whileHeld(t *testing.T) {
 		p.Set(f)
 		write(t, c, name)
 		time.Sleep(5 * time.Millisecond)
-		p.Close() // goleak sees what does not end
+		p.Close() // goleak finds what does not end
 		wantEnd(t, c)
 	}
 }
@@ -176,10 +178,10 @@ func TestDial_withoutSockets(t *testing.T) {
 
 // ---- helpers ----
 
-// echo is a server that answers with what it hears.
+// echo is a server that sends back what it receives.
 type echo struct {
 	net.Listener
-	heard atomic.Int64
+	received atomic.Int64
 }
 
 func newEcho(t *testing.T) *echo {
@@ -207,9 +209,9 @@ func newEcho(t *testing.T) *echo {
 
 func (e *echo) addr() string { return e.Addr().String() }
 
-// Write counts what the server heard.
+// Write counts what the server received.
 func (e *echo) Write(b []byte) (int, error) {
-	e.heard.Add(int64(len(b)))
+	e.received.Add(int64(len(b)))
 	return len(b), nil
 }
 
@@ -240,11 +242,11 @@ func wantRead(t *testing.T, c net.Conn, want string) {
 
 func wantEcho(t *testing.T, c net.Conn, text string) {
 	t.Helper()
-	go func() { _, _ = c.Write([]byte(text)) }() // a long text fills every buffer on its way
+	go func() { _, _ = c.Write([]byte(text)) }() // a long text fills every buffer in between
 	wantRead(t, c, text)
 }
 
-// wantSilence gives a sign of it, no proof.
+// wantSilence waits briefly for data; it cannot prove that none follows.
 func wantSilence(t *testing.T, c net.Conn) {
 	t.Helper()
 	c.SetReadDeadline(time.Now().Add(10 * time.Millisecond))

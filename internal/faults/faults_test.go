@@ -25,125 +25,126 @@ import (
 	"github.com/redbreaker/redbreaker/internal/faultproxy"
 )
 
-// TestFaults has the rows that are no outage, or not one that simply ends.
+// TestFaults has the rows that are not an outage with a beginning and an end;
+// TestOutages has those.
 func TestFaults(t *testing.T) {
 	for _, row := range []struct {
-		id, what string
-		place    place
-		test     func(w *world)
+		id, what    string
+		environment environment
+		test        func(bed *testbed)
 	}{
-		{"F4", "the reply is lost to a reset", bubble, func(w *world) { cut(w, 0) }},
-		{"F5", "the reply is cut after its first byte", bubble, func(w *world) { cut(w, 1) }},
-		{"F5", "the reply is cut in its middle", bubble, func(w *world) { cut(w, 9) }},
-		{"F6", "the network flaps", bubble, flaps},
-		{"F10", "a result arrives, its reply does not", bubble, replyVanishes},
-		{"F11", "SCRIPT FLUSH", bubble, scriptFlush},
-		{"F11", "SCRIPT FLUSH in a loop, under load", sockets, scriptFlushes},
+		{"F4", "the reply is lost to a reset", inBubble, func(bed *testbed) { cut(bed, 0) }},
+		{"F5", "the reply is cut after its first byte", inBubble, func(bed *testbed) { cut(bed, 1) }},
+		{"F5", "the reply is cut in its middle", inBubble, func(bed *testbed) { cut(bed, 9) }},
+		{"F6", "the network flaps", inBubble, flaps},
+		{"F10", "a result arrives, its reply does not", inBubble, replyVanishes},
+		{"F11", "SCRIPT FLUSH", inBubble, scriptFlush},
+		{"F11", "SCRIPT FLUSH in a loop, under load", onSockets, scriptFlushes},
 		{"F11", "SCRIPT FLUSH in a loop, on a server", onServer(), scriptFlushes},
 		{"F11", "the server restarts and has forgotten all", onServer(), restart},
 		{"F11", "600 other scripts, which evict ours from 7.4 on", onServer(), evicted},
-		{"F12", "FLUSHALL in the midst of a probe", bubble, flushAll},
-		{"F20", "the record is junk", bubble, junk},
-		{"F37", "the holder of a probe is gone", bubble, holderGone},
-		{"F38", "the result comes after its lease", bubble, afterLease},
-		{"F39", "the result is of an earlier epoch", bubble, earlierEpoch},
-		{"F40", "a permit is settled twice", bubble, settledTwice},
-		{"F42", "twenty processes come back", bubble, herd},
-		{"F43", "the call panics or exits", bubble, panics},
-		{"F44", "the caller cancels", bubble, cancels},
-		{"F45", "Stop and Close under traffic", bubble, closes},
-		{"F45", "Close while Redis is dead", bubble, closesDead},
-		{"F49", "extreme policies", bubble, extremes},
-		{"F51", "EVAL alone is denied", onServer(), func(w *world) { denied(w, "-eval") }},
-		{"F51", "SCRIPT LOAD alone is denied", onServer(), func(w *world) { denied(w, "-script|load") }},
-		{"F54", "the record outlives its open period", bubble, ttl},
-		{"F2", "256 goroutines, packets vanish", bubble, blackhole256},
-		{"F2", "what was known before the outage holds", bubble, known},
-		{"F2", "two processes agree again", bubble, agreeAgain},
+		{"F12", "FLUSHALL in the midst of a probe", inBubble, flushAll},
+		{"F20", "the record is junk", inBubble, junk},
+		{"F37", "the holder of a probe is gone", inBubble, holderGone},
+		{"F38", "the result comes after its lease", inBubble, afterLease},
+		{"F39", "the result is of an earlier epoch", inBubble, earlierEpoch},
+		{"F40", "a permit is settled twice", inBubble, settledTwice},
+		{"F42", "twenty processes come back", inBubble, herd},
+		{"F43", "the call panics or exits", inBubble, panics},
+		{"F44", "the caller cancels", inBubble, cancels},
+		{"F45", "Stop and Close under traffic", inBubble, closes},
+		{"F45", "Close while Redis is dead", inBubble, closesDead},
+		{"F49", "extreme policies", inBubble, extremes},
+		{"F51", "EVAL alone is denied", onServer(), func(bed *testbed) { denied(bed, "-eval") }},
+		{"F51", "SCRIPT LOAD alone is denied", onServer(), func(bed *testbed) { denied(bed, "-script|load") }},
+		{"F54", "the record outlives its open period", inBubble, ttl},
+		{"F2", "256 goroutines, packets vanish", inBubble, blackhole256},
+		{"F2", "what was known before the outage holds", inBubble, known},
+		{"F2", "two processes agree again", inBubble, agreeAgain},
 	} {
 		t.Run(row.id+" "+row.what, func(t *testing.T) {
-			row.place(t, func(w *world) {
-				row.test(w)
-				w.Logf("%-4s %s", row.id, row.what)
+			row.environment(t, func(bed *testbed) {
+				row.test(bed)
+				bed.Logf("%-4s %s", row.id, row.what)
 			})
 		})
 	}
 }
 
-func cut(w *world, after int) {
-	m := w.member(policy)
-	m.runs(fail)
-	p := m.permit()
-	executed := w.executions()
-	w.net.Set(faultproxy.CutReply(after))
+func cut(bed *testbed, after int) {
+	m := bed.addMember(policy)
+	m.mustRun(fail)
+	p := m.mustAcquire()
+	executed := bed.countScripts()
+	bed.net.Set(faultproxy.CutReply(after))
 	p.Failure(errDown)
 	if n := executed(); n["EVALSHA"] != 1 || len(n) != 1 {
-		w.Errorf("the server got %v, want one EVALSHA", n)
+		bed.Errorf("the server got %v, want one EVALSHA", n)
 	}
 	m.wantDegraded(unknown, "report", "")
-	m.wantStreak(2) // once, and the next replies are the next calls'
-	m.recovers(calm)
+	m.wantStreak(2) // counted once; later replies still belong to their own calls
+	m.mustRecover(quietTime)
 	m.wantState(redbreaker.StateClosed)
 }
 
-// A storage that comes and goes faster than it is believed is one outage.
-func flaps(w *world) {
-	m := w.member(redbreaker.Policy{ConsecutiveFailures: 1_000_000})
-	m.runs(succeed)
-	dials := w.dials.Load()
+// flaps: a storage that returns for less than quietTime at a time is in one outage.
+func flaps(bed *testbed) {
+	m := bed.addMember(redbreaker.Policy{ConsecutiveFailures: 1_000_000})
+	m.mustRun(succeed)
+	dials := bed.dials.Load()
 	for range 10 {
 		for _, f := range []faultproxy.Fault{faultproxy.Refuse(), faultproxy.Pass()} {
-			w.net.Set(f)
+			bed.net.Set(f)
 			for range 30 {
 				start := time.Now()
-				m.runs(succeed)
-				if took := time.Since(start); took > 2*w.bound {
-					w.Errorf("a call took %v", took)
+				m.mustRun(succeed)
+				if took := time.Since(start); took > 2*bed.timeout {
+					bed.Errorf("a call took %v", took)
 				}
 				time.Sleep(10 * time.Millisecond)
 			}
 		}
 	}
-	if n := w.dials.Load() - dials; n > 10*20 {
-		w.Errorf("%d connections were tried in 6 s", n)
+	if n := bed.dials.Load() - dials; n > 10*20 {
+		bed.Errorf("%d connections were tried in 6 s", n)
 	}
-	m.recovers(guardMax + calm)
+	m.mustRecover(guardMax + quietTime)
 }
 
-func replyVanishes(w *world) {
-	m := w.member(policy)
-	p := m.permit()
-	w.net.Set(faultproxy.DropReplies())
+func replyVanishes(bed *testbed) {
+	m := bed.addMember(policy)
+	p := m.mustAcquire()
+	bed.net.Set(faultproxy.DropReplies())
 	start := time.Now()
 	p.Failure(errDown)
-	if took := time.Since(start); took != w.bound {
-		w.Errorf("it took %v", took)
+	if took := time.Since(start); took != bed.timeout {
+		bed.Errorf("it took %v", took)
 	}
 	m.wantDegraded(unknown, "report", "no answer within")
-	w.net.Set(faultproxy.Pass())
-	time.Sleep(10 * time.Second) // whatever might still be sent has been
+	bed.net.Set(faultproxy.Pass())
+	time.Sleep(10 * time.Second) // longer than any retry could take
 	m.wantStreak(1)
-	m.recovers(guardMax + calm)
+	m.mustRecover(guardMax + quietTime)
 }
 
-func scriptFlush(w *world) {
-	m := w.member(policy)
-	m.runs(fail)
-	p := m.permit()
-	w.must(m.client.ScriptFlush(ctx).Err())
-	executed := w.executions()
+func scriptFlush(bed *testbed) {
+	m := bed.addMember(policy)
+	m.mustRun(fail)
+	p := m.mustAcquire()
+	bed.must(m.client.ScriptFlush(ctx).Err())
+	executed := bed.countScripts()
 	p.Failure(errDown)
 	if n := executed(); n["EVALSHA"] != 2 || n["SCRIPT"] != 1 || n["EVAL"] != 0 {
-		w.Errorf("the server got %v, want EVALSHA twice and one load", n)
+		bed.Errorf("the server got %v, want EVALSHA twice and one load", n)
 	}
 	m.wantStreak(2)
-	m.undisturbed()
+	m.wantNoOutage()
 }
 
-func scriptFlushes(w *world) {
+func scriptFlushes(bed *testbed) {
 	const callers, each = 8, 12
-	w.bound = 20 * time.Second
-	m := w.member(redbreaker.Policy{ConsecutiveFailures: 1_000_000})
+	bed.timeout = 20 * time.Second
+	m := bed.addMember(redbreaker.Policy{ConsecutiveFailures: 1_000_000})
 	var all sync.WaitGroup
 	var running atomic.Int64
 	for range callers {
@@ -151,124 +152,125 @@ func scriptFlushes(w *world) {
 		all.Go(func() {
 			defer running.Add(-1)
 			for range each {
-				m.runs(fail)
+				m.mustRun(fail)
 			}
 		})
 	}
 	for running.Load() > 0 {
-		w.must(w.admin.ScriptFlush(ctx).Err())
+		bed.must(bed.admin.ScriptFlush(ctx).Err())
 		time.Sleep(time.Millisecond)
 	}
 	all.Wait()
 	m.wantStreak(callers * each)
-	m.undisturbed()
+	m.wantNoOutage()
 }
 
-// evicted: only scripts that came by EVAL are, so this user may not load any.
-func evicted(w *world) {
-	w.do("acl", "setuser", "breaker", "-script|load")
-	m := w.member(policy)
-	m.runs(fail)
-	_, err := w.admin.Pipelined(ctx, func(p redis.Pipeliner) error {
+// evicted: Redis evicts only scripts that came by EVAL, so this user may not
+// run SCRIPT LOAD.
+func evicted(bed *testbed) {
+	bed.mustDo("acl", "setuser", "breaker", "-script|load")
+	m := bed.addMember(policy)
+	m.mustRun(fail)
+	_, err := bed.admin.Pipelined(ctx, func(p redis.Pipeliner) error {
 		for i := range 600 {
 			p.Eval(ctx, fmt.Sprintf("return %d", i), nil)
 		}
 		return nil
 	})
-	w.must(err)
-	m.runs(fail)
+	bed.must(err)
+	m.mustRun(fail)
 	m.wantStreak(2)
-	m.undisturbed()
+	m.wantNoOutage()
 }
 
-// What is lost is lost, but never silently open, and all agree on what is new.
-func restart(w *world) {
-	a, b := w.member(hasty), w.member(hasty)
-	a.runs(fail)
-	b.rejects(redbreaker.ReasonOpen)
-	before := a.record().Epoch
-	w.server.Restart()
-	w.do("acl", "setuser", "breaker", "on", ">secret", "~*", "&*", "+@all")
-	w.until(guardMax, "the new record", func() bool {
+// restart: a record that is gone is reported, and all processes agree on the new one.
+func restart(bed *testbed) {
+	a, b := bed.addMember(hasty), bed.addMember(hasty)
+	a.mustRun(fail)
+	b.mustReject(redbreaker.ReasonOpen)
+	before := a.mustInspect().Epoch
+	bed.server.Restart()
+	bed.mustDo("acl", "setuser", "breaker", "on", ">secret", "~*", "&*", "+@all")
+	bed.waitUntil(guardMax, "the new record", func() bool {
 		return a.Do(ctx, succeed) == nil && !errors.Is(b.Do(ctx, succeed), redbreaker.ErrRejected)
 	})
-	// To who comes second it looks as if the record had moved on.
-	w.until(time.Second, "EventLost", func() bool { return len(a.heard(redbreaker.EventLost)) == 1 })
-	if after := a.record().Epoch; after == before {
-		w.Errorf("the new record has the old epoch %d", after)
+	// Only the first process finds no record; the second finds a new epoch.
+	bed.waitUntil(time.Second, "EventLost", func() bool { return len(a.eventsOf(redbreaker.EventLost)) == 1 })
+	if after := a.mustInspect().Epoch; after == before {
+		bed.Errorf("the new record has the old epoch %d", after)
 	}
-	a.runs(fail)
-	b.rejects(redbreaker.ReasonOpen)
+	a.mustRun(fail)
+	b.mustReject(redbreaker.ReasonOpen)
 }
 
-func flushAll(w *world) {
-	m := w.member(hasty)
-	m.runs(fail)
-	m.halfOpens()
-	probe := m.permit()
-	before := m.record().Epoch
-	w.mini.FlushAll()
-	probe.Failure(errDown) // of a record that is no more
-	m.runs(succeed)
+func flushAll(bed *testbed) {
+	m := bed.addMember(hasty)
+	m.mustRun(fail)
+	m.mustHalfOpen()
+	probe := m.mustAcquire()
+	before := m.mustInspect().Epoch
+	bed.mini.FlushAll()
+	probe.Failure(errDown) // its record is gone
+	m.mustRun(succeed)
 	m.wantState(redbreaker.StateClosed)
-	if after := m.record().Epoch; after == before {
-		w.Errorf("the new record has the old epoch %d", after)
+	if after := m.mustInspect().Epoch; after == before {
+		bed.Errorf("the new record has the old epoch %d", after)
 	}
-	m.undisturbed()
-	if told := m.heard(redbreaker.EventLost); len(told) != 1 || told[0].Epoch != before {
-		w.Errorf("heard %+v, want that epoch %d was lost", told, before)
+	m.wantNoOutage()
+	if lost := m.eventsOf(redbreaker.EventLost); len(lost) != 1 || lost[0].Epoch != before {
+		bed.Errorf("events %+v, want one for the lost epoch %d", lost, before)
 	}
-	m.runs(fail)
-	m.rejects(redbreaker.ReasonOpen)
+	m.mustRun(fail)
+	m.mustReject(redbreaker.ReasonOpen)
 }
 
-// A record that cannot be read begins anew, and that is told.
-func junk(w *world) {
-	m := w.member(hasty)
-	m.runs(fail)
-	head := w.mini.HGet(key, "head")
+// junk: an unreadable record is replaced and reported as healed.
+func junk(bed *testbed) {
+	m := bed.addMember(hasty)
+	m.mustRun(fail)
+	head := bed.mini.HGet(key, "head")
 	epoch := regexp.MustCompile(`epoch=\d+`)
 	wounds := []string{"", "junk", "1 open", head[:len(head)/2], strings.Repeat("x", 100_000), "\x00\xff"}
 	for _, n := range []string{"nan", "-5", "1e308", "inf", "", "99999999999999999999999", "0x10"} {
 		wounds = append(wounds, epoch.ReplaceAllString(head, "epoch="+n))
 	}
 	for i, wound := range wounds {
-		w.mini.HSet(key, "head", wound)
-		m.runs(succeed)
-		m.undisturbed()
-		if n := len(m.heard(redbreaker.EventHealed)); n != i+1 {
-			w.Fatalf("head %.80q: healed %d times, want %d", wound, n, i+1)
+		bed.mini.HSet(key, "head", wound)
+		m.mustRun(succeed)
+		m.wantNoOutage()
+		if n := len(m.eventsOf(redbreaker.EventHealed)); n != i+1 {
+			bed.Fatalf("head %.80q: healed %d times, want %d", wound, n, i+1)
 		}
-		m.runs(fail)
-		m.rejects(redbreaker.ReasonOpen)
+		m.mustRun(fail)
+		m.mustReject(redbreaker.ReasonOpen)
 	}
 }
 
-// holderGone: nobody settles the permit, as after a kill.
-func holderGone(w *world) {
-	a, b := w.member(hasty), w.member(hasty)
-	a.halfOpens()
-	a.permit()
-	r := b.rejects(redbreaker.ReasonProbing)
+// holderGone: the permit is never settled, as after a kill.
+func holderGone(bed *testbed) {
+	a, b := bed.addMember(hasty), bed.addMember(hasty)
+	a.mustHalfOpen()
+	a.mustAcquire()
+	r := b.mustReject(redbreaker.ReasonProbing)
 	if r.RetryAfter() != hasty.HalfOpen.Lease {
-		w.Errorf("retry after %v, want the lease", r.RetryAfter())
+		bed.Errorf("retry after %v, want the lease", r.RetryAfter())
 	}
 	time.Sleep(hasty.HalfOpen.Lease - time.Millisecond)
-	b.rejects(redbreaker.ReasonProbing)
+	b.mustReject(redbreaker.ReasonProbing)
 	time.Sleep(time.Millisecond)
-	b.runs(succeed)
+	b.mustRun(succeed)
 	b.wantState(redbreaker.StateClosed)
-	b.undisturbed()
+	b.wantNoOutage()
 }
 
-func afterLease(w *world) {
-	a, b := w.member(hasty), w.member(hasty)
-	for _, lease := range []string{"taken by another", "taken by nobody"} {
-		a.halfOpens()
-		late := a.permit()
+func afterLease(bed *testbed) {
+	a, b := bed.addMember(hasty), bed.addMember(hasty)
+	for _, lease := range []string{"taken by another", "free"} {
+		a.mustHalfOpen()
+		late := a.mustAcquire()
 		time.Sleep(hasty.HalfOpen.Lease)
 		if lease == "taken by another" {
-			next := b.permit()
+			next := b.mustAcquire()
 			late.Failure(errDown)
 			a.wantState(redbreaker.StateHalfOpen)
 			next.Success()
@@ -277,52 +279,52 @@ func afterLease(w *world) {
 		}
 		late.Failure(errDown)
 		a.wantState(redbreaker.StateHalfOpen)
-		b.runs(succeed)
+		b.mustRun(succeed)
 		a.wantState(redbreaker.StateClosed)
 	}
-	a.undisturbed()
+	a.wantNoOutage()
 }
 
-func earlierEpoch(w *world) {
-	a, b := w.member(hasty), w.member(hasty)
-	late := []*redbreaker.Permit{a.permit(), a.permit(), a.permit()}
-	b.runs(fail)
+func earlierEpoch(bed *testbed) {
+	a, b := bed.addMember(hasty), bed.addMember(hasty)
+	late := []*redbreaker.Permit{a.mustAcquire(), a.mustAcquire(), a.mustAcquire()}
+	b.mustRun(fail)
 	for i, state := range []redbreaker.State{redbreaker.StateOpen, redbreaker.StateHalfOpen, redbreaker.StateClosed} {
 		switch state {
 		case redbreaker.StateHalfOpen:
-			b.halfOpens()
+			b.mustHalfOpen()
 		case redbreaker.StateClosed:
-			b.runs(succeed)
+			b.mustRun(succeed)
 		}
 		late[i].Failure(errDown)
 		a.wantState(state)
 		a.wantStreak(0)
 	}
-	a.undisturbed()
+	a.wantNoOutage()
 }
 
-func settledTwice(w *world) {
-	m := w.member(policy)
-	p := m.permit()
+func settledTwice(bed *testbed) {
+	m := bed.addMember(policy)
+	p := m.mustAcquire()
 	var all sync.WaitGroup
 	for range 8 {
 		all.Go(func() { p.Failure(errDown) })
 	}
 	all.Wait()
 	m.wantStreak(1)
-	m.undisturbed()
+	m.wantNoOutage()
 }
 
-// herd: each process asks once by itself, at a time of its own, and together
+// herd: each process sends one trial, at a random time of its own, and together
 // they load the script about once.
-func herd(w *world) {
+func herd(bed *testbed) {
 	const fleet, every = 20, 100 * time.Millisecond
 	members := make([]*member, fleet)
 	for i := range members {
-		members[i] = w.member(policy)
-		members[i].runs(succeed)
+		members[i] = bed.addMember(policy)
+		members[i].mustRun(succeed)
 	}
-	w.net.Set(faultproxy.Refuse())
+	bed.net.Set(faultproxy.Refuse())
 	play := func(d time.Duration, each func(m *member)) {
 		var all sync.WaitGroup
 		for _, m := range members {
@@ -336,12 +338,12 @@ func herd(w *world) {
 	}
 	call := func(m *member) { _ = m.Do(ctx, succeed) }
 	play(time.Minute, call)
-	w.must(func() error { w.net.Set(faultproxy.Pass()); return members[0].client.ScriptFlush(ctx).Err() }())
+	bed.must(func() error { bed.net.Set(faultproxy.Pass()); return members[0].client.ScriptFlush(ctx).Err() }())
 
 	var mu sync.Mutex
 	var trials []time.Time
 	loads := 0
-	w.mini.Server().SetPreHook(func(_ *server.Peer, cmd string, args ...string) bool {
+	bed.mini.Server().SetPreHook(func(_ *server.Peer, cmd string, args ...string) bool {
 		mu.Lock()
 		defer mu.Unlock()
 		switch {
@@ -355,19 +357,19 @@ func herd(w *world) {
 		return false
 	})
 	healed := time.Now()
-	play(guardMax+calm+time.Second, call)
-	w.mini.Server().SetPreHook(nil)
+	play(guardMax+quietTime+time.Second, call)
+	bed.mini.Server().SetPreHook(nil)
 	for _, m := range members {
-		if len(m.heard(redbreaker.EventDegraded)) != 1 || len(m.heard(redbreaker.EventRestored)) != 1 {
-			w.Errorf("told %d, %d; want one outage each", len(m.heard(redbreaker.EventDegraded)), len(m.heard(redbreaker.EventRestored)))
+		if len(m.eventsOf(redbreaker.EventDegraded)) != 1 || len(m.eventsOf(redbreaker.EventRestored)) != 1 {
+			bed.Errorf("%d degraded and %d restored events; want one each", len(m.eventsOf(redbreaker.EventDegraded)), len(m.eventsOf(redbreaker.EventRestored)))
 		}
 	}
 	mu.Lock()
 	defer mu.Unlock()
-	// Who finds the script missing loads it and asks once more: the first, and
-	// those of the same moment.
+	// A process that finds the script missing loads it and repeats its trial: the
+	// first one, and those that ask before the load is done.
 	if len(trials) != fleet+loads || loads == 0 || loads > fleet/4 {
-		w.Errorf("%d processes made %d trials and loaded the script %d times", fleet, len(trials), loads)
+		bed.Errorf("%d processes made %d trials and loaded the script %d times", fleet, len(trials), loads)
 	}
 	busiest := 0
 	for i := range trials {
@@ -380,15 +382,15 @@ func herd(w *world) {
 		busiest = max(busiest, n)
 	}
 	if busiest > fleet/2 {
-		w.Errorf("%d of %d processes asked within 100 ms", busiest, fleet)
+		bed.Errorf("%d of %d processes asked within 100 ms", busiest, fleet)
 	}
-	w.Logf("%d trials within %v of the return, at most %d in 100 ms", len(trials), trials[len(trials)-1].Sub(healed), busiest)
+	bed.Logf("%d trials within %v of the return, at most %d in 100 ms", len(trials), trials[len(trials)-1].Sub(healed), busiest)
 }
 
-func panics(w *world) {
-	m := w.member(hasty)
+func panics(bed *testbed) {
+	m := bed.addMember(hasty)
 	for _, end := range []func(){func() { panic("boom") }, runtime.Goexit} {
-		m.halfOpens()
+		m.mustHalfOpen()
 		var recovered any
 		done := make(chan struct{})
 		go func() {
@@ -398,61 +400,61 @@ func panics(w *world) {
 		}()
 		<-done
 		if recovered != nil && recovered != "boom" {
-			w.Errorf("recovered %v", recovered)
+			bed.Errorf("recovered %v", recovered)
 		}
 		m.wantState(redbreaker.StateOpen) // the probe has failed
 	}
-	m.undisturbed()
+	m.wantNoOutage()
 }
 
-func cancels(w *world) {
-	m := w.member(hasty)
-	m.halfOpens()
-	// While the call runs: its probe's slot comes back at once.
+func cancels(bed *testbed) {
+	m := bed.addMember(hasty)
+	m.mustHalfOpen()
+	// While the call runs: its probe's slot is free again at once.
 	during, cancel := context.WithCancel(ctx)
 	err := m.Do(during, func(ctx context.Context) error { cancel(); return ctx.Err() })
 	if err != context.Canceled {
-		w.Errorf("got %v", err)
+		bed.Errorf("got %v", err)
 	}
 	m.wantState(redbreaker.StateHalfOpen)
-	m.runs(succeed)
+	m.mustRun(succeed)
 	m.wantState(redbreaker.StateClosed)
-	// While the storage is asked.
-	w.net.Set(faultproxy.Blackhole())
+	// While the storage step is in flight.
+	bed.net.Set(faultproxy.Blackhole())
 	for range 10 {
-		short, cancel := context.WithTimeout(ctx, w.bound/5)
+		short, cancel := context.WithTimeout(ctx, bed.timeout/5)
 		start := time.Now()
 		if err := m.Do(short, succeed); err != context.DeadlineExceeded {
-			w.Errorf("got %v", err)
+			bed.Errorf("got %v", err)
 		}
-		if took := time.Since(start); took != w.bound/5 {
-			w.Errorf("it took %v", took)
+		if took := time.Since(start); took != bed.timeout/5 {
+			bed.Errorf("it took %v", took)
 		}
 		cancel()
 	}
-	w.net.Set(faultproxy.Pass())
-	// Before.
+	bed.net.Set(faultproxy.Pass())
+	// Before the call.
 	if err := m.Do(during, succeed); err != context.Canceled {
-		w.Errorf("got %v", err)
+		bed.Errorf("got %v", err)
 	}
-	m.runs(succeed)
-	m.undisturbed()
+	m.mustRun(succeed)
+	m.wantNoOutage()
 }
 
-func closes(w *world) {
-	w.net.Set(faultproxy.Delay(time.Millisecond))
+func closes(bed *testbed) {
+	bed.net.Set(faultproxy.Delay(time.Millisecond))
 	for what, end := range map[string]func(m *member){
 		"Stop":  func(m *member) { m.Stop() },
-		"Close": func(m *member) { w.must(m.store.Close()) },
+		"Close": func(m *member) { bed.must(m.store.Close()) },
 	} {
-		m := w.member(policy)
+		m := bed.addMember(policy)
 		var all sync.WaitGroup
 		for range 8 {
 			all.Go(func() {
 				for {
 					if err := m.Do(ctx, succeed); err != nil {
 						if err != redbreaker.ErrStopped {
-							w.Errorf("%s: a call got %v", what, err)
+							bed.Errorf("%s: a call got %v", what, err)
 						}
 						return
 					}
@@ -464,36 +466,36 @@ func closes(w *world) {
 		all.Wait()
 		m.mu.Lock()
 		if len(m.events) != 0 {
-			w.Errorf("%s: heard %+v", what, m.events)
+			bed.Errorf("%s: events %+v, want none", what, m.events)
 		}
 		m.mu.Unlock()
 	}
 }
 
-// closesDead: the bubble would not end if a goroutine were left.
-func closesDead(w *world) {
-	w.options.ContextTimeoutEnabled = false
-	m := w.member(policy)
-	m.runs(succeed)
-	w.net.Set(faultproxy.Blackhole())
+// closesDead: the bubble does not end while a goroutine of the storage runs.
+func closesDead(bed *testbed) {
+	bed.options.ContextTimeoutEnabled = false
+	m := bed.addMember(policy)
+	m.mustRun(succeed)
+	bed.net.Set(faultproxy.Blackhole())
 	var all sync.WaitGroup
 	for range 8 {
-		all.Go(func() { m.runs(succeed) })
+		all.Go(func() { m.mustRun(succeed) })
 	}
 	all.Wait()
 	start := time.Now()
-	w.must(m.store.Close())
+	bed.must(m.store.Close())
 	if took := time.Since(start); took > 5*time.Second { // the client's read timeout
-		w.Errorf("Close took %v", took)
+		bed.Errorf("Close took %v", took)
 	}
 	if err := m.Do(ctx, succeed); err != redbreaker.ErrStopped {
-		w.Errorf("after Close: %v", err)
+		bed.Errorf("after Close: %v", err)
 	}
 }
 
-func extremes(w *world) {
+func extremes(bed *testbed) {
 	const most = time.Duration(math.MaxInt64)
-	m := w.member(policy)
+	m := bed.addMember(policy)
 	for _, p := range []redbreaker.Policy{
 		{ConsecutiveFailures: -1},
 		{ConsecutiveFailures: math.MaxInt},
@@ -513,11 +515,11 @@ func extremes(w *world) {
 		{MinReporters: -1},
 	} {
 		if _, err := redbreaker.New(name, p, redbreaker.WithStorage(m.store)); !errors.Is(err, redbreaker.ErrInvalid) {
-			w.Errorf("%+v: got %v", p, err)
+			bed.Errorf("%+v: got %v", p, err)
 		}
 	}
-	if n := w.dials.Load(); n != 0 {
-		w.Errorf("New made %d connections", n)
+	if n := bed.dials.Load(); n != 0 {
+		bed.Errorf("New made %d connections", n)
 	}
 
 	half := redbreaker.HalfOpen{Probes: engine.MaxProbes, Successes: engine.MaxProbes, Lease: engine.MaxDuration}
@@ -527,175 +529,174 @@ func extremes(w *world) {
 		{Window: redbreaker.Window{Calls: engine.MaxCalls, FailureCount: engine.MaxCalls}, OpenFor: engine.MaxDuration, HalfOpen: half, IdleTTL: 1},
 		{Window: redbreaker.Window{Period: engine.MaxDuration, FailureRate: 0.0001, MinCalls: engine.MaxThreshold}, OpenFor: 1, MinReporters: engine.MaxReporters},
 	} {
-		w.mini.FlushAll()
-		m := w.member(p)
-		m.runs(fail)
-		m.control(redbreaker.Command{Action: redbreaker.ActionTrip, For: engine.MaxDuration})
-		m.rejects(redbreaker.ReasonOpen)
-		m.halfOpens()
-		m.runs(fail)
-		m.undisturbed()
-		if n := len(m.heard(redbreaker.EventHealed)); n != 0 {
-			w.Errorf("%+v: its record was unreadable %d times", p, n)
+		bed.mini.FlushAll()
+		m := bed.addMember(p)
+		m.mustRun(fail)
+		m.mustControl(redbreaker.Command{Action: redbreaker.ActionTrip, For: engine.MaxDuration})
+		m.mustReject(redbreaker.ReasonOpen)
+		m.mustHalfOpen()
+		m.mustRun(fail)
+		m.wantNoOutage()
+		if n := len(m.eventsOf(redbreaker.EventHealed)); n != 0 {
+			bed.Errorf("%+v: its record was unreadable %d times", p, n)
 		}
 	}
 }
 
-// denied: EVALSHA and one of EVAL and SCRIPT LOAD are enough.
-func denied(w *world, right string) {
-	w.do("acl", "setuser", "breaker", right)
-	m := w.member(policy)
-	m.runs(fail)
-	w.must(w.admin.ScriptFlush(ctx).Err())
-	m.runs(fail)
+// denied: a user needs EVALSHA and one of EVAL and SCRIPT LOAD.
+func denied(bed *testbed, right string) {
+	bed.mustDo("acl", "setuser", "breaker", right)
+	m := bed.addMember(policy)
+	m.mustRun(fail)
+	bed.must(bed.admin.ScriptFlush(ctx).Err())
+	m.mustRun(fail)
 	m.wantStreak(2)
-	w.must(m.Ping(ctx))
-	m.undisturbed()
+	bed.must(m.Ping(ctx))
+	m.wantNoOutage()
 }
 
-func ttl(w *world) {
+func ttl(bed *testbed) {
 	const openFor = 72 * time.Hour
-	m := w.member(redbreaker.Policy{ConsecutiveFailures: 1, OpenFor: openFor, IdleTTL: time.Minute})
-	m.runs(fail)
-	if got := w.mini.TTL(key); got < openFor {
-		w.Errorf("the record lives for %v, its circuit is open for %v", got, openFor)
+	m := bed.addMember(redbreaker.Policy{ConsecutiveFailures: 1, OpenFor: openFor, IdleTTL: time.Minute})
+	m.mustRun(fail)
+	if got := bed.mini.TTL(key); got < openFor {
+		bed.Errorf("the record lives for %v, its circuit is open for %v", got, openFor)
 	}
 	time.Sleep(openFor - time.Second)
-	m.rejects(redbreaker.ReasonOpen)
+	m.mustReject(redbreaker.ReasonOpen)
 	time.Sleep(time.Second)
-	m.runs(fail) // the probe
+	m.mustRun(fail) // the probe
 	m.wantState(redbreaker.StateOpen)
-	m.undisturbed()
+	m.wantNoOutage()
 }
 
-// blackhole256: the first calls of each goroutine cost the bound, once; later
-// ones send nothing, however many; and the log has a line
-// for the record that was made, and two for the outage.
-func blackhole256(w *world) {
+// blackhole256: the first call of each goroutine takes the timeout, later calls
+// send nothing, and the log has one line for the new record and two for the outage.
+func blackhole256(bed *testbed) {
 	const callers, each = 256, 50
 	var lines lockedBuffer
-	m := w.member(redbreaker.Policy{ConsecutiveFailures: 1_000_000},
+	m := bed.addMember(redbreaker.Policy{ConsecutiveFailures: 1_000_000},
 		redbreaker.WithHooks(redbreaker.LogHooks(slog.New(slog.NewTextHandler(&lines, nil)))))
-	warm := []*redbreaker.Permit{m.permit(), m.permit()}
+	warm := []*redbreaker.Permit{m.mustAcquire(), m.mustAcquire()}
 	for _, p := range warm {
 		p.Success()
 	}
-	w.net.Set(faultproxy.Blackhole())
+	bed.net.Set(faultproxy.Blackhole())
 	var all sync.WaitGroup
 	for range callers {
 		all.Go(func() {
 			start := time.Now()
-			m.runs(fail)
-			if took := time.Since(start); took > w.bound {
-				w.Errorf("the first call took %v", took)
+			m.mustRun(fail)
+			if took := time.Since(start); took > bed.timeout {
+				bed.Errorf("the first call took %v", took)
 			}
 		})
 	}
 	all.Wait()
 
-	writes, dials := w.writes.Load(), w.dials.Load()
+	writes, dials := bed.writes.Load(), bed.dials.Load()
 	start := time.Now()
 	for range callers {
 		all.Go(func() {
 			for range each {
-				m.runs(fail)
+				m.mustRun(fail)
 			}
 		})
 	}
 	all.Wait()
 	if took := time.Since(start); took != 0 {
-		w.Errorf("%d calls took %v", callers*each, took)
+		bed.Errorf("%d calls took %v", callers*each, took)
 	}
-	if n := w.writes.Load() - writes; n != 0 {
-		w.Errorf("they wrote %d times to the network", n)
+	if n := bed.writes.Load() - writes; n != 0 {
+		bed.Errorf("they wrote %d times to the network", n)
 	}
-	if n := w.dials.Load() - dials; n > callers { // of first calls whose dials go on
-		w.Errorf("they dialed %d times", n)
+	if n := bed.dials.Load() - dials; n > callers { // dials of the first calls may still run
+		bed.Errorf("they dialed %d times", n)
 	}
 
-	// One trial at a time, ever less often.
-	writes = w.writes.Load()
+	// The guard sends one trial at a time, at growing intervals.
+	writes = bed.writes.Load()
 	for range 6000 {
-		m.runs(fail)
+		m.mustRun(fail)
 		time.Sleep(10 * time.Millisecond)
 	}
-	if n := w.writes.Load() - writes; n > 40 {
-		w.Errorf("a minute of calls wrote %d times to the network", n)
+	if n := bed.writes.Load() - writes; n > 40 {
+		bed.Errorf("a minute of calls wrote %d times to the network", n)
 	}
-	w.net.Reset()
-	w.net.Set(faultproxy.Pass())
-	m.recovers(guardMax + calm + w.bound)
+	bed.net.Reset()
+	bed.net.Set(faultproxy.Pass())
+	m.mustRecover(guardMax + quietTime + bed.timeout)
 	time.Sleep(time.Second)
 	if log := lines.String(); strings.Count(log, "\n") != 3 || !strings.Contains(log, "created") || !strings.Contains(log, "does not answer") || !strings.Contains(log, "answers again") {
-		w.Errorf("the log says\n%s", log)
+		bed.Errorf("the log says\n%s", log)
 	}
 }
 
-// known: an open circuit, a forced one and a round of probes go on in the outage,
-// for the time that they had left.
-func known(w *world) {
+// known: during an outage an open circuit, a forced mode and a round of probes
+// last for the time that they had left.
+func known(bed *testbed) {
 	for what, test := range map[string]struct {
 		set    func(m *member)
 		reason redbreaker.Reason
 		left   time.Duration
 	}{
-		"open":        {func(m *member) { m.runs(fail); m.rejects(redbreaker.ReasonOpen) }, redbreaker.ReasonOpen, hasty.OpenFor},
-		"forced open": {func(m *member) { m.control(redbreaker.Command{Action: redbreaker.ActionForceOpen, For: time.Hour}) }, redbreaker.ReasonForced, time.Hour},
-		"half-open":   {func(m *member) { m.halfOpens(); m.permit() }, redbreaker.ReasonOpen, hasty.HalfOpen.Lease},
+		"open":        {func(m *member) { m.mustRun(fail); m.mustReject(redbreaker.ReasonOpen) }, redbreaker.ReasonOpen, hasty.OpenFor},
+		"forced open": {func(m *member) { m.mustControl(redbreaker.Command{Action: redbreaker.ActionForceOpen, For: time.Hour}) }, redbreaker.ReasonForced, time.Hour},
+		"half-open":   {func(m *member) { m.mustHalfOpen(); m.mustAcquire() }, redbreaker.ReasonOpen, hasty.HalfOpen.Lease},
 	} {
-		w.mini.FlushAll()
-		m := w.member(hasty)
-		m.runs(succeed)
+		bed.mini.FlushAll()
+		m := bed.addMember(hasty)
+		m.mustRun(succeed)
 		test.set(m)
 		from := time.Now()
-		w.net.Set(faultproxy.Blackhole())
-		for time.Since(from) < test.left-2*w.bound {
-			m.rejects(test.reason)
+		bed.net.Set(faultproxy.Blackhole())
+		for time.Since(from) < test.left-2*bed.timeout {
+			m.mustReject(test.reason)
 			time.Sleep(test.left / 100)
 		}
 		time.Sleep(test.left)
-		m.runs(succeed)
+		m.mustRun(succeed)
 		if !m.Status().Degraded {
-			w.Errorf("%s: the outage is over", what)
+			bed.Errorf("%s: the outage is over", what)
 		}
-		w.net.Reset()
-		w.net.Set(faultproxy.Pass())
+		bed.net.Reset()
+		bed.net.Set(faultproxy.Pass())
 		time.Sleep(guardMax)
-		w.mini.FlushAll() // what the record says is told elsewhere
-		m.recovers(guardMax + calm)
+		bed.mini.FlushAll() // only the outage matters here
+		m.mustRecover(guardMax + quietTime)
 	}
 }
 
-// agreeAgain: after an outage in which one process tripped by itself and another
-// did not, the record decides for both within the guard's longest pause.
-func agreeAgain(w *world) {
+// agreeAgain: one process trips its local breaker during the outage, another does
+// not; afterwards the record decides for both within the guard's longest pause.
+func agreeAgain(bed *testbed) {
 	const every = 50 * time.Millisecond
-	a, b := w.member(policy), w.member(policy)
-	a.runs(succeed)
-	b.runs(succeed)
-	w.net.Set(faultproxy.Blackhole())
+	a, b := bed.addMember(policy), bed.addMember(policy)
+	a.mustRun(succeed)
+	b.mustRun(succeed)
+	bed.net.Set(faultproxy.Blackhole())
 	for range threshold {
-		a.runs(fail)
+		a.mustRun(fail)
 	}
 	for start := time.Now(); time.Since(start) < 2*time.Minute; time.Sleep(every) {
-		a.rejects(redbreaker.ReasonOpen) // of the local breaker
-		b.runs(succeed)
+		a.mustReject(redbreaker.ReasonOpen) // of the local breaker
+		b.mustRun(succeed)
 	}
-	w.net.Reset()
-	w.net.Set(faultproxy.Pass())
+	bed.net.Reset()
+	bed.net.Set(faultproxy.Pass())
 	healed := time.Now()
-	w.until(guardMax+w.bound, "a to be admitted by the record", func() bool { _ = b.Do(ctx, succeed); return a.Do(ctx, succeed) == nil })
-	w.until(guardMax+w.bound-time.Since(healed), "b to trip the record", func() bool {
+	bed.waitUntil(guardMax+bed.timeout, "a to be admitted by the record", func() bool { _ = b.Do(ctx, succeed); return a.Do(ctx, succeed) == nil })
+	bed.waitUntil(guardMax+bed.timeout-time.Since(healed), "b to trip the record", func() bool {
 		_ = b.Do(ctx, fail)
 		s, err := a.Inspect(ctx)
 		return err == nil && s.State == redbreaker.StateOpen
 	})
-	w.Logf("they agree %v after the return", time.Since(healed))
-	a.rejects(redbreaker.ReasonOpen)
-	b.rejects(redbreaker.ReasonOpen)
-	time.Sleep(calm)
-	a.recovers(calm)
-	b.recovers(calm)
+	bed.Logf("they agree %v after the return", time.Since(healed))
+	a.mustReject(redbreaker.ReasonOpen)
+	b.mustReject(redbreaker.ReasonOpen)
+	time.Sleep(quietTime)
+	a.mustRecover(quietTime)
+	b.mustRecover(quietTime)
 }
 
 type lockedBuffer struct {

@@ -13,9 +13,9 @@ import (
 // slots is how many slots the masters of a cluster share.
 const slots = 1 << 14
 
-// StartCluster starts a private cluster of this many masters, at least three and
-// without replicas, that share the slots evenly. It takes no server by address:
-// a machine without a redis-server skips the test.
+// StartCluster starts a private cluster of at least three masters without replicas,
+// which share the slots evenly. It ignores REDBREAKER_REDIS: without a redis-server
+// on PATH the test is skipped.
 func StartCluster(t testing.TB, masters int) []*Server {
 	t.Helper()
 	ctx := context.Background()
@@ -38,7 +38,7 @@ func StartCluster(t testing.TB, masters int) []*Server {
 	return servers
 }
 
-// awaitCluster waits until the server finds every slot served.
+// awaitCluster waits until the server reports that every slot is served.
 func (s *Server) awaitCluster(rdb *redis.Client) {
 	s.t.Helper()
 	for deadline := time.Now().Add(startTime); ; time.Sleep(10 * time.Millisecond) {
@@ -48,7 +48,7 @@ func (s *Server) awaitCluster(rdb *redis.Client) {
 			return
 		}
 		if time.Now().After(deadline) {
-			s.t.Fatalf("redistest: the cluster of %s is not whole after %v:\n%s", s.Addr(), startTime, info)
+			s.t.Fatalf("redistest: the cluster of %s does not serve all slots after %v:\n%s", s.Addr(), startTime, info)
 		}
 	}
 }

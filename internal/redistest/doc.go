@@ -5,14 +5,13 @@
 //	rdb := redistest.Client(t)
 //	ns := redistest.Namespace(t)
 //
-// The shared server is the one at REDBREAKER_REDIS, if that is set. Otherwise
-// the first test that asks starts a redis-server on a free loopback port, for
-// its test binary alone; it ends with the binary, however that ends. Tests that
-// kill a server, pause it or configure it start a private one with [Start].
+// The shared server is the one at REDBREAKER_REDIS, if that is set. Otherwise the
+// first test that needs it starts a redis-server on a free loopback port, for its
+// test binary alone; the server ends with the binary, however that ends. Tests that
+// kill, pause or configure a server start a private one with [Start].
 //
-// A machine that has neither skips these tests, and each says what is missing.
-// With REDBREAKER_REQUIRE_REDIS=1 it fails instead, so that a build cannot pass
-// by leaving them out.
+// Without a server these tests are skipped and say what is missing. With
+// REDBREAKER_REQUIRE_REDIS=1 they fail instead, so that CI cannot pass by skipping.
 //
-// The package owns no goroutine: goleak finds nothing of it.
+// The package starts no goroutine, so goleak reports none.
 package redistest

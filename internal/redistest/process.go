@@ -17,21 +17,21 @@ import (
 // startTime bounds the start of a server, which takes some 20 ms.
 const startTime = 20 * time.Second
 
-// process is a redis-server of ours.
+// process is a redis-server that this package started.
 type process struct {
 	program, dir string
 	args         []string
 	port         int
 
 	cmd      *exec.Cmd
-	lifeline *os.File // the script below kills the server when this closes
-	output   *os.File // ends with the server, and so tells that it has
+	lifeline *os.File // when it closes, the script below kills the server
+	output   *os.File // reaches its end when the server exits
 }
 
-// script becomes the server named by its second argument, and leaves a watcher
-// behind that reads standard input. A line there means that the server has been
-// seen to; the end of it, that the test binary is gone: then the watcher kills
-// the server and removes its directory, the first argument.
+// script executes the server named by its second argument, after it has started a
+// watcher that reads standard input. A line there means that the server was stopped
+// in order; the end of the input means that the test binary is gone, and the watcher
+// kills the server and removes its directory, the first argument.
 const script = `
 dir=$1
 shift
@@ -57,9 +57,8 @@ func startProcess(program, dir string, args ...string) (*process, error) {
 // restart starts the server again, on the port that it had.
 func (p *process) restart() error { return whilePortTaken(p.start) }
 
-// whilePortTaken repeats start while it says that the port is taken: between
-// the choice of a port and the server's start, or while a server is down, it is
-// anybody's.
+// whilePortTaken repeats start while it returns errPortTaken: another process may
+// take the port between its choice and the server's start, or while a server is down.
 func whilePortTaken(start func() error) error {
 	for deadline := time.Now().Add(startTime); ; {
 		if err := start(); !errors.Is(err, errPortTaken) || time.Now().After(deadline) {
@@ -68,8 +67,8 @@ func whilePortTaken(start func() error) error {
 	}
 }
 
-// freePort returns a port on which nothing listened just now. A cluster node
-// listens 10000 above it too, which must be a port as well.
+// freePort returns a port on which nothing listens at the moment. A cluster node
+// also listens on the port 10000 above, which must be valid too.
 func freePort() (int, error) {
 	for {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -92,7 +91,7 @@ func (p *process) addr() string { return net.JoinHostPort("127.0.0.1", strconv.I
 // logfile returns the path of the server's log.
 func (p *process) logfile() string { return filepath.Join(p.dir, "redis.log") }
 
-// start starts the server on its port, and returns when it takes connections.
+// start starts the server on its port, and returns when it accepts connections.
 func (p *process) start() error {
 	if err := os.Remove(p.logfile()); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
@@ -118,7 +117,7 @@ func (p *process) start() error {
 	}, p.args...)...)
 	p.cmd.Stdin, p.cmd.Stdout, p.cmd.Stderr = input, theirs, theirs
 	if err := p.cmd.Start(); err != nil {
-		p.release()
+		p.closeFiles()
 		return err
 	}
 	theirs.Close() // or output would never end
@@ -128,12 +127,12 @@ func (p *process) start() error {
 	return nil
 }
 
-// awaitReady waits until the server says in its log that it takes connections.
-// To ask it instead would be to trust that whoever answers on the port is ours.
+// awaitReady waits until the server's log says that it accepts connections. A PING
+// could be answered by another server on the same port.
 func (p *process) awaitReady() error {
 	var complaint []byte
 	for deadline := time.Now().Add(startTime); ; {
-		text, exited := p.poll(5 * time.Millisecond)
+		text, exited := p.pollOutput(5 * time.Millisecond)
 		complaint = append(complaint, text...)
 		log, err := os.ReadFile(p.logfile())
 		switch {
@@ -151,9 +150,9 @@ func (p *process) awaitReady() error {
 	}
 }
 
-// poll waits for a moment, or until the server writes or exits. It is a way to
-// see the server's exit that takes no goroutine.
-func (p *process) poll(wait time.Duration) (text []byte, exited bool) {
+// pollOutput returns what the server wrote and whether it has exited, after wait at
+// the latest. It detects the exit without a goroutine.
+func (p *process) pollOutput(wait time.Duration) (text []byte, exited bool) {
 	buf := make([]byte, 4096)
 	if err := p.output.SetReadDeadline(time.Now().Add(wait)); err != nil {
 		return []byte(err.Error()), true
@@ -167,16 +166,16 @@ func (p *process) running() bool { return p.lifeline != nil }
 
 // kill ends the server at once, as a crash would.
 func (p *process) kill() error {
-	return p.end(p.cmd.Process.Kill)
+	return p.endWith(p.cmd.Process.Kill)
 }
 
-// stop lets the server shut down in order.
+// stop shuts the server down in order.
 func (p *process) stop() error {
-	return p.end(func() error { return p.cmd.Process.Signal(syscall.SIGTERM) })
+	return p.endWith(func() error { return p.cmd.Process.Signal(syscall.SIGTERM) })
 }
 
-// end sends a signal that ends the server, and waits for that.
-func (p *process) end(signal func() error) error {
+// endWith calls signal, which ends the server, and waits for the exit.
+func (p *process) endWith(signal func() error) error {
 	if !p.running() {
 		return nil
 	}
@@ -184,23 +183,23 @@ func (p *process) end(signal func() error) error {
 	if errors.Is(err, os.ErrProcessDone) {
 		err = nil
 	}
-	_ = p.cmd.Wait() // says only that a signal ended it
-	// After this the watcher does nothing. Before, it could have killed only our
-	// own process, which keeps its number until it is waited for.
+	_ = p.cmd.Wait() // the error says only that a signal ended it
+	// After this line the watcher does nothing. Before it, the watcher could kill
+	// only our own process, whose number stays reserved until Wait.
 	_, _ = p.lifeline.WriteString("done\n")
-	p.release()
+	p.closeFiles()
 	return err
 }
 
-// release closes what start opened.
-func (p *process) release() {
+// closeFiles closes the files that start opened.
+func (p *process) closeFiles() {
 	p.lifeline.Close()
 	p.output.Close()
 	p.lifeline, p.output = nil, nil
 }
 
-// signal sends the signal of that name to the running server. The shell's kill
-// knows STOP and CONT on systems where package syscall does not.
+// signal sends the named signal to the running server. The shell's kill knows STOP
+// and CONT on systems where package syscall does not.
 func (p *process) signal(name string) error {
 	out, err := exec.Command("sh", "-c", `kill -s "$1" "$2"`, "sh", name, strconv.Itoa(p.cmd.Process.Pid)).CombinedOutput()
 	if err != nil {

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// program returns the server to start, and skips the test if there is none.
+// program returns the path of the server to start, and skips the test without one.
 func program(t testing.TB) string {
 	t.Helper()
 	if _, err := exec.LookPath("sh"); err != nil {

@@ -33,7 +33,7 @@ func TestClient_sharesOneServer(t *testing.T) {
 	}
 }
 
-func TestNamespace_isNobodyElses(t *testing.T) {
+func TestNamespace_isUnique(t *testing.T) {
 	if a, b := Namespace(t), Namespace(t); a == b {
 		t.Errorf("two namespaces are both %q", a)
 	}
@@ -44,11 +44,11 @@ func TestNamespace_keysOfAGivenServerAreRemoved(t *testing.T) {
 	t.Setenv(envAddr, s.Addr())
 	t.Run("user", func(t *testing.T) {
 		must(t, Client(t).Set(ctx, Namespace(t)+":{x}", "1", 0).Err())
-		must(t, Client(t).Set(ctx, "somebody:else", "1", 0).Err())
+		must(t, Client(t).Set(ctx, "other:key", "1", 0).Err())
 	})
 	keys, err := s.Client().Keys(ctx, "*").Result()
-	if err != nil || len(keys) != 1 || keys[0] != "somebody:else" {
-		t.Errorf("left: %q, %v; want somebody:else alone", keys, err)
+	if err != nil || len(keys) != 1 || keys[0] != "other:key" {
+		t.Errorf("left: %q, %v; want other:key alone", keys, err)
 	}
 }
 
@@ -110,7 +110,7 @@ func TestServer_killAndRestart(t *testing.T) {
 	}
 }
 
-func TestServer_stopKeepsWhatIsOnDisk(t *testing.T) {
+func TestServer_stopKeepsDataOnDisk(t *testing.T) {
 	s := Start(t, "--appendonly", "yes")
 	rdb := s.Client()
 	must(t, rdb.Set(ctx, "k", "v", 0).Err())
@@ -138,7 +138,7 @@ func TestServer_pauseAndResume(t *testing.T) {
 	s.Pause() // a paused server can be killed, as the test's end will
 }
 
-func TestRestart_portTakenMeanwhile(t *testing.T) {
+func TestRestart_portTaken(t *testing.T) {
 	s := Start(t)
 	s.Kill()
 	l, err := net.Listen("tcp", s.Addr())
@@ -202,7 +202,7 @@ func TestProgram_missing(t *testing.T) {
 	}
 }
 
-// However a test binary ends, its servers end with it and leave nothing behind.
+// However a test binary ends, its servers end with it and leave no files.
 func TestServers_endWithTheBinary(t *testing.T) {
 	program(t)
 	for _, how := range []string{"exit", "kill"} {
@@ -283,12 +283,12 @@ func eventually(t *testing.T, what string, done func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(startTime); !done(); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("still not so: %s", what)
+			t.Fatalf("not reached: %s", what)
 		}
 	}
 }
 
-// recorder is a testing.TB that notes how the test ended, instead of ending it.
+// recorder is a testing.TB that records how a test would end.
 type recorder struct {
 	testing.TB
 	result
@@ -311,7 +311,7 @@ func (r *recorder) Skipf(format string, args ...any) {
 	panic(ended{})
 }
 
-// record returns how a test would end that does what f does.
+// record returns how a test that calls f would end.
 func record(t *testing.T, f func(testing.TB)) result {
 	t.Helper()
 	r := &recorder{TB: t}

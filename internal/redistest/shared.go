@@ -11,22 +11,22 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// The environment that the package obeys.
+// The environment variables that the package reads.
 const (
 	envAddr    = "REDBREAKER_REDIS"         // host:port of a server to use
 	envRequire = "REDBREAKER_REQUIRE_REDIS" // 1: fail where a test would be skipped
 )
 
-// shared is the server of this test binary. It is never stopped: its lifeline
-// is the binary's own life.
+// shared is the server that all tests of this binary share. It is not stopped: it
+// ends with the binary.
 var shared struct {
 	once sync.Once
 	p    *process
 	err  error
 }
 
-// Addr returns the host and port of the shared server. Others use it too: keep
-// to keys under a Namespace of your own, and never flush it.
+// Addr returns the host and port of the shared server. Other tests use it too: use
+// only keys under a Namespace, and never flush it.
 func Addr(t testing.TB) string {
 	t.Helper()
 	if addr := os.Getenv(envAddr); addr != "" {
@@ -55,8 +55,8 @@ func Client(t testing.TB) *redis.Client {
 	return rdb
 }
 
-// Namespace returns a namespace that no other test has, in this run or another.
-// On a server that outlives the tests, the test's end removes its keys.
+// Namespace returns a namespace that no other test uses, in this run or another. On
+// a server that outlives the tests, the test's end removes its keys.
 func Namespace(t testing.TB) string {
 	t.Helper()
 	ns := "redbreaker-test-" + strings.ToLower(rand.Text())
