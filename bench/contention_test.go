@@ -12,19 +12,19 @@ import (
 	"github.com/redbreaker/redbreaker/engine"
 )
 
-// errMoot is the error of a call that counts neither way.
+// errMoot is the error of a call that counts neither as success nor as failure.
 var errMoot = errors.New("moot")
 
-// counted is the policy of breakers that stay closed: their window is longer
-// than a run, so that in the end it holds each outcome that was counted.
+// counted is the policy of breakers that stay closed. Its window is longer than a
+// run, so that the record holds every counted outcome at the end.
 var counted = redbreaker.Policy{Window: redbreaker.Window{Period: 10 * time.Hour, FailureRate: 1}}
 
-// path is a way that calls take through a breaker.
+// path is a kind of call: what the breaker does with it, and how it ends.
 type path struct {
 	name   string
 	policy redbreaker.Policy
-	before redbreaker.Command    // takes the breaker there; none if it has no action
-	call   func(i int) protected // what the i-th call of a goroutine runs, if it is let through
+	before redbreaker.Command    // prepares the breaker; none without an action
+	call   func(i int) protected // what the i-th call of a goroutine runs if it is admitted
 	check  func(b *testing.B, list []*redbreaker.Breaker, t tally)
 }
 
@@ -38,7 +38,7 @@ var contended = []path{
 		before: redbreaker.Command{Action: redbreaker.ActionTrip, For: time.Hour},
 	},
 	{
-		// One slot, and a probe that counts neither way leaves it to the next.
+		// There is one slot, and an ignored probe frees it for the next call.
 		name:   "herd",
 		policy: redbreaker.Policy{HalfOpen: redbreaker.HalfOpen{Lease: time.Hour}},
 		before: redbreaker.Command{Action: redbreaker.ActionHalfOpen},
@@ -55,8 +55,8 @@ var contended = []path{
 
 func always(f protected) func(int) protected { return func(int) protected { return f } }
 
-// onceIn is a failure in so many calls: a number that has no factor in common
-// with that of the breakers, so that each of them gets its share.
+// onceIn makes one call in n fail. n shares no factor with the number of breakers,
+// so that each of them gets its share of the failures.
 func onceIn(n int) func(int) protected {
 	return func(i int) protected {
 		if i%n == n-1 {
@@ -66,16 +66,16 @@ func onceIn(n int) func(int) protected {
 	}
 }
 
-// BenchmarkContention is goroutines that call breakers with no pause, by what
-// the breakers do: success lets all pass, failures too while one call in 101
-// fails, rejected is open, herd is half-open with all after its one slot, and
-// recover trips by each failure, one in 11, is open for a millisecond, and
-// closes by one probe.
+// BenchmarkContention measures goroutines that call breakers without a pause, by
+// path: success admits all calls; failures admits all and one call in 101 fails;
+// rejected is open; herd is half-open with one slot that all calls compete for;
+// recover trips by each failure, one in 11, is open for a millisecond, and closes
+// by one probe.
 //
-// An operation is a call of Do, so one round trip of admission and one of report
-// if it is let through: two decisions; and one decision if it is rejected. Its
-// floor is BenchmarkRoundTrip: do=evalsha2 for calls that are let through,
-// do=evalsha for those that are not, and for decisions a second.
+// An operation is a call of Do. An admitted call takes two decisions, its admission
+// and its report, with a round trip each; a rejected call takes one. The floor is
+// BenchmarkRoundTrip: do=evalsha2 for admitted calls, do=evalsha for rejected calls
+// and for decisions a second.
 func BenchmarkContention(b *testing.B) {
 	for _, storage := range storages {
 		b.Run("storage="+storage.name, func(b *testing.B) {
@@ -102,15 +102,15 @@ func (p path) measure(b *testing.B, s *site, breakers, n int) {
 		}
 	}
 	t := s.crowd(b, n, func(c *caller, i int) error {
-		i += 7 * c.number // or all would meet at the same breaker, and fail as one
-		return c.ended(list[i%breakers].Do(ctx, p.call(i)))
+		i += 7 * c.number // else all goroutines would call the same breaker, and fail, in step
+		return c.count(list[i%breakers].Do(ctx, p.call(i)))
 	})
 	p.check(b, list, t)
 }
 
 func pass(context.Context) error { return errMoot }
 
-// nothingLost fails unless each call was let through, and each outcome counted.
+// nothingLost fails unless each call was admitted and each outcome counted.
 func nothingLost(b *testing.B, list []*redbreaker.Breaker, t tally) {
 	b.Helper()
 	var calls, failures int64
@@ -131,8 +131,7 @@ func allRejected(b *testing.B, list []*redbreaker.Breaker, t tally) {
 	}
 }
 
-// leasesAddUp fails unless each call that was let through had a lease, and gave
-// it back.
+// leasesAddUp fails unless each admitted call had a lease and returned it.
 func leasesAddUp(b *testing.B, list []*redbreaker.Breaker, t tally) {
 	b.Helper()
 	var granted int64
@@ -147,15 +146,19 @@ func leasesAddUp(b *testing.B, list []*redbreaker.Breaker, t tally) {
 	}
 }
 
-// stillRecovers fails unless failures opened breakers, and whoever waits as long
-// as it is told closes them.
+// stillRecovers fails unless failures opened breakers, and calls close them again
+// within half a minute.
 func stillRecovers(b *testing.B, list []*redbreaker.Breaker, t tally) {
 	b.Helper()
 	var trips int64
+	deadline := time.Now().Add(30 * time.Second)
 	for _, breaker := range list {
 		var err error
 		for err = breaker.Do(ctx, succeed); err != nil; err = breaker.Do(ctx, succeed) {
-			must(b, t.ended(err))
+			must(b, t.count(err))
+			if time.Now().After(deadline) {
+				b.Fatalf("%s does not recover: %v", breaker.Name(), err)
+			}
 			time.Sleep(time.Millisecond)
 		}
 	}
@@ -169,7 +172,7 @@ func stillRecovers(b *testing.B, list []*redbreaker.Breaker, t tally) {
 	}
 }
 
-// inspect returns the records, which must be in this state.
+// inspect returns the records, which must all be in the state want.
 func inspect(b *testing.B, list []*redbreaker.Breaker, want engine.State) []redbreaker.Snapshot {
 	b.Helper()
 	snapshots := make([]redbreaker.Snapshot, len(list))

@@ -9,7 +9,7 @@ import (
 	"github.com/redbreaker/redbreaker"
 )
 
-// goroutines are the numbers of them that contend.
+// goroutines returns the numbers of goroutines that contend.
 func goroutines() []int {
 	if testing.Short() {
 		return []int{1, 64, 256}
@@ -17,7 +17,7 @@ func goroutines() []int {
 	return []int{1, 8, 64, 256, 1024}
 }
 
-// caller is one goroutine, and what came of its calls.
+// caller is one goroutine and the results of its calls.
 type caller struct {
 	number int
 	tally
@@ -25,16 +25,16 @@ type caller struct {
 	err  error
 }
 
-// tally counts calls by how they ended, and the decisions that they took. Each
-// counts when its reply was read.
+// tally counts calls by result, and the decisions that they took. A decision counts
+// when its reply was read.
 type tally struct{ succeeded, failed, moot, rejected, decisions int64 }
 
-// calls is how many breakers were called.
+// calls is the number of calls, admitted or not.
 func (t *tally) calls() int64 { return t.succeeded + t.failed + t.moot + t.rejected }
 
-// ended counts a call to a breaker. One that was let through took two decisions,
-// its admission and its report. An error that no call was to have is returned.
-func (t *tally) ended(err error) error {
+// count counts a call by its error. An admitted call took two decisions, its
+// admission and its report. count returns an error that no call should have.
+func (t *tally) count(err error) error {
 	t.decisions += 2
 	switch err {
 	case nil:
@@ -62,14 +62,14 @@ func (t *tally) add(o tally) {
 	t.decisions += o.decisions
 }
 
-// crowd makes b.N calls from n goroutines, or two from each if that is more, and
-// reports decisions a second, how long calls took, and what the servers did for a
-// decision. call makes the i-th call of a goroutine and counts it.
+// crowd makes b.N calls from n goroutines, at least two from each, and reports
+// decisions a second, the duration of calls, and the servers' work for a decision.
+// call makes the i-th call of a goroutine and counts it.
 func (s *site) crowd(b *testing.B, n int, call func(c *caller, i int) error) tally {
 	b.Helper()
 	every := 1
 	if s.client == nil {
-		every = 64 // to look at the clock takes longer than a call
+		every = 64 // reading the clock takes longer than a call
 	}
 	calls := max(b.N, 2*n)
 	release := gather(n, calls, every, call)
@@ -88,10 +88,9 @@ func (s *site) crowd(b *testing.B, n int, call func(c *caller, i int) error) tal
 	return sum
 }
 
-// gather makes n goroutines that share the calls, every so many of which are
-// timed. It returns when each has made one call ahead of them, so that what comes
-// first is not measured: the decisions of these are not counted, their ends are.
-// Released, they set about the calls; release returns when all are through.
+// gather starts n goroutines that share the calls and time one in every. It returns
+// after each has made a warm-up call, which is counted in the results but not in the
+// decisions. release lets them make their calls and returns when all have ended.
 func gather(n, calls, every int, call func(c *caller, i int) error) (release func() []*caller) {
 	callers := make([]*caller, n)
 	start := make(chan struct{})
@@ -119,7 +118,7 @@ func gather(n, calls, every int, call func(c *caller, i int) error) (release fun
 	}
 }
 
-// run makes calls, every so many of which are timed, until one has an error.
+// run makes calls, one in every of them timed, until one has an error.
 func (c *caller) run(calls, every int, call func(*caller, int) error) {
 	for i := 0; i < calls && c.err == nil; i++ {
 		if i%every != 0 {
@@ -132,7 +131,7 @@ func (c *caller) run(calls, every int, call func(*caller, int) error) {
 	}
 }
 
-// report tells of calls that were made while the timer ran.
+// report reports the metrics of calls that were made while the timer ran.
 func (s *site) report(b *testing.B, calls int, decisions int64, took []time.Duration, done work) {
 	b.Helper()
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(calls), "ns/op")

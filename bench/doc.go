@@ -1,3 +1,3 @@
-// Package bench measures what calls cost, and what many cost that meet. Every
-// figure stands beside its floors of the same run: compare ratios, never runs.
+// Package bench measures the cost of calls, alone and under contention. Every figure
+// is reported with the floors of the same run: compare ratios, not runs.
 package bench

@@ -14,16 +14,19 @@ import (
 	"github.com/redbreaker/redbreaker/storage"
 )
 
-// timeWindow is a policy whose window can be filled while one waits.
+// timeWindow is a policy whose window is short enough to fill in a benchmark.
 var timeWindow = redbreaker.Policy{Window: redbreaker.Window{Period: 100 * time.Millisecond, FailureRate: 1}}
 
-// BenchmarkFootprint is the memory that a breaker takes. In this process, where
-// one engine keeps the state of all (quiet: no window; window: over time;
-// contended: the same, called by goroutines that met), where a Redis does
-// (shared), from a registry, or with an engine of its own (alone). In a Redis, as
-// MEMORY USAGE tells (quiet; window: over time, in each of its buckets; full: so,
-// and with a full log; longest: so, and with the longest texts; count_10000: a
-// full window of as many calls). An operation is one look.
+// BenchmarkFootprint measures the memory of a breaker. An operation is one reading.
+//
+// In Go: one engine keeps the state of all breakers (quiet: no window; window: a time
+// window; contended: a time window, called by contending goroutines), Redis keeps the
+// state (shared), the breaker comes from a registry (registry), or each breaker has
+// its own engine (alone).
+//
+// In Redis, by MEMORY USAGE: quiet; window: a time window with every bucket filled;
+// full: the same with a full log; longest: the same with the longest texts;
+// count_10000: a full count window of 10 000 calls.
 func BenchmarkFootprint(b *testing.B) {
 	over := func(p redbreaker.Policy, opts ...redbreaker.Option) get {
 		return func(name string) (*redbreaker.Breaker, error) { return redbreaker.New(name, p, opts...) }
@@ -61,11 +64,11 @@ func BenchmarkFootprint(b *testing.B) {
 	}
 }
 
-// get makes a breaker or finds one.
+// get returns the breaker of a name, and makes it if needed.
 type get = func(name string) (*redbreaker.Breaker, error)
 
-// heapOf reports what breakers take of the heap that were called from so many
-// goroutines at once. What serves all of them is made before.
+// heapOf reports the heap that a breaker takes after calls from this many goroutines
+// at once. What all breakers share is allocated before the measurement.
 func heapOf(b *testing.B, goroutines int, open func(*testing.B) get) {
 	const n = 200
 	var each float64
@@ -77,16 +80,16 @@ func heapOf(b *testing.B, goroutines int, open func(*testing.B) get) {
 		each = float64(heap()-before) / n
 		runtime.KeepAlive(first)
 		runtime.KeepAlive(list)
-		runtime.KeepAlive(&get) // with the registry behind it
+		runtime.KeepAlive(&get) // and with it the registry
 	}
 	b.ReportMetric(each, "B/breaker")
 }
 
 // use makes n breakers and calls each of them.
 func use(b *testing.B, name string, n, goroutines int, get get) []*redbreaker.Breaker {
-	calls := 1 // of each goroutine
+	calls := 1 // by each goroutine
 	if goroutines > 1 {
-		calls = 10_000 // so that they meet
+		calls = 10_000 // enough to contend
 	}
 	list := make([]*redbreaker.Breaker, n)
 	for i := range list {
@@ -94,7 +97,7 @@ func use(b *testing.B, name string, n, goroutines int, get get) []*redbreaker.Br
 		list[i], err = get(fmt.Sprintf("%s-%d", name, i))
 		must(b, err)
 		release := gather(goroutines, calls*goroutines, calls, func(c *caller, call int) error {
-			return c.ended(list[i].Do(ctx, onceIn(101)(call)))
+			return c.count(list[i].Do(ctx, onceIn(101)(call)))
 		})
 		for _, c := range release() {
 			must(b, c.err)
@@ -104,7 +107,7 @@ func use(b *testing.B, name string, n, goroutines int, get get) []*redbreaker.Br
 	return list
 }
 
-// heap is what is in use after a collection.
+// heap returns the heap bytes in use after a collection.
 func heap() int64 {
 	runtime.GC()
 	runtime.GC()
@@ -113,7 +116,8 @@ func heap() int64 {
 	return int64(s.HeapAlloc)
 }
 
-// recordOf reports what a record takes of the server, all of it, not a sample.
+// recordOf reports the memory of a record on the server, measured in full and not
+// by samples.
 func recordOf(b *testing.B, p redbreaker.Policy, before func(*testing.B, engine.Handle)) {
 	ns := redistest.Namespace(b)
 	rdb := redistest.Client(b)
@@ -136,7 +140,7 @@ func recordOf(b *testing.B, p redbreaker.Policy, before func(*testing.B, engine.
 	b.ReportMetric(float64(bytes), "B/breaker")
 }
 
-// outcomes reports calls of the present epoch.
+// outcomes reports outcomes in the current epoch.
 func outcomes(b *testing.B, h engine.Handle, runs ...engine.Run) {
 	b.Helper()
 	ticket, err := h.Acquire(ctx)
@@ -148,7 +152,7 @@ func outcomes(b *testing.B, h engine.Handle, runs ...engine.Run) {
 	}
 }
 
-// fillBuckets has outcomes in each bucket of the time window, and some more.
+// fillBuckets reports outcomes until each bucket of the time window has some.
 func fillBuckets(b *testing.B, h engine.Handle) {
 	for end := time.Now().Add(2 * timeWindow.Window.Period); time.Now().Before(end); time.Sleep(time.Millisecond) {
 		outcomes(b, h, engine.Run{Outcome: engine.Success, N: 100}, engine.Run{Outcome: engine.Failure, N: 1})
@@ -163,7 +167,7 @@ func fillRing(b *testing.B, h engine.Handle) {
 	}
 }
 
-// fillLog fills the log with texts that are so long.
+// fillLog fills the log with entries whose texts have this length.
 func fillLog(b *testing.B, h engine.Handle, length int) {
 	c := engine.Command{Reason: strings.Repeat("r", length), Actor: strings.Repeat("b", length)}
 	for range 10 {

@@ -10,10 +10,10 @@ import (
 	"github.com/redbreaker/redbreaker"
 )
 
-// BenchmarkGrowth is one goroutine's calls to breakers at random, by how many
-// there are in the server and in this process. One, so that calls share nothing:
-// server-us/decision is a script's. It is measured in turns with EVALSHA of
-// "return 1", and x-return1 is the ratio.
+// BenchmarkGrowth measures calls of one goroutine to random breakers, by the number
+// of breakers on the server and in this process. With one goroutine no calls share a
+// script, so server-us/decision is the time of one script. It is measured in turns
+// with EVALSHA of "return 1"; x-return1 is the ratio.
 func BenchmarkGrowth(b *testing.B) {
 	s := startRedis(b)
 	load(b, s.client)
@@ -26,7 +26,7 @@ func BenchmarkGrowth(b *testing.B) {
 		b.Run(fmt.Sprintf("breakers=%d", n), func(run *testing.B) {
 			if list == nil {
 				list = s.breakers(b, n, counted)
-				// An outcome begins the window, which is more work than what follows.
+				// The first outcome creates the window, which later outcomes do not.
 				must(b, spread(n, func(i int) error { return list[i].Do(ctx, succeed) }))
 			}
 			s.alone(run, func(int) error { return list[rand.IntN(n)].Do(ctx, succeed) })
@@ -35,8 +35,8 @@ func BenchmarkGrowth(b *testing.B) {
 	}
 }
 
-// BenchmarkWindow is one goroutine's calls, of which one in ten fails, to a
-// breaker with a full count window, by its size; measured as BenchmarkGrowth is.
+// BenchmarkWindow measures calls of one goroutine, one in ten of which fails, to a
+// breaker with a full count window, by the window's size, as BenchmarkGrowth does.
 func BenchmarkWindow(b *testing.B) {
 	s := startRedis(b)
 	load(b, s.client)
@@ -44,7 +44,7 @@ func BenchmarkWindow(b *testing.B) {
 		b.Run(fmt.Sprintf("window=%d", n), func(b *testing.B) {
 			breaker := s.breakers(b, 1, redbreaker.Policy{Window: redbreaker.Window{Calls: n, FailureRate: 1}})[0]
 			call := func(i int) error { return breaker.Do(ctx, onceIn(10)(i)) }
-			must(b, spread(n, func(i int) error { return new(tally).ended(call(i)) }))
+			must(b, spread(n, func(i int) error { return new(tally).count(call(i)) }))
 			s.alone(b, call)
 			mustBeWell(b, breaker)
 			if got, err := breaker.Inspect(ctx); err != nil || got.Calls != int64(n) {
@@ -54,11 +54,11 @@ func BenchmarkWindow(b *testing.B) {
 	}
 }
 
-// turn is how many calls are made before the floor has its turn.
+// turn is the number of calls between two measurements of the floor.
 const turn = 25
 
-// alone makes b.N calls, turn by turn with as many EVALSHA of "return 1", and
-// reports the calls as crowd does; of the servers' time the median of the turns.
+// alone makes b.N calls, in turns with as many EVALSHA of "return 1", and reports
+// the calls as crowd does, but the servers' time as the median of the turns.
 func (s *site) alone(b *testing.B, call func(i int) error) {
 	b.Helper()
 	var t tally
@@ -76,7 +76,7 @@ func (s *site) alone(b *testing.B, call func(i int) error) {
 			start := time.Now()
 			err := call(first + i)
 			took = append(took, time.Since(start))
-			return t.ended(err)
+			return t.count(err)
 		})
 		done = work{done.calls + own.calls, done.micros + own.micros}
 		each := own.micros / float64(t.decisions-decisions)
@@ -89,7 +89,7 @@ func (s *site) alone(b *testing.B, call func(i int) error) {
 	b.ReportMetric(median(ratios), "x-return1")
 }
 
-// worked is what the servers did for n calls.
+// worked returns the servers' work for n calls.
 func (s *site) worked(b *testing.B, n int, call func(i int) error) work {
 	b.Helper()
 	before := s.work(b)

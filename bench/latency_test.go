@@ -9,11 +9,11 @@ import (
 	"github.com/redbreaker/redbreaker/scripts"
 )
 
-// BenchmarkLatency is what a lone caller waits for, beside plain EVALSHA of the
-// same script with the same arguments over the same client: an admission beside
-// one, a call of Do beside two. x-step is the ratio of the medians. The two take
-// turns call by call, so that noise hits both; do=evalsha-step, which compares
-// the plain call with itself, shows how much of it is left.
+// BenchmarkLatency compares the latency of one caller with plain EVALSHA of the same
+// script and arguments over the same client: an admission with one EVALSHA, a call of
+// Do with two. x-step is the ratio of the medians. The two alternate call by call, so
+// that noise hits both; do=evalsha-step compares the plain call with itself and shows
+// the noise that remains.
 func BenchmarkLatency(b *testing.B) {
 	s := startRedis(b)
 	load(b, s.client)
@@ -36,7 +36,7 @@ func BenchmarkLatency(b *testing.B) {
 	mustBeWell(b, breaker)
 }
 
-// inTurns makes b.N calls, each beside its floor, one and the other first.
+// inTurns makes b.N calls, each next to its floor, in alternating order.
 func inTurns(b *testing.B, call, floor func() error) {
 	own, beside := make([]time.Duration, b.N), make([]time.Duration, b.N)
 	b.ResetTimer()
@@ -54,7 +54,7 @@ func inTurns(b *testing.B, call, floor func() error) {
 	b.ReportMetric(p50, "p50-ns")
 	b.ReportMetric(float64(own[b.N*99/100].Nanoseconds()), "p99-ns")
 	b.ReportMetric(p50/float64(beside[b.N/2].Nanoseconds()), "x-step")
-	b.ReportMetric(0, "ns/op") // of both together it says nothing
+	b.ReportMetric(0, "ns/op") // the time of both together means nothing
 }
 
 func timed(b *testing.B, call func() error) time.Duration {

@@ -14,11 +14,11 @@ import (
 
 var ctx = context.Background()
 
-// callers are the numbers of goroutines that call one breaker.
+// callers returns the numbers of goroutines that call one breaker.
 var callers = []int{1, 8, 64, 256}
 
-// rules are the ways in which a breaker may count. None of them trips by one
-// failure in a hundred, even if all goroutines were held up with one each.
+// rules are the trip rules that are measured. None of them trips by one failure in a
+// hundred, even if every goroutine holds back a failure at the same time.
 var rules = []struct {
 	name   string
 	policy redbreaker.Policy
@@ -30,8 +30,8 @@ var rules = []struct {
 		Period: 10 * time.Second, FailureRate: 0.5, SlowCallRate: 0.5, SlowCallDuration: time.Second}}},
 }
 
-// BenchmarkMemory is Do over the in-memory engine: its rules by what happens to
-// the calls, by how many goroutines make them on one breaker.
+// BenchmarkMemory measures Do over the in-memory engine by rule, by the result of
+// the calls, and by the number of goroutines that call one breaker.
 func BenchmarkMemory(b *testing.B) {
 	for _, rule := range rules {
 		b.Run("rule="+rule.name, func(b *testing.B) {
@@ -40,7 +40,7 @@ func BenchmarkMemory(b *testing.B) {
 	}
 }
 
-// memory makes a breaker over an engine of its own.
+// memory makes a breaker with its own engine.
 func memory(b *testing.B, p redbreaker.Policy) *redbreaker.Breaker {
 	b.Helper()
 	breaker, err := redbreaker.New("bench", p)
@@ -51,7 +51,7 @@ func memory(b *testing.B, p redbreaker.Policy) *redbreaker.Breaker {
 	return breaker
 }
 
-// paths runs what may happen to calls on one breaker each.
+// paths runs each kind of call on its own breaker.
 func paths(b *testing.B, make func(*testing.B) *redbreaker.Breaker) {
 	for _, n := range callers {
 		b.Run(fmt.Sprintf("path=success/goroutines=%d", n), func(b *testing.B) {
@@ -99,7 +99,7 @@ func succeed(context.Context) error { return nil }
 
 func fail(context.Context) error { return errDown }
 
-// BenchmarkTwoStep is Acquire and Success, what Do may cost little more than.
+// BenchmarkTwoStep measures Acquire and Success, the floor of Do.
 func BenchmarkTwoStep(b *testing.B) {
 	for _, rule := range rules {
 		b.Run("rule="+rule.name, func(b *testing.B) {
@@ -113,8 +113,8 @@ func BenchmarkTwoStep(b *testing.B) {
 	}
 }
 
-// together runs f b.N times on n goroutines, i counting the calls of each from a
-// number of its own on.
+// together runs f b.N times on n goroutines. i counts the calls of a goroutine, each
+// from a different start.
 func together(b *testing.B, n int, f func(i int)) {
 	b.Helper()
 	b.ReportAllocs()
@@ -135,7 +135,8 @@ func together(b *testing.B, n int, f func(i int)) {
 	wg.Wait()
 }
 
-// BenchmarkFloor is what nothing that counts, locks or looks at a clock can beat.
+// BenchmarkFloor measures the operations that a breaker cannot do without: atomic
+// adds, a lock, a clock read.
 func BenchmarkFloor(b *testing.B) {
 	start := time.Now()
 	var ran atomic.Int64

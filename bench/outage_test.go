@@ -18,11 +18,11 @@ import (
 	"github.com/redbreaker/redbreaker/storage"
 )
 
-// BenchmarkOutage is what 256 goroutines pay for a call while the shared Redis is
-// well, while it takes a second to answer, and while it has vanished: processor
-// time of this process a call, the 99th percentile, and lines of log in all, the
-// breaker's and those of its client. The goroutines work for a millisecond between
-// two calls, as services do, so that all runs make calls at one rate.
+// BenchmarkOutage measures calls of 256 goroutines while the shared Redis is healthy,
+// takes a second to answer, swallows packets, or refuses connections: processor time
+// of this process for a call, the 99th percentile, and the lines that the breaker and
+// its client log. The goroutines work for a millisecond between two calls, as services
+// do, so that all runs make calls at the same rate.
 func BenchmarkOutage(b *testing.B) {
 	b.Run("redis=healthy", func(b *testing.B) { outage(b, faultproxy.Pass()) })
 	b.Run("redis=slow", func(b *testing.B) { outage(b, faultproxy.Delay(500*time.Millisecond)) })
@@ -77,11 +77,11 @@ func outage(b *testing.B, fault faultproxy.Fault) {
 	b.ReportMetric(float64(every[len(every)-1].Milliseconds()), "max-ms")
 	b.ReportMetric(float64(log.count()), "log-lines")
 	b.ReportMetric(float64(clients.count()), "client-log-lines")
-	b.ReportMetric(0, "ns/op") // with the pauses it says nothing
+	b.ReportMetric(0, "ns/op") // with the pauses it means nothing
 	proxy.Set(faultproxy.Pass())
 }
 
-// processorTime is what this process has used of the processors.
+// processorTime returns the processor time that this process has used.
 func processorTime() time.Duration {
 	var u syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
@@ -90,7 +90,7 @@ func processorTime() time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// lines counts lines of log; it also is a logger of go-redis.
+// lines counts log lines. It is also a logger of go-redis.
 type lines struct {
 	mu sync.Mutex
 	n  int

@@ -15,12 +15,12 @@ import (
 	"github.com/redbreaker/redbreaker/storage"
 )
 
-// perProcess is how many goroutines each process has.
+// perProcess is the number of goroutines of each process.
 const perProcess = 64
 
-// BenchmarkProcesses is one breaker that a fleet shares, by the number of its
-// processes, 64 goroutines in each; one call in 101 fails. An operation is a call
-// of any of them. It fails unless the record holds in the end what they counted.
+// BenchmarkProcesses measures one breaker that a fleet shares, by the number of its
+// processes, with 64 goroutines in each; one call in 101 fails. An operation is a
+// call of any process. It fails unless the record equals the sum of their counts.
 func BenchmarkProcesses(b *testing.B) {
 	s := startRedis(b)
 	counts := []int{1, 2, 4, 8}
@@ -41,33 +41,33 @@ func (s *site) fleet(b *testing.B, n int) {
 		children[i] = startChild(b, r)
 	}
 	for _, c := range children {
-		c.hear(b, new(struct{ Ready bool }))
+		c.receive(b, new(struct{ Ready bool }))
 	}
 	before := s.work(b)
 	b.ResetTimer()
 	for _, c := range children {
-		must(b, c.in.Close()) // they go
+		must(b, c.in.Close()) // starts its calls
 	}
-	var sum deeds
+	var sum results
 	for _, c := range children {
-		var d deeds
-		c.hear(b, &d)
-		sum = deeds{sum.Calls + d.Calls, sum.Failed + d.Failed, sum.Decisions + d.Decisions}
+		var d results
+		c.receive(b, &d)
+		sum = results{sum.Calls + d.Calls, sum.Failed + d.Failed, sum.Decisions + d.Decisions}
 	}
 	b.StopTimer()
 	done := s.work(b).since(before)
 	var took []time.Duration
 	for _, c := range children {
 		var list []time.Duration
-		c.hear(b, &list)
+		c.receive(b, &list)
 		took = append(took, list...)
 	}
 	s.report(b, calls, sum.Decisions, took, done)
 	s.compare(b, r, sum)
 }
 
-// compare fails unless the record counted what was sent.
-func (s *site) compare(b *testing.B, r role, sent deeds) {
+// compare fails unless the record counted the results that were sent.
+func (s *site) compare(b *testing.B, r role, sent results) {
 	b.Helper()
 	store, err := storage.NewRedis(s.client, storage.WithNamespace(r.Namespace), storage.WithTimeout(ample))
 	must(b, err)
@@ -81,17 +81,18 @@ func (s *site) compare(b *testing.B, r role, sent deeds) {
 
 const fleetName = "payments"
 
-// envRole makes a child of this test binary: it holds a role as JSON.
+// envRole holds the role of a child process as JSON; set, it makes this test binary
+// a child.
 const envRole = "REDBREAKER_BENCH_ROLE"
 
-// role is what a child needs to know. It makes its calls when its input ends.
+// role configures a child. The child makes its calls when its input ends.
 type role struct {
 	Addr, Namespace string
 	Calls           int
 }
 
-// deeds is what came of a child's calls.
-type deeds struct{ Calls, Failed, Decisions int64 }
+// results counts the calls of a child.
+type results struct{ Calls, Failed, Decisions int64 }
 
 // child is a process of a fleet.
 type child struct {
@@ -112,16 +113,16 @@ func startChild(b *testing.B, r role) *child {
 	must(b, err)
 	must(b, cmd.Start())
 	b.Cleanup(func() {
-		_ = cmd.Process.Kill() // most have ended
+		_ = cmd.Process.Kill() // usually it has ended
 		_ = cmd.Wait()
 	})
 	return &child{in, gob.NewDecoder(out)}
 }
 
-// hear takes what the child says next.
-func (c *child) hear(b *testing.B, what any) {
+// receive decodes the child's next message into message.
+func (c *child) receive(b *testing.B, message any) {
 	b.Helper()
-	if err := c.out.Decode(what); err != nil {
+	if err := c.out.Decode(message); err != nil {
 		b.Fatalf("a process ended without an answer: %v", err)
 	}
 }
@@ -156,13 +157,13 @@ func beChild(text string) error {
 		return err
 	}
 	defer breaker.Stop()
-	// Connections are made by the way.
+	// This also makes the connections.
 	if err := spread(perProcess, func(int) error { return touch(breaker) }); err != nil {
 		return err
 	}
 	call := onceIn(101)
 	release := gather(perProcess, r.Calls, 1, func(c *caller, i int) error {
-		return c.ended(breaker.Do(ctx, call(i+7*c.number)))
+		return c.count(breaker.Do(ctx, call(i+7*c.number)))
 	})
 	out := gob.NewEncoder(os.Stdout)
 	if err := out.Encode(struct{ Ready bool }{true}); err != nil {
@@ -171,11 +172,11 @@ func beChild(text string) error {
 	if _, err := io.Copy(io.Discard, os.Stdin); err != nil {
 		return err
 	}
-	return tell(out, release())
+	return sendResults(out, release())
 }
 
-// tell answers how many calls came to what, and then how long each took.
-func tell(out *gob.Encoder, callers []*caller) error {
+// sendResults sends the counts, and then how long each call took.
+func sendResults(out *gob.Encoder, callers []*caller) error {
 	var sum tally
 	var took []time.Duration
 	for _, c := range callers {
@@ -185,7 +186,7 @@ func tell(out *gob.Encoder, callers []*caller) error {
 		sum.add(c.tally)
 		took = append(took, c.took...)
 	}
-	if err := out.Encode(deeds{sum.calls(), sum.failed, sum.decisions}); err != nil {
+	if err := out.Encode(results{sum.calls(), sum.failed, sum.decisions}); err != nil {
 		return err
 	}
 	return out.Encode(took)

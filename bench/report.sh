@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Measures what bench/README.md tells, and writes it: bench/report.sh [SUITE ...],
-# all suites if none is named. ROUNDS is how often each benchmark runs.
+# Measures the suites named, or all, and generates bench/README.md:
+# bench/report.sh [SUITE ...]. ROUNDS sets how often each benchmark runs.
 #
-# A suite runs in rounds over all of its benchmarks, so that what disturbs the
-# machine for a while hits figures and floors alike.
+# A suite runs in rounds over all of its benchmarks, so that a disturbance of the
+# machine affects figures and floors alike.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -12,7 +12,7 @@ only=" $* "
 raw=$(mktemp)
 trap 'rm -f "$raw"' EXIT
 
-# header writes what the figures depend on, as the benchmark format wants it.
+# header writes what the figures depend on, in the benchmark format.
 header() {
 	printf 'date: %s\n' "$(date -u +%F)"
 	printf 'commit: %s\n' "$(git rev-parse --short HEAD)"
@@ -24,7 +24,7 @@ header() {
 	printf 'command: %s\n' "$1"
 }
 
-# suite NAME DIRECTORY BENCHMARKS [FLAG ...] leaves its output in results, whole.
+# suite NAME DIRECTORY BENCHMARKS [FLAG ...] writes its raw output to results.
 suite() {
 	local name=$1 directory=$2 benchmarks="^Benchmark($3)\$" out=bench/results/$1.txt round
 	shift 3

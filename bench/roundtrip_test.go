@@ -11,13 +11,13 @@ import (
 	"github.com/redbreaker/redbreaker/scripts"
 )
 
-// nothing is the digest of "return 1".
+// nothing is the SHA-1 digest of "return 1".
 const nothing = "e0e1f9fabfc9d4800c877a703b823ac0578ff8db"
 
-// trip is something that a program without breakers may ask a server for.
+// trip is a request that a program without breakers could send to a server.
 type trip struct {
 	name      string
-	decisions int64 // that a program would get by it, one by each script call
+	decisions int64 // one for each script call
 	ask       func(client redis.UniversalClient, key string) error
 }
 
@@ -48,11 +48,10 @@ var admission = func() []any {
 	return scripts.StepArgs(&rules, 0, engine.Batch{Admissions: 1})
 }()
 
-// BenchmarkRoundTrip is the floor of BenchmarkContention: what goroutines get
-// that ask the servers one by one over the same client: a PING, EVALSHA of
-// "return 1", two of these one after the other, as a protected call has to, and
-// EVALSHA of the very script and arguments of an admission. Each script call, and
-// each PING, stands for one decision.
+// BenchmarkRoundTrip is the floor of BenchmarkContention: goroutines that send single
+// commands over the same client. They send a PING, EVALSHA of "return 1", two of these
+// in sequence as a protected call does, or EVALSHA of the script and arguments of an
+// admission. Each script call and each PING counts as one decision.
 func BenchmarkRoundTrip(b *testing.B) {
 	for _, storage := range storages {
 		if storage.name != "redis" && storage.name != "cluster" {
@@ -85,7 +84,7 @@ func (t trip) measure(b *testing.B, s *site, keys []string, n int) {
 	})
 }
 
-// load gives the servers the scripts.
+// load loads the scripts on the servers.
 func load(b *testing.B, client redis.UniversalClient) {
 	b.Helper()
 	for _, source := range []string{"return 1", scripts.Step.Source} {

@@ -16,22 +16,22 @@ import (
 	"github.com/redbreaker/redbreaker/storage"
 )
 
-// connections is the size of every client's pool, for each server. Plain commands
-// of a thousand goroutines were no faster over more of them.
+// connections is the size of every client's pool for each server. Plain commands of a
+// thousand goroutines were no faster over a larger pool.
 const connections = 64
 
-// ample stands in for every bound in time: what is measured is how long calls
-// wait, so none of them may give up.
+// ample replaces every timeout: the benchmarks measure how long calls wait, so no
+// call may give up.
 const ample = time.Minute
 
-// site is where breakers live, and the servers whose work for them is counted.
+// site is the storage of the breakers and the servers whose work is counted.
 type site struct {
 	client  redis.UniversalClient // nil: in memory
-	servers []*redis.Client       // none: nobody counts
+	servers []*redis.Client       // empty: no work is counted
 }
 
-// storages are the sites by the name of their storage. The shared ones run a
-// server or skip the benchmark.
+// storages are the sites by the name of their storage. The shared ones start a server
+// or skip the benchmark.
 var storages = []struct {
 	name  string
 	start func(b *testing.B) *site
@@ -68,7 +68,7 @@ func startCluster(b *testing.B) *site {
 	return s
 }
 
-// newSite connects as the quick start does, and as often as it ever will.
+// newSite connects as the quick start does, and opens all connections of the pool.
 func newSite(b *testing.B, addrs ...string) *site {
 	client := connect(addrs...)
 	b.Cleanup(func() { client.Close() })
@@ -90,10 +90,10 @@ func connect(addrs ...string) redis.UniversalClient {
 	})
 }
 
-// fill makes all of the pool's connections.
+// fill opens all connections of the pool.
 func fill(ctx context.Context, c *redis.Client) error {
 	for range connections {
-		conn := c.Conn() // has one to itself until it is closed
+		conn := c.Conn() // holds one connection until it is closed
 		defer conn.Close()
 		if err := conn.Ping(ctx).Err(); err != nil {
 			return err
@@ -102,8 +102,8 @@ func fill(ctx context.Context, c *redis.Client) error {
 	return nil
 }
 
-// options are those of breakers in a namespace of their own. An error of the
-// storage becomes a rejection as unavailable, which no run takes.
+// options returns the options of breakers in a new namespace. A storage error becomes
+// a rejection with reason unavailable, which fails a run.
 func (s *site) options(b *testing.B) []redbreaker.Option {
 	b.Helper()
 	opts := []redbreaker.Option{
@@ -119,7 +119,7 @@ func (s *site) options(b *testing.B) []redbreaker.Option {
 	return append(opts, redbreaker.WithStorage(store))
 }
 
-// breakers makes n breakers that no run before has used, and their records.
+// breakers makes n new breakers and their records.
 func (s *site) breakers(b *testing.B, n int, p redbreaker.Policy) []*redbreaker.Breaker {
 	b.Helper()
 	opts := s.options(b)
@@ -138,14 +138,15 @@ func (s *site) breakers(b *testing.B, n int, p redbreaker.Policy) []*redbreaker.
 	return list
 }
 
-// touch makes the record of a breaker that has none.
+// touch makes the record of a breaker.
 func touch(breaker *redbreaker.Breaker) error {
 	permit, err := breaker.Acquire(ctx)
 	permit.Ignore()
 	return err
 }
 
-// spread runs f for each number below n, on several goroutines, until one fails.
+// spread runs f for each number below n on several goroutines, and returns the errors
+// of those that failed.
 func spread(n int, f func(i int) error) error {
 	next := make(chan int)
 	failed := make(chan error, connections)
@@ -171,12 +172,12 @@ func spread(n int, f func(i int) error) error {
 	return err
 }
 
-// work is what servers have done, by their own account.
+// work is the number and time of commands, as the servers count them.
 type work struct{ calls, micros float64 }
 
 func (w work) since(before work) work { return work{w.calls - before.calls, w.micros - before.micros} }
 
-// work returns what the servers have done for scripts and pings so far.
+// work returns the work of the servers for scripts and pings so far.
 func (s *site) work(b *testing.B) (sum work) {
 	b.Helper()
 	for _, server := range s.servers {
@@ -191,7 +192,7 @@ func (s *site) work(b *testing.B) (sum work) {
 	return sum
 }
 
-// field returns the number behind a name of INFO; 0 if it is not there.
+// field returns the number after a name in a line of INFO; 0 if the name is missing.
 func field(stat, name string) float64 {
 	_, rest, _ := strings.Cut(stat, name)
 	n, _ := strconv.ParseFloat(rest[:max(0, strings.IndexAny(rest, ",\r\n"))], 64)

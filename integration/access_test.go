@@ -26,8 +26,8 @@ import (
 	"github.com/redbreaker/redbreaker/storage"
 )
 
-// rights are those that docs/operations.md tells operators to grant, read from
-// there, for a namespace.
+// rights returns the ACL rules that docs/operations.md documents under the title, for
+// a namespace.
 func rights(t *testing.T, title, namespace string) []any {
 	t.Helper()
 	text, err := os.ReadFile("../docs/operations.md")
@@ -52,16 +52,16 @@ func grant(n *servers.Node, rights []any) {
 	n.Do(append([]any{"acl", "setuser", "breaker", "reset", "on", ">secret"}, rights...)...)
 }
 
-// The documented user may do all that a breaker needs, on a single server and on
-// a cluster whose slots move and whose masters change.
+// The documented rights are enough on a single server and on a cluster whose slots
+// move and whose masters change.
 func TestACL_standalone(t *testing.T) {
-	n := servers.Standalone(t, servers.Args("--maxclients", "1000")) // a server of our own
+	n := servers.Standalone(t, servers.Args("--maxclients", "1000")) // an argument makes it a private server
 	f := newFleet(t, 3, n.Client(func(o *redis.Options) { o.Username, o.Password = "breaker", "secret" }))
 	grant(n, rights(t, serverRights, f.namespace))
 	check(t, f.stores[0].Ping(context.Background()))
-	l := f.load()
+	l := f.startLoad()
 	l.warm(t)
-	l.end(t, "a user with the documented rights").whole(t)
+	l.end(t, "a user with the documented rights").mustBeWhole(t)
 }
 
 func TestACL_cluster(t *testing.T) {
@@ -74,7 +74,7 @@ func TestACL_cluster(t *testing.T) {
 	for _, s := range f.stores {
 		check(t, s.Ping(context.Background()))
 	}
-	l := f.load()
+	l := f.startLoad()
 	l.warm(t)
 	c.EachNode("script", "flush")
 	slot := f.slot(t, f.names[0])
@@ -95,8 +95,7 @@ func TestACL_cluster(t *testing.T) {
 	f.mustAgree(t)
 }
 
-// A user without the rights, a wrong password, a tag that is none: each is told
-// what to change.
+// The error of Ping names what to change: rights, password, address, database.
 func TestBadInput(t *testing.T) {
 	n := servers.Standalone(t, servers.Args("--requirepass", ""))
 	grant(n, []any{"~other:*", "+@all"})
@@ -126,13 +125,13 @@ func TestBadInput(t *testing.T) {
 			t.Errorf("got %v, want ErrInvalid", err)
 		}
 	}
-	// Braces in a tag are encoded, and so break nothing.
+	// Braces in a tag are encoded.
 	if _, err := storage.NewRedis(n.Client(nil), storage.WithColocation("{a}")); err != nil {
 		t.Error(err)
 	}
 }
 
-// TLS is the client's affair; the storage does not notice.
+// The storage works over a client with TLS.
 func TestTLS(t *testing.T) {
 	dir := t.TempDir()
 	check(t, os.Chmod(dir, 0o755))
@@ -141,19 +140,19 @@ func TestTLS(t *testing.T) {
 	n := servers.TLS(t, dir, trust)
 	f := newFleet(t, 3, n.Client(func(o *redis.Options) { o.TLSConfig = trust }))
 	check(t, f.stores[0].Ping(context.Background()))
-	l := f.load()
+	l := f.startLoad()
 	l.warm(t)
-	l.end(t, "over TLS").whole(t)
+	l.end(t, "over TLS").mustBeWhole(t)
 	s, err := storage.NewRedis(n.Client(nil), storage.WithTimeout(5*time.Second))
 	check(t, err)
 	defer s.Close()
 	if err := s.Ping(context.Background()); err == nil {
-		t.Error("a plain client of a TLS port: Ping is content")
+		t.Error("a plain client of a TLS port: Ping succeeds")
 	}
 }
 
-// certificate writes a certificate for loopback and its key into dir, and
-// returns who trusts it.
+// certificate writes a certificate for loopback and its key into dir, and returns a
+// pool that trusts it.
 func certificate(t *testing.T, dir string) *x509.CertPool {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -174,7 +173,7 @@ func certificate(t *testing.T, dir string) *x509.CertPool {
 	check(t, os.WriteFile(filepath.Join(dir, "server.key"), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: secret}), 0o644))
 	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM(cert) {
-		t.Fatal("the certificate does not read")
+		t.Fatal("the certificate cannot be parsed")
 	}
 	return pool
 }

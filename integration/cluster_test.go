@@ -13,14 +13,14 @@ import (
 	"github.com/redbreaker/redbreaker/storage"
 )
 
-// breakers of a load: enough for all masters to hold some.
+// breakers is the size of a fleet, enough that every master holds some.
 const breakers = 30
 
-// slack is what a loaded machine may add to any of the times that are promised.
+// slack is what a loaded machine may add to a promised time.
 const slack = 3 * time.Second
 
-// clients are three processes that differ in every setting that could matter:
-// the defaults; contexts that bound calls, and no redirections; reads from replicas.
+// clients returns the clients of three processes with different settings: the
+// defaults; context timeouts, no redirects, RESP2; reads from replicas.
 func clients(c *servers.ClusterOf) []redis.UniversalClient {
 	return []redis.UniversalClient{
 		c.Client(nil),
@@ -29,34 +29,33 @@ func clients(c *servers.ClusterOf) []redis.UniversalClient {
 	}
 }
 
-// A slot that moves takes nothing from anybody.
+// No call fails and no outcome is lost while slots move.
 func TestCluster_slotMigration(t *testing.T) {
 	c := servers.Cluster(t)
 	f := newFleet(t, breakers, clients(c)...)
-	l := f.load()
+	l := f.startLoad()
 	l.warm(t)
 	moved := 0
 	for _, name := range f.names[:12] {
 		slot := f.slot(t, name)
-		for _, to := range c.Masters() { // away, on, and home
+		for _, to := range c.Masters() { // away and back again
 			c.MigrateSlot(slot, to)
 			moved++
 		}
 	}
 	t.Logf("%d slots moved", moved)
 	r := l.end(t, "slot migration")
-	r.whole(t)
+	r.mustBeWhole(t)
 	if len(r.Errors) > 0 {
 		t.Errorf("errors: %v, want none", r.Errors)
 	}
 }
 
-// A server that forgets its scripts is given them again, by one of those who
-// find them missing.
+// The scripts are loaded again after a server has lost them.
 func TestCluster_scriptFlush(t *testing.T) {
 	c := servers.Cluster(t)
 	f := newFleet(t, breakers, clients(c)...)
-	l := f.load()
+	l := f.startLoad()
 	l.warm(t)
 	flushes := 0
 	for end := time.Now().Add(3 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
@@ -64,19 +63,19 @@ func TestCluster_scriptFlush(t *testing.T) {
 		flushes++
 	}
 	r := l.end(t, "script flush")
-	r.whole(t)
+	r.mustBeWhole(t)
 	stats := func(command string) int64 { return c.CommandStats(command).Calls }
 	t.Logf("%d flushes of each node: %d EVALSHA, %d EVAL", flushes, stats("evalsha"), stats("eval"))
 }
 
-// A replica that takes over in agreement with its master knows all that it knew.
+// A failover that the master agrees to loses nothing.
 func TestCluster_cleanFailover(t *testing.T) {
 	c := servers.Cluster(t)
 	f := newFleet(t, breakers, clients(c)...)
-	l := f.load()
+	l := f.startLoad()
 	l.warm(t)
 	for _, replica := range c.Nodes[3:] {
-		replica.Do("script", "flush") // or it might know the scripts
+		replica.Do("script", "flush") // a replica also has the scripts
 		c.Promote(replica)
 	}
 	time.Sleep(time.Second)
@@ -90,29 +89,29 @@ func TestCluster_cleanFailover(t *testing.T) {
 	f.mustAgree(t)
 }
 
-// A master that dies is replaced, and callers are degraded for little longer
-// than that takes, whatever their clients' settings are.
+// After a master's death callers are degraded little longer than the election takes,
+// whatever the settings of their clients.
 func TestCluster_masterKilled(t *testing.T) {
 	outage(t, "master killed", (*servers.Node).Kill)
 }
 
-// One that hangs is worse: nothing refuses connections to it.
+// The same for a master that hangs and refuses no connection.
 func TestCluster_masterPaused(t *testing.T) {
 	outage(t, "master paused", (*servers.Node).Pause)
 }
 
 func outage(t *testing.T, what string, harm func(*servers.Node)) {
 	c := servers.Cluster(t)
-	f := newBoundFleet(t, storage.DefaultTimeout, breakers, clients(c)...)
+	f := newFleetWithTimeout(t, storage.DefaultTimeout, breakers, clients(c)...)
 	slot := f.slot(t, f.names[0])
 	master, replica := c.MasterOf(slot), c.ReplicaOf(slot)
-	l := f.load()
+	l := f.startLoad()
 	l.warm(t)
 	harm(master)
 	election := await(t, "the replica was elected", time.Minute, func() bool {
 		role, err := replica.Try("role")
 		r, ok := role.([]any)
-		return err == nil && ok && r[0] == "master" && replicaServes(replica)
+		return err == nil && ok && r[0] == "master" && seesAllSlots(replica)
 	})
 	time.Sleep(slack)
 	r := l.end(t, what)
@@ -126,27 +125,26 @@ func outage(t *testing.T, what string, harm func(*servers.Node)) {
 	f.mustAgree(t)
 }
 
-// replicaServes reports whether a node finds all slots served.
-func replicaServes(n *servers.Node) bool {
+// seesAllSlots reports whether a node finds all slots served.
+func seesAllSlots(n *servers.Node) bool {
 	text, err := n.Try("cluster", "info")
 	s, _ := text.(string)
 	return err == nil && strings.Contains(s, "cluster_state:ok")
 }
 
-// agreement is the longest that it may take, once a cluster serves all slots
-// again, until every process sees what any of them does.
+// agreement is the longest time, in a cluster that serves all slots, from a transition
+// until every process sees it.
 const agreement = time.Second
 
-// mustAgree shows that nothing is wedged and nobody sees an old state: what one
-// process trips, every other finds open within the bound, and what is open
-// recovers by itself.
+// mustAgree checks that no process is stuck or sees an old state: when one process
+// trips a breaker, all others find it open within agreement, and it recovers by itself.
 func (f *fleet) mustAgree(t *testing.T) {
 	t.Helper()
 	ctx := context.Background()
 	worst := time.Duration(0)
 	for b, name := range f.names {
 		by := f.handles[b%len(f.handles)][b]
-		s, err := by.Control(ctx, engine.Command{Action: engine.ActionTrip, For: 300 * time.Millisecond, Reason: "do all agree"})
+		s, err := by.Control(ctx, engine.Command{Action: engine.ActionTrip, For: 300 * time.Millisecond, Reason: "agreement check"})
 		if err != nil {
 			t.Fatalf("%s: trip: %v", name, err)
 		}
@@ -178,13 +176,12 @@ func (f *fleet) mustAgree(t *testing.T) {
 	}
 }
 
-// A slot that nobody serves degrades its own breakers; so does a shard that is
-// gone as a whole.
+// A slot without a server degrades its own breakers only.
 func TestCluster_uncoveredSlot(t *testing.T) {
 	c := servers.Cluster(t, servers.Args("--cluster-require-full-coverage", "no"))
 	f := newFleet(t, breakers, clients(c)...)
 	slot := f.slot(t, f.names[0])
-	l := f.load()
+	l := f.startLoad()
 	l.warm(t)
 	c.EachNode("cluster", "delslots", slot)
 	time.Sleep(2 * time.Second)
@@ -195,10 +192,10 @@ func TestCluster_uncoveredSlot(t *testing.T) {
 	}
 	for _, s := range snapshots[1:] {
 		if !s.Exists {
-			t.Errorf("%s of a covered slot does not read: %v", s.Name, err)
+			t.Errorf("%s of a covered slot cannot be read: %v", s.Name, err)
 		}
 	}
-	// Served again, by whoever has its keys.
+	// The node that holds the keys serves the slot again.
 	owner := c.Nodes[0]
 	for _, n := range c.Nodes[:3] {
 		if n.Do("cluster", "countkeysinslot", slot).(int64) > 0 {
@@ -223,13 +220,13 @@ func TestCluster_uncoveredSlot(t *testing.T) {
 		if other := f.slot(t, name) != slot; other && r.Degraded[b] > 0 {
 			t.Errorf("%s lives in another slot, and was degraded for %v", name, r.Degraded[b])
 		} else if !other && r.Degraded[b] < time.Second {
-			t.Errorf("%s lives in a slot that nobody served, and was degraded for %v only", name, r.Degraded[b])
+			t.Errorf("%s lives in a slot without a server, and was degraded for %v only", name, r.Degraded[b])
 		}
 	}
 }
 
-// Scripts go to masters, even where a client sends reads to replicas, and even
-// right after the two have changed places.
+// Scripts go to masters even if the client reads from replicas, also right after a
+// failover.
 func TestCluster_readsFromReplicas(t *testing.T) {
 	c := servers.Cluster(t)
 	readers := []redis.UniversalClient{
@@ -238,9 +235,9 @@ func TestCluster_readsFromReplicas(t *testing.T) {
 		c.Client(func(o *redis.ClusterOptions) { o.RouteRandomly = true }),
 	}
 	f := newFleet(t, breakers, readers...)
-	l := f.load()
+	l := f.startLoad()
 	l.warm(t)
-	defer f.admissions(t)()
+	defer f.startAdmissions(t)()
 	for _, n := range c.Nodes[3:] {
 		if got := n.CommandStats()["evalsha"].Calls; got != 0 {
 			t.Errorf("a replica was sent %d scripts", got)
@@ -271,9 +268,9 @@ func TestCluster_readsFromReplicas(t *testing.T) {
 	}
 }
 
-// admissions asks each breaker whether calls are admitted, until it is stopped:
-// scripts that write nothing, which a replica would answer.
-func (f *fleet) admissions(t *testing.T) (stop func()) {
+// startAdmissions admits calls of one breaker until stop is called. The scripts write
+// nothing, so a replica would answer them.
+func (f *fleet) startAdmissions(t *testing.T) (stop func()) {
 	done, ended := make(chan struct{}), make(chan struct{})
 	quiet := bind(t, f.stores[0], f.names[0]+" quiet", engine.Policy{})
 	go func() {
@@ -290,7 +287,7 @@ func (f *fleet) admissions(t *testing.T) (stop func()) {
 	return func() { close(done); <-ended }
 }
 
-// Breakers in one slot are on one node: they scale, and fail, as one.
+// WithColocation puts all breakers in one slot, and so on one node.
 func TestCluster_colocation(t *testing.T) {
 	c := servers.Cluster(t)
 	ctx := context.Background()
@@ -304,7 +301,7 @@ func TestCluster_colocation(t *testing.T) {
 		for _, n := range c.Nodes {
 			before[n] = n.CommandStats()["evalsha"].Calls
 		}
-		for _, name := range some(breakers) {
+		for _, name := range breakerNames(breakers) {
 			if _, err := bind(t, s, name, counted).Acquire(ctx); err != nil {
 				t.Fatal(err)
 			}

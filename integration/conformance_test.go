@@ -16,8 +16,7 @@ import (
 	"github.com/redbreaker/redbreaker/storage/storagetest"
 )
 
-// images are the servers that make server-images builds, or those of them that
-// run.sh found.
+// images returns the server images of make server-images, or those that run.sh found.
 func images(t *testing.T) []string {
 	t.Helper()
 	if found := os.Getenv("REDBREAKER_IMAGES"); found != "" {
@@ -30,12 +29,12 @@ func images(t *testing.T) []string {
 	return strings.Fields(string(out))
 }
 
-// eachServer runs a test on each of the four servers, where there is an engine
-// to run them; otherwise on the one that the machine has.
+// eachServer runs a test on each image, or without Docker on the server of this
+// machine.
 func eachServer(t *testing.T, images []string, test func(*testing.T, *servers.Node)) {
 	t.Helper()
 	if !servers.UsesDocker(t) {
-		t.Log("not run here, for want of Docker: " + strings.Join(images, ", "))
+		t.Log("not run without Docker: " + strings.Join(images, ", "))
 		test(t, servers.Standalone(t))
 		return
 	}
@@ -44,7 +43,7 @@ func eachServer(t *testing.T, images []string, test func(*testing.T, *servers.No
 	}
 }
 
-// conformance runs the suite over clients that open makes.
+// conformance runs the conformance suite over clients that open returns.
 func conformance(t *testing.T, open func(testing.TB) redis.UniversalClient) {
 	t.Helper()
 	storagetest.Run(t, func(t testing.TB) storagetest.Harness {
@@ -89,7 +88,7 @@ func TestConformance_standalone(t *testing.T) {
 	})
 }
 
-// RESP2 is what a client speaks by Protocol 2; all others here speak RESP3.
+// Protocol 2 selects RESP2; all other tests here use RESP3.
 func TestConformance_resp2(t *testing.T) {
 	n := servers.Standalone(t)
 	conformance(t, func(testing.TB) redis.UniversalClient {
@@ -107,8 +106,7 @@ func TestConformance_sentinel(t *testing.T) {
 	conformance(t, func(testing.TB) redis.UniversalClient { return s.Client(nil) })
 }
 
-// The Lua agrees with the machine on the newest servers, too: the twins of
-// package engine, on each of them.
+// The twin tests of package engine pass on the newest servers.
 func TestTwins(t *testing.T) {
 	var newest []string
 	for _, image := range images(t) {

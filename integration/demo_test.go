@@ -12,8 +12,7 @@ import (
 	"github.com/redbreaker/redbreaker/integration/servers"
 )
 
-// The demo runs on a cluster as it does on one server, and its breaker lives
-// through the death of its master.
+// The demo runs on a cluster, and its breaker survives the death of its master.
 func TestDemo_cluster(t *testing.T) {
 	c := servers.Cluster(t)
 	program := filepath.Join(t.TempDir(), "redbreaker")

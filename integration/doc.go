@@ -1,6 +1,6 @@
-// Package integration has the tests that need more than one real server, or
-// servers that fail: clusters that move their slots, elect new masters and lose
-// their scripts, sentinels, replicas that miss writes, four servers in turn. It
-// is a module of its own, so that nobody who imports redbreaker inherits what
-// they need. See package servers for where the servers come from.
+// Package integration has the tests that need several real servers or servers that
+// fail: clusters that move slots, elect masters and lose scripts, sentinels, replicas
+// that miss writes, and four products and versions in turn. It is a nested module, so
+// that importers of redbreaker do not inherit its dependencies. Package servers
+// describes how the servers are started.
 package integration

@@ -3,6 +3,7 @@ package integration_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -13,27 +14,27 @@ import (
 	"github.com/redbreaker/redbreaker/storage"
 )
 
-// Sentinels that are told to fail over promote the replica while the primary still
-// takes writes, and these are lost (N1). Nothing else is, and nothing wedges.
+// A failover by command promotes the replica while the primary still takes writes,
+// which are lost (N1). No outcome counts twice, and no breaker is stuck.
 func TestSentinel_failover(t *testing.T) {
 	s := servers.Sentinel(t)
-	f := newBoundFleet(t, storage.DefaultTimeout, breakers, s.Client(nil), s.Client(func(o *redis.FailoverOptions) { o.ContextTimeoutEnabled = true }))
-	l := f.load()
+	f := newFleetWithTimeout(t, storage.DefaultTimeout, breakers, s.Client(nil), s.Client(func(o *redis.FailoverOptions) { o.ContextTimeoutEnabled = true }))
+	l := f.startLoad()
 	l.warm(t)
 	s.Promote()
 	time.Sleep(slack)
-	r := l.end(t, "sentinels told to fail over")
+	r := l.end(t, "failover by command")
 	if r.Doubled != 0 {
 		t.Errorf("doubled %d, want 0", r.Doubled)
 	}
 	f.mustAgree(t)
 }
 
-// A primary that dies is replaced by the sentinels.
+// After the sentinels have replaced a dead primary, the breakers go on.
 func TestSentinel_primaryKilled(t *testing.T) {
 	s := servers.Sentinel(t)
-	f := newBoundFleet(t, storage.DefaultTimeout, breakers, s.Client(nil), s.Client(func(o *redis.FailoverOptions) { o.ContextTimeoutEnabled = true }))
-	l := f.load()
+	f := newFleetWithTimeout(t, storage.DefaultTimeout, breakers, s.Client(nil), s.Client(func(o *redis.FailoverOptions) { o.ContextTimeoutEnabled = true }))
+	l := f.startLoad()
 	l.warm(t)
 	before := s.Primary()
 	before.Kill()
@@ -42,8 +43,8 @@ func TestSentinel_primaryKilled(t *testing.T) {
 		r, ok := role.([]any)
 		return err == nil && ok && r[0] == "master"
 	})
-	// Sentinels tell clients a moment later, and the guard may just have begun
-	// the longest of its pauses.
+	// The sentinels inform clients a moment later, and the guard may have just begun
+	// its longest pause.
 	time.Sleep(storageGuardPause + slack)
 	r := l.end(t, "primary killed")
 	t.Logf("the sentinels took %v to replace it", election.Round(time.Millisecond))
@@ -56,13 +57,13 @@ func TestSentinel_primaryKilled(t *testing.T) {
 	f.mustAgree(t)
 }
 
-// storageGuardPause is the longest that a storage leaves a server alone that did
-// not answer.
+// storageGuardPause is the longest time that the guard keeps operations from a server
+// that did not answer.
 const storageGuardPause = 5 * time.Second
 
-// A failover that loses what the primary had acknowledged takes a breaker back to
-// an earlier record. Nothing wedges (P6): what was open is closed again and trips
-// anew; what was closed again is open, and recovers by itself.
+// A failover that loses acknowledged writes takes a breaker back to an earlier record.
+// No breaker is stuck (P6): one whose trip was lost trips again, and one whose recovery
+// was lost recovers by itself.
 func TestPair_lostWrites(t *testing.T) {
 	policy := engine.Policy{ConsecutiveFailures: 2, OpenFor: 500 * time.Millisecond, HalfOpen: engine.HalfOpen{Lease: 500 * time.Millisecond}}
 	p := servers.Pair(t)
@@ -96,16 +97,16 @@ func TestPair_lostWrites(t *testing.T) {
 		})
 		return ticket
 	}
-	state := func(h string) engine.State {
+	state := func(name string) engine.State {
 		t.Helper()
-		got, err := s.Inspect(ctx, h)
+		got, err := s.Inspect(ctx, name)
 		if err != nil {
 			t.Fatal(err)
 		}
 		return got.State
 	}
 
-	// What the replica knows: one closed, two open.
+	// Replicated: one closed breaker, two open ones.
 	first, err := trips.Acquire(ctx)
 	if err != nil {
 		t.Fatal(err)
@@ -114,27 +115,28 @@ func TestPair_lostWrites(t *testing.T) {
 	fail(probing)
 	p.AwaitReplicated()
 	p.CutReplication()
-	// What is acknowledged, and lost: a trip, a recovery, a probe under way.
+	// Acknowledged and lost: a trip, a recovery, a probe in flight.
 	fail(trips)
 	if _, err := recovers.Report(ctx, probe(recovers), engine.Success, 0, nil); err != nil {
 		t.Fatal(err)
 	}
 	lease := probe(probing)
-	if got := []engine.State{state("trips"), state("recovers"), state("probing")}; got[0] != engine.StateOpen || got[1] != engine.StateClosed || got[2] != engine.StateHalfOpen {
+	states := func() []engine.State { return []engine.State{state("trips"), state("recovers"), state("probing")} }
+	if got := states(); !slices.Equal(got, []engine.State{engine.StateOpen, engine.StateClosed, engine.StateHalfOpen}) {
 		t.Fatalf("before the failover the breakers are %v", got)
 	}
 	p.Primary.Kill()
 	p.Promote()
 	await(t, "the new primary answers", slack+storageGuardPause, func() bool { _, err := s.Inspect(ctx, "trips"); return err == nil })
 
-	if got := []engine.State{state("trips"), state("recovers"), state("probing")}; got[0] != engine.StateClosed || got[1] != engine.StateOpen || got[2] != engine.StateOpen {
-		t.Errorf("after the failover the breakers are %v, want what the replica knew", got)
+	if got := states(); !slices.Equal(got, []engine.State{engine.StateClosed, engine.StateOpen, engine.StateOpen}) {
+		t.Errorf("after the failover the breakers are %v, want the replicated states", got)
 	}
 	await(t, "the closed one is used again", slack+storageGuardPause, func() bool {
 		_, err := trips.Acquire(ctx)
 		return err == nil
 	})
-	// A result of what was lost changes nothing; one of before that counts.
+	// A result of the lost round is stale; one from before it counts.
 	if stale, err := probing.Report(ctx, lease, engine.Success, 0, nil); err != nil || !stale {
 		t.Errorf("a lost probe's result: stale %v, %v; want it stale", stale, err)
 	}

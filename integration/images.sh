@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Builds the images of servers that the tests run in Docker, from Debian's
-# packages, for machines without an image registry. What exists is kept.
+# Builds the server images that the tests run in Docker from Debian's packages, for
+# machines without an image registry. Existing images are kept.
 #
 #   images.sh           build what is missing
 #   images.sh --list    print the names of all
@@ -13,12 +13,12 @@ images=(
 	"trixie   redbreaker/redis:8.0  redis-server  redis-server,redis-tools"
 	"trixie   redbreaker/valkey:8.1 valkey-server valkey-server,valkey-tools"
 )
-mirror=${DEBIAN_MIRROR:-} # empty: the one that debootstrap knows
+mirror=${DEBIAN_MIRROR:-} # empty: debootstrap's default
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-# list prints the entries of a release, or of all, one a line.
+# list prints the entries of a release, or of all releases, one per line.
 list() { printf '%s\n' "${images[@]}" | grep "^${1:-}"; }
 
 exists() { docker image inspect "$1" >/dev/null 2>&1; }
@@ -46,7 +46,7 @@ if [[ ${1:-} == --list ]]; then
 	exit
 fi
 
-docker info >/dev/null # or there is nothing to build for
+docker info >/dev/null # fails without an engine
 for suite in $(list | awk '{ print $1 }' | uniq); do
 	packages='' missing=()
 	while read -r _ image program its; do

@@ -17,11 +17,11 @@ import (
 	"github.com/redbreaker/redbreaker/storage"
 )
 
-// counted is a policy by which every outcome counts, and none trips.
+// counted is a policy by which every outcome counts and none trips.
 var counted = engine.Policy{Window: engine.Window{Calls: engine.MaxCalls, FailureCount: engine.MaxCalls}}
 
-// fleet is some processes, each with a client of its own, and the breakers that
-// they share.
+// fleet is several processes, each with its own client, and the breakers that they
+// share.
 type fleet struct {
 	namespace string
 	names     []string
@@ -29,19 +29,18 @@ type fleet struct {
 	handles   [][]engine.Handle // of each process
 }
 
-// newFleet gives each client a storage, and each storage the same breakers. Their
-// time bound is far above what a call takes: what a busy machine adds is no
-// fault of the servers.
+// newFleet makes a storage over each client, with the same breakers. Their timeout is
+// far above the time of a call, so that a busy machine causes no errors.
 func newFleet(t testing.TB, breakers int, clients ...redis.UniversalClient) *fleet {
 	t.Helper()
-	return newBoundFleet(t, 5*time.Second, breakers, clients...)
+	return newFleetWithTimeout(t, 5*time.Second, breakers, clients...)
 }
 
-func newBoundFleet(t testing.TB, bound time.Duration, breakers int, clients ...redis.UniversalClient) *fleet {
+func newFleetWithTimeout(t testing.TB, timeout time.Duration, breakers int, clients ...redis.UniversalClient) *fleet {
 	t.Helper()
-	f := &fleet{namespace: namespace(), names: some(breakers)}
+	f := &fleet{namespace: namespace(), names: breakerNames(breakers)}
 	for p, client := range clients {
-		s, err := storage.NewRedis(client, storage.WithNamespace(f.namespace), storage.WithReporter(fmt.Sprintf("process-%d", p)), storage.WithTimeout(bound))
+		s, err := storage.NewRedis(client, storage.WithNamespace(f.namespace), storage.WithReporter(fmt.Sprintf("process-%d", p)), storage.WithTimeout(timeout))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -71,7 +70,7 @@ func bind(t testing.TB, s engine.Storage, name string, p engine.Policy) engine.H
 	return h
 }
 
-// slot is where a breaker of the fleet lives.
+// slot returns the cluster slot of a breaker.
 func (f *fleet) slot(t testing.TB, name string) uint16 {
 	t.Helper()
 	keys, err := cluster.New(f.namespace)
@@ -85,8 +84,8 @@ func (f *fleet) slot(t testing.TB, name string) uint16 {
 	return cluster.Slot(key)
 }
 
-// load is calls that succeed, through every breaker of a fleet, by some workers
-// in each process, until it is stopped.
+// load makes successful calls through every breaker of a fleet, from several workers
+// in each process, until it is ended.
 type load struct {
 	fleet *fleet
 	stop  chan struct{}
@@ -95,15 +94,15 @@ type load struct {
 	sent, acknowledged, unknown, failed []atomic.Int64 // outcomes of each breaker
 
 	mu       sync.Mutex
-	degraded []time.Duration // the longest that a caller of each breaker was without an answer
-	errors   map[string]int  // by what they say, without addresses
+	degraded []time.Duration // by breaker: the longest time that a caller got no answer
+	errors   map[string]int  // by text without numbers and addresses
 }
 
-// workers in each process; so a load of three processes is some thousand
-// operations a second.
+// workers is the number of workers in each process. A load of three processes makes
+// some thousand operations a second.
 const workers = 4
 
-func (f *fleet) load() *load {
+func (f *fleet) startLoad() *load {
 	l := &load{
 		fleet:        f,
 		stop:         make(chan struct{}),
@@ -123,8 +122,8 @@ func (f *fleet) load() *load {
 	return l
 }
 
-// work calls each breaker in turn. A caller is degraded from its first call that
-// finds no storage to the next that does.
+// work calls each breaker in turn. A caller is degraded from its first call with a
+// storage error to its next call without one.
 func (l *load) work(handles []engine.Handle, first int) {
 	defer l.done.Done()
 	since := make([]time.Time, len(handles))
@@ -136,14 +135,14 @@ func (l *load) work(handles []engine.Handle, first int) {
 		case err != nil && since[b].IsZero():
 			since[b] = began
 		case err == nil && !since[b].IsZero():
-			l.note(b, time.Since(since[b]))
+			l.noteDegraded(b, time.Since(since[b]))
 			since[b] = time.Time{}
 		}
 		select {
 		case <-l.stop:
 			for b := range since {
 				if !since[b].IsZero() {
-					l.note(b, time.Since(since[b]))
+					l.noteDegraded(b, time.Since(since[b]))
 				}
 			}
 			return
@@ -152,12 +151,12 @@ func (l *load) work(handles []engine.Handle, first int) {
 	}
 }
 
-// call is one protected call that succeeds.
+// call makes one protected call that succeeds.
 func (l *load) call(h engine.Handle, b int) error {
 	ctx := context.Background()
 	ticket, err := h.Acquire(ctx)
 	if err != nil {
-		l.err(err)
+		l.noteError(err)
 		return err
 	}
 	l.sent[b].Add(1)
@@ -166,7 +165,7 @@ func (l *load) call(h engine.Handle, b int) error {
 	switch {
 	case err == nil && !stale:
 		l.acknowledged[b].Add(1)
-	case err == nil: // the record began anew between the two
+	case err == nil: // the record was replaced between the two steps
 		l.failed[b].Add(1)
 	case errors.As(err, &e) && e.Class == engine.ClassUnknown:
 		l.unknown[b].Add(1)
@@ -174,18 +173,18 @@ func (l *load) call(h engine.Handle, b int) error {
 		l.failed[b].Add(1)
 	}
 	if err != nil {
-		l.err(err)
+		l.noteError(err)
 	}
 	return err
 }
 
-func (l *load) note(b int, d time.Duration) {
+func (l *load) noteDegraded(b int, d time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.degraded[b] = max(l.degraded[b], d)
 }
 
-func (l *load) err(err error) {
+func (l *load) noteError(err error) {
 	text := err.Error()
 	var e *engine.StorageError
 	if errors.As(err, &e) {
@@ -202,17 +201,17 @@ func (l *load) err(err error) {
 	l.errors[strings.Join(words, " ")]++
 }
 
-// figures are what became of a load.
+// figures are the results of a load.
 type figures struct {
 	Sent, Acknowledged, Unknown, Failed, Applied, Lost, Doubled int64
 	Worst                                                       time.Duration
-	Degraded                                                    []time.Duration // of each breaker
+	Degraded                                                    []time.Duration // by breaker
 	Errors                                                      map[string]int
 }
 
-// end stops the load and counts what the records hold. An outcome that was
-// acknowledged and is not there is lost; one that is there and neither was
-// acknowledged nor can have been is doubled.
+// end stops the load and compares its counts with the records. An acknowledged outcome
+// that a record lacks is lost. Outcomes in a record beyond the acknowledged and the
+// unknown ones are doubled.
 func (l *load) end(t testing.TB, what string) figures {
 	t.Helper()
 	close(l.stop)
@@ -244,8 +243,8 @@ func (l *load) end(t testing.TB, what string) figures {
 	return f
 }
 
-// whole fails the test if an operation was lost, doubled or not answered.
-func (f figures) whole(t testing.TB) {
+// mustBeWhole fails the test if an operation was lost, doubled or not answered.
+func (f figures) mustBeWhole(t testing.TB) {
 	t.Helper()
 	if f.Sent == 0 || f.Lost != 0 || f.Doubled != 0 || f.Unknown != 0 || f.Failed != 0 {
 		t.Errorf("sent %d, lost %d, doubled %d, unknown %d, failed %d; want some sent, and none of the others", f.Sent, f.Lost, f.Doubled, f.Unknown, f.Failed)
@@ -265,20 +264,21 @@ func (l *load) warm(t testing.TB) {
 	})
 }
 
-// await polls until ok, for at most d, and returns how long it took.
+// await polls until ok, for at most d, and returns how long it took. It must run on
+// the test's goroutine.
 func await(t testing.TB, what string, d time.Duration, ok func() bool) time.Duration {
 	t.Helper()
 	began := time.Now()
 	for ; !ok(); time.Sleep(10 * time.Millisecond) {
 		if time.Since(began) > d {
-			t.Fatalf("waited %v in vain: %s", d, what)
+			t.Fatalf("not after %v: %s", d, what)
 		}
 	}
 	return time.Since(began)
 }
 
-// some returns names of breakers.
-func some(n int) []string {
+// breakerNames returns n names.
+func breakerNames(n int) []string {
 	names := make([]string, n)
 	for i := range names {
 		names[i] = fmt.Sprintf("breaker-%03d", i)

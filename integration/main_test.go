@@ -10,7 +10,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	redis.SetLogger(silence{}) // go-redis says what fails here on purpose
+	redis.SetLogger(silence{}) // go-redis logs the failures that the tests cause
 	fmt.Println("go-redis " + redis.Version())
 	os.Exit(m.Run())
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/redbreaker/redbreaker/storage"
 )
 
-// What a breaker takes of a server's memory, as docs/operations.md tells it.
+// A record takes no more memory than docs/operations.md says.
 func TestMemory(t *testing.T) {
 	eachServer(t, images(t), func(t *testing.T, n *servers.Node) {
 		rdb := n.Client(nil)
@@ -40,9 +40,9 @@ func TestMemory(t *testing.T) {
 			h := bind(t, s, c.name, c.policy)
 			if c.fullLog {
 				for range 10 {
-					_, err := h.Control(ctx, engine.Command{Action: engine.ActionTrip, Reason: "a drill of the team", Actor: "somebody"})
+					_, err := h.Control(ctx, engine.Command{Action: engine.ActionTrip, Reason: "a drill of the team", Actor: "operator"})
 					check(t, err)
-					_, err = h.Control(ctx, engine.Command{Action: engine.ActionReset, Reason: "a drill of the team", Actor: "somebody"})
+					_, err = h.Control(ctx, engine.Command{Action: engine.ActionReset, Reason: "a drill of the team", Actor: "operator"})
 					check(t, err)
 				}
 			}
@@ -65,7 +65,7 @@ func usage(t *testing.T, rdb *redis.Client, ns, name string) int64 {
 	check(t, err)
 	key, err := keys.Key(name)
 	check(t, err)
-	// All of it, not a sample.
+	// 0 measures all elements; the default takes samples.
 	bytes, err := rdb.MemoryUsage(context.Background(), key, 0).Result()
 	check(t, err)
 	return bytes

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Runs what this machine can run of the integration tests, and says what it
-# could not: everything on redis-server processes, then, where a Docker engine
-# runs, the four servers and a slice of the rest in containers.
+# Runs the integration tests that this machine can run, and lists the others:
+# everything on redis-server processes; then, with a Docker engine, the tests of the
+# four servers and some of the others in containers.
 #
 #   run.sh              all of it
 #   run.sh process      on processes alone
@@ -9,21 +9,21 @@
 set -euo pipefail
 cd "$(dirname "$0")"
 
-# How the Docker engine's containers are reached: they share its network.
+# The containers use the host's network.
 export TESTCONTAINERS_HOST_OVERRIDE=${TESTCONTAINERS_HOST_OVERRIDE:-127.0.0.1}
 export TESTCONTAINERS_RYUK_DISABLED=${TESTCONTAINERS_RYUK_DISABLED:-true}
 
-# In containers the kernel and Redis are the same: what is particular there is
-# the servers' versions. So of the slow tests one server runs a few.
+# Containers differ from processes in the servers' versions only, so few of the slow
+# tests run there, on one server.
 elsewhere='TestConformance_standalone|TestTwins|TestMemory'
 slice='TestConformance_(cluster|sentinel)|TestCluster_(slotMigration|scriptFlush|cleanFailover|masterKilled)|TestACL_cluster|TestTLS|TestPair|TestSentinel_failover'
-# What could depend on the release of go-redis.
+# The tests that could depend on the release of go-redis.
 client='TestConformance_(resp2|cluster|sentinel)|TestCluster_(slotMigration|masterPaused|readsFromReplicas)|TestSentinel_failover'
 
 missing=()
 failed=()
 
-# Figures and versions go to the reader, what passes one by one does not.
+# Prints figures, versions, failures and skips, but not each test that passes.
 tests() {
 	local name=$1 start=$SECONDS
 	shift

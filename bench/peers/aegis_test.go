@@ -12,7 +12,7 @@ var aegisPeer = peer{
 		breaker := sre.NewBreaker(sre.WithSuccess(rate), sre.WithRequest(minCalls), sre.WithWindow(period), sre.WithBucket(buckets))
 		call := func(f func() error) error {
 			if err := breaker.Allow(); err != nil {
-				breaker.MarkFailed() // as kratos does, so that the circuit stays open
+				breaker.MarkFailed() // as kratos does, which keeps the circuit open
 				return err
 			}
 			err := f()

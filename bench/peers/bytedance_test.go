@@ -19,7 +19,7 @@ var bytedancePeer = peer{
 func bytedanceBy(b *testing.B, trips circuitbreaker.TripFunc) protected {
 	panel, err := circuitbreaker.NewPanel(nil, circuitbreaker.Options{
 		ShouldTrip:     trips,
-		BucketTime:     period / 100, // it takes no fewer
+		BucketTime:     period / 100, // the fewest that it accepts
 		BucketNums:     100,
 		CoolingTimeout: openFor,
 		EnableShardP:   true,

@@ -1,14 +1,13 @@
-// Package peers measures other circuit breakers beside this one: in process
-// (BenchmarkPeers), and shared through one Redis (BenchmarkShared). It is a
-// module of its own, so that nobody who imports redbreaker inherits them.
+// Package peers compares redbreaker with other circuit breakers: in process
+// (BenchmarkPeers), and shared through one Redis (BenchmarkShared). It is a nested
+// module, so that importers of redbreaker do not inherit the other libraries.
 //
 // # In process
 //
-// All are told the same as nearly as they can be, and each is called through the
-// function that its documentation shows, with a function that does nothing. A
-// breaker that is to stay closed opens at [never] failures in a row, or at half of
-// its window; one that is to open, at five in a row, or at half of ten. Once open
-// it stays so for an hour.
+// All have the same settings as nearly as they allow, and each is called through the
+// function that its documentation shows, with a function that does nothing. A breaker
+// that must stay closed opens at [never] failures in a row, or at half of its window;
+// one that must open opens at five in a row, or at half of ten, for an hour.
 //
 //	breaker         rule         as                                   what differs
 //	redbreaker      consecutive  ConsecutiveFailures
@@ -29,31 +28,31 @@
 //	                time         RateTripFunc                         by name on each call; 100 buckets, sharded (EnableShardP)
 //	cep21           consecutive  simplelogic.ConsecutiveErrOpener     no time limit, no limit of concurrency
 //	                time         hystrix.Opener                       the same
-//	hystrix-go      time         ErrorPercentThreshold                each call runs in a goroutine of its own, with a timer;
+//	hystrix-go      time         ErrorPercentThreshold                each call runs in its own goroutine, with a timer;
 //	                                                                  outcomes are counted later, or dropped if they are many;
 //	                                                                  places for 65 536 calls, since they are given back late
 //	go-zero         time         (it has no settings)                 rejects by chance, the likelier the more fails (Google's
 //	                                                                  client-side throttling), in 40 buckets of 10 s
 //	aegis           time         WithSuccess(0.5), WithRequest(10)    rejects by chance, as go-zero; Allow and Mark
 //
-// Left out is exaring/hoglet: the module proxy does not give it.
+// exaring/hoglet is missing: the module proxy does not serve it.
 //
-// What rejects by chance lets some calls through while it is open: their share is
-// what rejected-% lacks of a hundred.
+// A library that rejects by chance admits some calls while it is open: their share is
+// 100 minus rejected-%.
 //
 // # Shared
 //
-// gobreaker's DistributedCircuitBreaker is given a store like the one that it had:
-// GET, SET, and a lock by redsync. Its callers have an instance, a store and a
-// client each, as the processes of a fleet do, and so have redbreaker's; for
-// breaker=redbreaker-process all goroutines call one instance, as those of one
-// process do. (gobreaker's goroutines that share one instance would share its
-// lock's bookkeeping too, which nothing guards.) On the path called failures every
-// call fails, and nothing opens the circuit.
+// gobreaker's DistributedCircuitBreaker has a store like the one that its project
+// offered: GET, SET, and a lock by redsync. Each of its callers has an instance, a
+// store and a client, as the processes of a fleet do, and so has each of redbreaker's;
+// for breaker=redbreaker-process all goroutines call one instance, as those of one
+// process do. (Goroutines that share one instance of gobreaker would also share the
+// state of its lock, which is not synchronized.) On the path failures every call
+// fails, and the circuit stays closed.
 //
-// lost-failures-% is how many of the failures that callers were told of are not in
-// the shared state afterwards. gave-up-% is how many calls were not made because
-// the breaker failed. commands/call is what the server executed, what scripts call
-// included; round-trips/call is how often a client waited for it, which BenchmarkTrips
-// tells for each kind of call.
+// lost-failures-% is the share of failures that are missing from the shared state
+// afterwards. gave-up-% is the share of calls that were not made because the breaker
+// failed. commands/call counts what the server executed, including the commands of
+// scripts; round-trips/call counts how often a client waited for the server, which
+// BenchmarkTrips reports for each kind of call.
 package peers

@@ -7,8 +7,8 @@ import (
 	"github.com/failsafe-go/failsafe-go/circuitbreaker"
 )
 
-// failsafePeer asks and records, failsafeRunPeer executes through a policy: the
-// second costs much more.
+// failsafePeer acquires permits and records results; failsafeRunPeer executes through
+// a policy, which costs much more.
 var (
 	failsafePeer    = failsafeAs("failsafe-go", askAndRecord)
 	failsafeRunPeer = failsafeAs("failsafe-go-run", runThrough)
@@ -18,7 +18,7 @@ func failsafeAs(name string, use func(circuitbreaker.Builder[any]) protected) pe
 	return peer{
 		name: name,
 		consecutive: func(_ *testing.B, failures int) protected {
-			// It keeps a bit for each of them.
+			// It keeps a bit for each call of the window.
 			return use(circuitbreaker.NewBuilder[any]().WithFailureThreshold(uint(min(failures, calls))))
 		},
 		count: func(*testing.B, int) protected {

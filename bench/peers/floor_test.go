@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// BenchmarkFloor is what the peers' costs are made of.
+// BenchmarkFloor measures the operations that make up the peers' costs.
 func BenchmarkFloor(b *testing.B) {
 	start := time.Now()
 	var ran atomic.Int64

@@ -7,7 +7,7 @@ import (
 	"github.com/zeromicro/go-zero/core/logx"
 )
 
-// go-zero logs what the processor does, into the midst of what is measured.
+// go-zero logs processor statistics, which would disturb the measurement.
 func init() { logx.Disable() }
 
 var gozeroPeer = peer{

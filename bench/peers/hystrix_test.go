@@ -9,10 +9,10 @@ import (
 var hystrixPeer = peer{
 	name: "hystrix-go",
 	time: func(b *testing.B, _ int) protected {
-		name := b.Name() // it knows its circuits by name, in all of the process
+		name := b.Name() // circuits are global to the process, by name
 		hystrix.ConfigureCommand(name, hystrix.CommandConfig{
 			Timeout:                int(openFor.Milliseconds()),
-			MaxConcurrentRequests:  1 << 16, // calls give their places back after they have returned, under load long after
+			MaxConcurrentRequests:  1 << 16, // calls release their slots after they have returned, under load long after
 			RequestVolumeThreshold: minCalls,
 			SleepWindow:            int(openFor.Milliseconds()),
 			ErrorPercentThreshold:  rate * 100,

@@ -13,7 +13,7 @@ import (
 // never is more failures in a row than any benchmark makes.
 const never = 1e9
 
-// The windows, where there are windows.
+// The windows of the rules that have one.
 const (
 	calls    = 1000
 	period   = 10 * time.Second
@@ -24,25 +24,25 @@ const (
 	openFor = time.Hour
 )
 
-// peer is a library, with the rules that it knows. Each makes a breaker that
-// opens after so many failures in a row, or by its window.
+// peer is a library and the rules that it offers. Each rule makes a breaker that opens
+// after a number of failures in a row, or by its window.
 type peer struct {
 	name                     string
 	consecutive, count, time func(b *testing.B, failures int) protected
 }
 
-// protected is one breaker around two calls, in the library's own words so that
-// nothing is added to them. Both return [errDown] if the call was made and failed.
+// protected is one breaker around two calls, written directly against the library so
+// that no wrapper adds cost. Both return [errDown] if the call was made and failed.
 type protected struct {
 	succeed, fail func() error
 }
 
 var peers = []peer{
 	redbreakerPeer, gobreakerPeer, failsafePeer, failsafeRunPeer, resiliencyPeer, mercariPeer,
-	rubyistPeer, bytedancePeer, cep21Peer, gozeroPeer, aegisPeer, hystrixPeer, // the last leaves goroutines behind
+	rubyistPeer, bytedancePeer, cep21Peer, gozeroPeer, aegisPeer, hystrixPeer, // last, since it leaves goroutines behind
 }
 
-// BenchmarkPeers is what a call costs that a breaker in process protects.
+// BenchmarkPeers measures a call that an in-process breaker protects.
 func BenchmarkPeers(b *testing.B) {
 	for _, p := range peers {
 		b.Run("breaker="+p.name, func(b *testing.B) {
@@ -53,7 +53,7 @@ func BenchmarkPeers(b *testing.B) {
 	}
 }
 
-// byRule measures the paths of one rule, if the peer knows it.
+// byRule measures the paths of one rule, if the peer has it.
 func byRule(b *testing.B, rule string, breaker func(*testing.B, int) protected) {
 	if breaker == nil {
 		return
@@ -72,7 +72,7 @@ func byRule(b *testing.B, rule string, breaker func(*testing.B, int) protected) 
 	}
 }
 
-// closed measures calls that are all made, of which every so many'th fails.
+// closed measures calls on a closed breaker, one in every of which fails.
 func closed(b *testing.B, goroutines int, p protected, every int) {
 	var rejections atomic.Int64
 	together(b, goroutines, func(first, share int) {
@@ -88,7 +88,7 @@ func closed(b *testing.B, goroutines int, p protected, every int) {
 		}
 		rejections.Add(rejected)
 	})
-	// What rejects by chance may have had bad luck; what has opened rejects most.
+	// A peer that rejects by chance may reject a few calls; an open one rejects most.
 	if n := rejections.Load(); n > int64(b.N/100) {
 		b.Fatalf("%d of %d calls were rejected, and none was to be", n, b.N)
 	}
@@ -110,8 +110,8 @@ func open(b *testing.B, goroutines int, p protected) {
 	b.ReportMetric(100*float64(rejections.Load())/float64(b.N), "rejected-%")
 }
 
-// exhaust makes calls fail until a hundred in a row are rejected: one is not
-// enough where chance decides.
+// exhaust makes calls fail until a hundred in a row are rejected; a single rejection
+// may be chance.
 func exhaust(b *testing.B, p protected) {
 	b.Helper()
 	row := 0
@@ -125,8 +125,8 @@ func exhaust(b *testing.B, p protected) {
 	b.Fatal("the breaker does not open")
 }
 
-// together makes b.N calls on n goroutines. run makes a share of them; first is
-// for each goroutine another number.
+// together makes b.N calls on n goroutines. run makes a share of them; first differs
+// for each goroutine.
 func together(b *testing.B, n int, run func(first, share int)) {
 	b.Helper()
 	b.ReportAllocs()
@@ -143,10 +143,10 @@ var ctx = context.Background()
 
 var (
 	errDown     = errors.New("down")
-	errRejected = errors.New("rejected") // by a breaker that only says no
+	errRejected = errors.New("rejected") // by a breaker that returns only a bool
 )
 
-// The calls that are protected, in the forms in which libraries take them.
+// The protected calls, in the forms that the libraries accept.
 
 func succeed() error { return nil }
 func fail() error    { return errDown }

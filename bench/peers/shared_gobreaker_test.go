@@ -51,10 +51,10 @@ func joinGobreaker(f *fleet, callers int) {
 	}
 }
 
-// lockFor is how long a lock lasts whose holder is gone; gobreaker waits so long.
+// lockFor is the expiry of a lock, and how long gobreaker waits for one.
 const lockFor = 5 * time.Second
 
-// store is a gobreaker.SharedDataStore of one caller, who takes one lock at a time.
+// store is the gobreaker.SharedDataStore of one caller, which holds at most one lock.
 type store struct {
 	rdb  *redis.Client
 	sync *redsync.Redsync

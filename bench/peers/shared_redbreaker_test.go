@@ -34,7 +34,7 @@ func (f *fleet) redbreaker() protected {
 		f.b.Fatal(err)
 	}
 	f.b.Cleanup(breaker.Stop)
-	permit, err := breaker.Acquire(ctx) // makes the record, as gobreaker's constructor does
+	permit, err := breaker.Acquire(ctx) // creates the record, as gobreaker's constructor does
 	if err != nil {
 		f.b.Fatal(err)
 	}

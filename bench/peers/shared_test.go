@@ -15,24 +15,24 @@ import (
 	"github.com/redbreaker/redbreaker/internal/redistest"
 )
 
-// fleet is callers of one breaker that they share through Redis.
+// fleet is a group of callers that share one breaker through Redis.
 type fleet struct {
 	b    *testing.B
 	addr string
-	name string // of the breaker, and where its keys are
+	name string // of the breaker, and the prefix of its keys
 
-	failures int           // in a row that open it
-	openFor  time.Duration // it stays so
+	failures int           // in a row that open the circuit
+	openFor  time.Duration // how long it stays open
 
 	callers []protected
-	// recorded is how many failures the shared state holds.
+	// recorded returns the number of failures in the shared state.
 	recorded func() int64
 
 	made  atomic.Int64 // calls that were made
 	trips atomic.Int64 // round trips to Redis
 }
 
-// sharers are the ways in which callers may come by one breaker.
+// sharers are the ways in which callers may share one breaker.
 var sharers = []struct {
 	name string
 	join func(f *fleet, callers int)
@@ -42,8 +42,8 @@ var sharers = []struct {
 	{"redbreaker-process", joinRedbreakerProcess},
 }
 
-// BenchmarkShared is what a call costs that a breaker protects which a fleet
-// shares, and what becomes of the failures.
+// BenchmarkShared measures a call that a shared breaker protects, and the share of
+// failures that the shared state loses.
 func BenchmarkShared(b *testing.B) {
 	addr := redistest.Addr(b)
 	for _, breaker := range sharers {
@@ -59,7 +59,7 @@ func BenchmarkShared(b *testing.B) {
 	}
 }
 
-// measure makes the fleet call, and reports what it found.
+// measure lets the fleet call and reports the metrics.
 func (f *fleet) measure(failing bool) {
 	took := make([][]time.Duration, len(f.callers))
 	commands := f.commands()
@@ -79,7 +79,7 @@ func (f *fleet) measure(failing bool) {
 
 	every := slices.Sorted(slices.Values(slices.Concat(took...)))
 	calls, made := float64(f.b.N), float64(f.made.Load())
-	f.b.ReportMetric(0, "ns/op") // of many callers at once it says nothing
+	f.b.ReportMetric(0, "ns/op") // with many callers at once it means nothing
 	f.b.ReportMetric(made/f.b.Elapsed().Seconds(), "calls/s")
 	f.b.ReportMetric(float64(every[len(every)/2]), "p50-ns")
 	f.b.ReportMetric(float64(every[len(every)*99/100]), "p99-ns")
@@ -91,8 +91,8 @@ func (f *fleet) measure(failing bool) {
 	}
 }
 
-// timed makes n calls, and returns what each took. Errors need no counting: the
-// calls that were not made are missing elsewhere.
+// timed makes n calls and returns their durations. It ignores errors: calls that were
+// not made are missing from the count of calls that were.
 func timed(call func() error, n int) []time.Duration {
 	took := make([]time.Duration, n)
 	for i := range took {
@@ -103,8 +103,8 @@ func timed(call func() error, n int) []time.Duration {
 	return took
 }
 
-// commands is how many commands the server has executed, those of scripts too,
-// without those that are asked here.
+// commands returns the number of commands that the server has executed, including those
+// of scripts, without the INFO of this function.
 func (f *fleet) commands() int64 {
 	info, err := redistest.Client(f.b).Info(ctx, "commandstats").Result()
 	if err != nil {
@@ -125,7 +125,7 @@ func (f *fleet) commands() int64 {
 	return sum
 }
 
-// client is one caller's own, whose round trips count.
+// client returns a client of one caller that counts round trips.
 func (f *fleet) client() *redis.Client {
 	rdb := redis.NewClient(&redis.Options{Addr: f.addr, ContextTimeoutEnabled: true})
 	rdb.AddHook(counter{&f.trips})

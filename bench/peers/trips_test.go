@@ -9,8 +9,8 @@ import (
 	"github.com/redbreaker/redbreaker/internal/redistest"
 )
 
-// trips are the calls that a breaker may get, each after so many failures of the
-// five that open it, and as long again as it stays open.
+// trips are the kinds of calls, each after a number of the five failures that open the
+// circuit and after a wait.
 var trips = []struct {
 	call    string
 	before  int
@@ -24,8 +24,8 @@ var trips = []struct {
 	{call: "probe", before: 5, openFor: 20 * time.Millisecond},
 }
 
-// BenchmarkTrips is how often one caller waits for Redis during one call, by what
-// comes of it. It counts: more runs find the same.
+// BenchmarkTrips counts the round trips to Redis of one call, by its kind. The counts
+// are the same in every run.
 func BenchmarkTrips(b *testing.B) {
 	addr := redistest.Addr(b)
 	for _, breaker := range sharers[:2] {
@@ -48,7 +48,7 @@ func BenchmarkTrips(b *testing.B) {
 	}
 }
 
-// once makes the call that is counted.
+// once makes the counted call.
 func (f *fleet) once(one protected, fails, rejected bool) {
 	call := one.succeed
 	if fails {
@@ -57,6 +57,6 @@ func (f *fleet) once(one protected, fails, rejected bool) {
 	if err := call(); rejected != (err != nil && !errors.Is(err, errDown)) {
 		f.b.Fatalf("%v, rejected is to be %v", err, rejected)
 	}
-	f.b.ReportMetric(0, "ns/op") // for more than one call, so it says nothing
+	f.b.ReportMetric(0, "ns/op") // the time of several calls means nothing
 	f.b.ReportMetric(float64(f.trips.Load()), "round-trips/call")
 }

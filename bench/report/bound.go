@@ -6,48 +6,48 @@ import (
 	"strings"
 )
 
-// bound is a promise about cost: the value of a figure, alone or against a floor
-// of the same round, is at most, or at least, some number.
+// bound is a promise about cost: the value of a figure, by itself or relative to a
+// floor of the same round, is at most, or at least, some number.
 type bound struct {
-	id      string // to give a reason for a missed one
+	id      string // names the bound in reasons.txt
 	work    string
 	figures []string // the worst of these queries counts
-	against string   // in words
+	against string   // the floor in words
 	floors  []term   // summed
 	lowest  bool     // not summed: the lowest counts
 
 	value   comparison
 	atMost  float64
-	atLeast float64 // one of the two, if it is not 0
+	atLeast float64 // used instead of atMost if it is not 0
 }
 
-// term is so many times a floor.
+// term is a multiple of a floor.
 type term struct {
 	times float64
 	query string
 }
 
-// comparison is how a figure becomes a value.
+// comparison computes the value of a bound from figure and floor.
 type comparison int
 
 const (
 	alone    comparison = iota // the figure itself
-	slower                     // how many times the floor it is
-	faster                     // how many times it goes into the floor
-	distance                   // how much it is above the floor
+	slower                     // figure / floor
+	faster                     // floor / figure
+	distance                   // figure - floor
 )
 
-// verdict is a bound, and what was found.
+// verdict is a bound and whether the results meet it.
 type verdict struct {
 	*bound
 	figure, floor, value string
-	err                  error // what was not measured
+	err                  error // names what was not measured
 	met                  bool
-	doubt                string // why it could be otherwise, if it could
+	doubt                string // why the verdict is uncertain; empty if it is certain
 	reason               string
 }
 
-// judge holds the results against a bound.
+// judge checks the results against a bound.
 func (r *results) judge(b *bound, reasons map[string]string) (v verdict, err error) {
 	v = verdict{bound: b, reason: reasons[b.id]}
 	figure, err := r.worst(b)
@@ -75,7 +75,7 @@ func (r *results) judge(b *bound, reasons map[string]string) (v verdict, err err
 	return v, nil
 }
 
-// worst returns the figure of the query that is furthest on the wrong side.
+// worst returns, round by round, the worst value of all queries of the bound.
 func (r *results) worst(b *bound) (worst figure, err error) {
 	for i, query := range b.figures {
 		f, err := r.figure(query)
@@ -95,7 +95,7 @@ func (r *results) worst(b *bound) (worst figure, err error) {
 	return worst, nil
 }
 
-// compare makes the value of a figure, and tells of the floor.
+// compare returns the value of a figure, and notes the floor in the verdict.
 func (r *results) compare(b *bound, f figure, v *verdict) (figure, error) {
 	if b.value == alone {
 		return f, nil
@@ -141,7 +141,7 @@ func (b *bound) holds(value float64) bool {
 	return value <= b.atMost
 }
 
-// Limit is the bound in words.
+// Limit returns the limit in words.
 func (b *bound) Limit() string {
 	words, value := "at most", b.atMost
 	if b.atLeast != 0 {
@@ -159,12 +159,12 @@ func (b *bound) Limit() string {
 	}
 }
 
-// unit is that of its figures.
+// unit returns the unit of the figures.
 func (b *bound) unit() string {
 	return b.figures[0][strings.LastIndex(b.figures[0], " ")+1:]
 }
 
-// Benchmark names what was run, with a star for each part that varies.
+// Benchmark returns the name of the benchmarks, with a star for each part that varies.
 func (b *bound) Benchmark() string {
 	name := strings.Split(queryName(b.figures[0]), "/")
 	for _, query := range b.figures[1:] {
@@ -177,7 +177,7 @@ func (b *bound) Benchmark() string {
 	return strings.Join(name, "/")
 }
 
-// queryName is a query without its suite and its unit.
+// queryName returns a query without its suite and its unit.
 func queryName(query string) string {
 	_, rest, _ := strings.Cut(query, " ")
 	name, _, _ := strings.Cut(rest, " ")

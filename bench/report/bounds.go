@@ -1,6 +1,6 @@
 package main
 
-// section is a row of the design's table of costs (its section 7).
+// section is a table of bounds.
 type section struct {
 	title  string
 	bounds []*bound
@@ -19,7 +19,7 @@ func peerCall(breaker, rule, path, goroutines string) string {
 	return "peers Peers/breaker=" + breaker + "/rule=" + rule + "/path=" + path + "/goroutines=" + goroutines + " ns/op"
 }
 
-// allocations are those of every rule.
+// allocations returns the queries for the allocations of every rule.
 func allocations(path, goroutines string) (queries []string) {
 	for _, rule := range []string{"consecutive", "count", "time", "slow"} {
 		queries = append(queries, "memory Memory/rule="+rule+"/path="+path+"/goroutines="+goroutines+" allocs/op")
@@ -27,8 +27,7 @@ func allocations(path, goroutines string) (queries []string) {
 	return queries
 }
 
-// sections are all the bounds that hold now; what is promised for later stands in
-// the page's text.
+// sections are all bounds, in the order of the page.
 var sections = []section{
 	{"In memory, a call that succeeds, one goroutine", []*bound{
 		{id: "memory-allocs", work: "every rule, allocations", figures: allocations("success", "1")},
@@ -63,7 +62,7 @@ var sections = []section{
 		rejectedFaster("rejected-peers", "one goroutine", "1"),
 		rejectedFaster("rejected-peers-crowd", "64 goroutines", "64"),
 	}},
-	{"`Do` against `Acquire` and `Success`", []*bound{
+	{"`Do` compared with `Acquire` and `Success`", []*bound{
 		doDistance("consecutive", "consecutive rule"), doDistance("count", "count window"),
 		doDistance("time", "time window"), doDistance("slow", "time window that judges slow calls"),
 	}},
@@ -82,7 +81,7 @@ var sections = []section{
 		{id: "latency-do", work: "`Do`", figures: []string{"latency Latency/do=do x-step"}, atMost: 1.1},
 	}},
 	{"Every failure counts, and counts once", []*bound{
-		{id: "lost-failures", work: "256 callers with nothing in common but Redis, % lost",
+		{id: "lost-failures", work: "256 callers that share only Redis, % lost",
 			figures: []string{"shared Shared/breaker=redbreaker/path=failures/goroutines=256 lost-failures-%"}},
 	}},
 	{"Round trips of a protected call", []*bound{
@@ -116,7 +115,7 @@ func againstGobreaker(id, work, rule, theirs, path string, times float64) *bound
 		against: "gobreaker", floors: []term{{1, peerCall("gobreaker", theirs, path, "64")}}, value: faster, atLeast: times}
 }
 
-// rejectedFaster is against the fastest peer that looks at a clock to reject.
+// rejectedFaster compares with the fastest peer that reads a clock to reject.
 func rejectedFaster(id, work, goroutines string) *bound {
 	b := &bound{id: id, work: work, figures: []string{peerCall("redbreaker", "time", "rejected", goroutines)},
 		against: "the fastest peer that reads a clock", lowest: true, value: faster, atLeast: 1}
@@ -145,7 +144,7 @@ func roundTrips(call, work string, most float64) *bound {
 	return &bound{id: "trips-" + call, work: work, figures: []string{"trips Trips/breaker=redbreaker/call=" + call + " round-trips/call"}, atMost: most}
 }
 
-// growth is in times EVALSHA of "return 1", beside which each size was measured.
+// growth compares multiples of EVALSHA of "return 1", which was measured with each size.
 func growth(id, work, large, small string, times float64) *bound {
 	return &bound{id: id, work: work, figures: []string{"growth " + large + " x-return1"},
 		against: "the smaller", floors: []term{{1, "growth " + small + " x-return1"}}, value: slower, atMost: times}
@@ -163,7 +162,7 @@ func outageProcessor(redis string) *bound {
 		against: "a healthy Redis", floors: []term{{1, "outage Outage/redis=healthy cpu-ns/call"}}, value: slower, atMost: 1.3}
 }
 
-// kB is what the bounds call a KB, in bytes.
+// kB is a kilobyte of the bounds, in bytes.
 const kB = 1024
 
 func footprint(where, kind, work string, most float64) *bound {

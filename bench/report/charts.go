@@ -14,13 +14,13 @@ import (
 	"gonum.org/v1/plot/vg/vgsvg"
 )
 
-// chart is a quantity by goroutines, both on logarithmic scales.
+// chart plots a quantity by goroutines, both on logarithmic scales.
 type chart struct {
 	file, title, quantity string
-	query, unit           string // of a benchmark, without the parts of a line
+	query, unit           string // of a benchmark, without the parts that differ by line
 	goroutines            []string
 	lines                 []axis
-	legendAbove           bool // of all lines, since they are everywhere
+	legendAbove           bool // above the plot, where no line runs
 }
 
 var allCharts = []chart{
@@ -49,7 +49,7 @@ var allCharts = []chart{
 	},
 }
 
-// charts returns the charts of what was measured.
+// charts returns the charts of the results.
 func (r *results) charts() (map[string][]byte, error) {
 	files := map[string][]byte{}
 	for _, c := range allCharts {
@@ -81,7 +81,7 @@ func (r *results) draw(c chart) ([]byte, error) {
 			return nil, err
 		}
 		if len(points) == 0 {
-			continue // the page's tables say that it was not measured
+			continue // the page's tables report the missing results
 		}
 		if err := add(p, i, line.label, points); err != nil {
 			return nil, err
@@ -96,7 +96,7 @@ func (r *results) draw(c chart) ([]byte, error) {
 
 // decades makes an axis begin and end with a power of ten.
 func decades(a *plot.Axis) {
-	if a.Min > a.Max { // there is no line
+	if a.Min > a.Max { // no line has a point
 		a.Min, a.Max = 1, 1
 	}
 	a.Min = math.Pow(10, math.Floor(math.Log10(a.Min)))
@@ -144,7 +144,7 @@ func add(p *plot.Plot, i int, label string, points plotter.XYs) error {
 	return nil
 }
 
-// svg draws on white, since readers may have a dark page.
+// svg draws on a white background, since the page may be dark.
 func svg(p *plot.Plot) ([]byte, error) {
 	canvas := vgsvg.NewWith(vgsvg.UseWH(20*vg.Centimeter, 12*vg.Centimeter))
 	p.Draw(draw.New(canvas))

@@ -10,14 +10,14 @@ import (
 	"golang.org/x/perf/benchmath"
 )
 
-// figure is the values of one quantity in all rounds, and its unit.
+// figure holds the values of one quantity, one for each round, and its unit.
 type figure struct {
 	values []float64
 	unit   string
 }
 
-// figure returns what a query asks for: a benchmark as for find, and a unit, as
-// in "memory Memory/rule=count ns/op".
+// figure returns the figure of a query, which is a benchmark as for find and a unit,
+// as in "memory Memory/rule=count ns/op".
 func (r *results) figure(query string) (figure, error) {
 	i := strings.LastIndex(query, " ")
 	b, err := r.find(query[:i])
@@ -32,7 +32,7 @@ func (r *results) figure(query string) (figure, error) {
 	return figure{values, unit}, nil
 }
 
-// with combines two figures round by round, as they were measured side by side.
+// with combines two figures round by round.
 func (f figure) with(g figure, unit string, combine func(a, b float64) float64) figure {
 	n := min(len(f.values), len(g.values))
 	values := make([]float64, n)
@@ -58,13 +58,13 @@ func (f figure) over(g figure) figure {
 	return f.with(g, "x", func(a, b float64) float64 { return a / b })
 }
 
-// summary is the median, with the interval that benchstat would give it.
+// summary returns the median and the confidence interval of benchstat.
 func (f figure) summary() benchmath.Summary {
 	sample := benchmath.NewSample(slices.Clone(f.values), &benchmath.DefaultThresholds)
 	return benchmath.AssumeNothing.Summary(sample, 0.95)
 }
 
-// String is the median and its confidence: 12.3 ns ±4%.
+// String formats the median and its confidence interval: 12.3 ns ±4%.
 func (f figure) String() string {
 	if f.same() {
 		return f.median()
@@ -72,15 +72,15 @@ func (f figure) String() string {
 	return f.median() + " ±" + f.summary().PctRangeString()
 }
 
-// same reports whether all rounds found the same, as they do what is counted.
+// same reports whether all rounds have the same value.
 func (f figure) same() bool {
 	return len(f.values) > 1 && slices.Min(f.values) == slices.Max(f.values)
 }
 
-// median is the median alone, for tables that would get too wide.
+// median formats the median without its interval, for wide tables.
 func (f figure) median() string { return quantity(f.summary().Center, f.unit) }
 
-// quantity writes a value for people, to three digits.
+// quantity formats a value to three digits.
 func quantity(v float64, unit string) string {
 	switch {
 	case strings.HasSuffix(unit, "/s"):
@@ -102,7 +102,7 @@ func quantity(v float64, unit string) string {
 	}
 }
 
-// scaled writes a value in the first unit that leaves less than a thousand of it.
+// scaled formats a value in the first unit in which it is less than a thousand.
 func scaled(v float64, units ...string) string {
 	for len(units) > 1 && math.Abs(v) >= 999.5 {
 		v /= 1000
@@ -111,14 +111,14 @@ func scaled(v float64, units ...string) string {
 	return digits(v) + " " + units[0]
 }
 
-// digits rounds to three digits, and to whole numbers from a hundred on.
+// digits formats three digits, and whole numbers from a hundred on.
 func digits(v float64) string {
 	if math.Abs(v) >= 100 {
 		return strconv.FormatFloat(math.Round(v), 'f', 0, 64)
 	}
 	text := strconv.FormatFloat(v, 'g', 3, 64)
 	if f, err := strconv.ParseFloat(text, 64); err == nil {
-		return strconv.FormatFloat(f, 'f', -1, 64) // never with an exponent
+		return strconv.FormatFloat(f, 'f', -1, 64) // without an exponent
 	}
 	return text
 }

@@ -82,7 +82,7 @@ func TestJudge(t *testing.T) {
 	}
 }
 
-// A query that may mean two benchmarks is a mistake, not something to choose from.
+// A query that matches two benchmarks is an error.
 func TestFind_ambiguous(t *testing.T) {
 	if _, err := fixture(t).find("memory Memory/path=success"); err == nil || errors.Is(err, errNotMeasured) {
 		t.Errorf("%v", err)
@@ -124,7 +124,7 @@ func TestQuantity(t *testing.T) {
 	}
 }
 
-func TestGrid_tellsWhatIsMissing(t *testing.T) {
+func TestGrid_missingResults(t *testing.T) {
 	got, err := fixture(t).grid("path", "memory Memory", "ns/op", axes("path", "success", "gone"), axes("goroutines", "1", "64"))
 	if err != nil {
 		t.Fatal(err)
@@ -139,7 +139,7 @@ func TestGrid_tellsWhatIsMissing(t *testing.T) {
 	}
 }
 
-func TestList_showsAllThatWasReported(t *testing.T) {
+func TestList_allUnits(t *testing.T) {
 	want := `|  | ns/op | decisions/s |
 |---|---|---|
 | two_adds | 10 ns ±20% |  |

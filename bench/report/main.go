@@ -1,6 +1,6 @@
-// Command report writes bench/README.md, its charts, and the passage on
-// performance of the project's README, from the raw output of benchmarks under
-// bench/results. It measures nothing: bench/report.sh does, and runs it.
+// Command report writes bench/README.md, its charts, and the performance section of
+// the project's README from the raw output of benchmarks under bench/results.
+// bench/report.sh makes the measurements and runs it.
 package main
 
 import (
@@ -32,7 +32,7 @@ func write(path string, text []byte) error {
 	return os.WriteFile(path, text, 0o644)
 }
 
-// report returns the files of a project that tell of its results, by their names.
+// report returns the generated files of the project at a path, by name.
 func report(root string) (map[string][]byte, error) {
 	r, err := readResults(filepath.Join(root, "bench/results"))
 	if err != nil {

@@ -20,12 +20,12 @@ var headlineText string
 //go:embed reasons.txt
 var reasonsText string
 
-// page is bench/README.md.
+// page returns the contents of bench/README.md.
 func (r *results) page() ([]byte, error) { return r.fill("page", pageText) }
 
 const begin, end = "<!-- bench: begin -->\n", "<!-- bench: end -->\n"
 
-// headline puts the most telling figures between the marks of the README.
+// headline replaces the performance section of the README, which its marks enclose.
 func (r *results) headline(readme []byte) ([]byte, error) {
 	before, rest, ok := bytes.Cut(readme, []byte(begin))
 	_, after, closed := bytes.Cut(rest, []byte(end))
@@ -46,7 +46,7 @@ func (r *results) fill(name, text string) ([]byte, error) {
 	return page.Bytes(), err
 }
 
-// Verdicts are the tables of bounds.
+// Verdicts returns the tables of bounds.
 func (r *results) Verdicts() (string, error) {
 	reasons := reasons(reasonsText)
 	var text strings.Builder
@@ -71,7 +71,7 @@ func (r *results) Verdicts() (string, error) {
 	return text.String(), nil
 }
 
-// line is a verdict's line in the table.
+// line returns the verdict's row of the table.
 func (v verdict) line() []string {
 	floor, value := v.against, v.value
 	if v.floor != "" {
@@ -83,7 +83,7 @@ func (v verdict) line() []string {
 	return []string{v.work, v.Limit(), "`" + v.Benchmark() + "`", v.figure, floor, value, v.word()}
 }
 
-// word is the verdict in a word.
+// word returns the verdict in a word.
 func (v verdict) word() string {
 	word := "met"
 	switch {
@@ -98,7 +98,7 @@ func (v verdict) word() string {
 	return word
 }
 
-// Count tells how many bounds are met, missed, and not measured.
+// Count returns how many bounds are met, missed, and not measured.
 func (r *results) Count() (string, error) {
 	var met, missed, open int
 	for _, s := range sections {
@@ -118,7 +118,7 @@ func (r *results) Count() (string, error) {
 	return fmt.Sprintf("%d met, %d missed, %d not measured", met, missed, open), nil
 }
 
-// reasons are lines of id and reason, for bounds that are missed.
+// reasons parses lines of id and reason for bounds that are missed.
 func reasons(text string) map[string]string {
 	list := map[string]string{}
 	for line := range strings.Lines(text) {
@@ -129,7 +129,7 @@ func reasons(text string) map[string]string {
 	return list
 }
 
-// Machine is where and with what the suites ran, once if it was the same.
+// Machine returns a table of the machine and versions that the suites ran on.
 func (r *results) Machine() string {
 	var lines [][]string
 	for _, key := range []string{"date", "commit", "cpu", "cores", "kernel", "go", "redis", "rounds"} {
@@ -144,7 +144,7 @@ func (r *results) Machine() string {
 	return markdown(append([][]string{{"", ""}}, lines...))
 }
 
-// Commands are how to run each suite.
+// Commands returns the command of each suite.
 func (r *results) Commands() string {
 	var text strings.Builder
 	for _, s := range r.suites {
@@ -153,7 +153,7 @@ func (r *results) Commands() string {
 	return text.String()
 }
 
-// Figure is the median of what a query asks for.
+// Figure returns the median of a query.
 func (r *results) Figure(query string) (string, error) {
 	f, err := r.figure(query)
 	if errors.Is(err, errNotMeasured) {
@@ -165,7 +165,7 @@ func (r *results) Figure(query string) (string, error) {
 	return f.median(), nil
 }
 
-// Times is how many times the first query's figure is the second's.
+// Times returns the ratio of two queries, the first over the second.
 func (r *results) Times(query, floor string) (string, error) {
 	f, err := r.figure(query)
 	if err == nil {

@@ -9,8 +9,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// What is committed is what the generator makes of the committed results.
-func TestReport_isWhatTheResultsSay(t *testing.T) {
+// The committed pages equal the generated ones.
+func TestReport_matchesResults(t *testing.T) {
 	const root = "../.."
 	if list, err := filepath.Glob(root + "/bench/results/*.txt"); err != nil || len(list) == 0 {
 		t.Skip("nothing has been measured yet")
@@ -31,7 +31,7 @@ func TestReport_isWhatTheResultsSay(t *testing.T) {
 }
 
 // Without any results the page names every bound, and the charts are empty.
-func TestReport_ofNothing(t *testing.T) {
+func TestReport_withoutResults(t *testing.T) {
 	r := new(results)
 	page, err := r.page()
 	if err != nil {
@@ -71,7 +71,7 @@ func TestBounds_idsAreDistinct(t *testing.T) {
 	}
 }
 
-func TestHeadline_replacesWhatIsBetweenTheMarks(t *testing.T) {
+func TestHeadline_replacesMarkedSection(t *testing.T) {
 	r := new(results)
 	readme := []byte("# Title\n" + begin + "old\n" + end + "after\n")
 	once, err := r.headline(readme)

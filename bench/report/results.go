@@ -11,24 +11,24 @@ import (
 	"golang.org/x/perf/benchfmt"
 )
 
-// results is all that was measured.
+// results holds the results of all suites.
 type results struct {
 	suites     []suite // by name
 	benchmarks []*benchmark
 }
 
-// suite is a file of results, and what its header says.
+// suite is a file of results and its header.
 type suite struct {
 	name   string
 	header map[string]string
 }
 
-// benchmark is what one benchmark reported, by unit: a value for each round.
+// benchmark holds the values of one benchmark by unit, one for each round.
 type benchmark struct {
 	suite  string
 	base   string   // Memory
 	parts  []string // rule=count, goroutines=1
-	units  []string // in the order of their first report
+	units  []string // in the order of their first appearance
 	values map[string][]float64
 }
 
@@ -83,7 +83,7 @@ func (r *results) add(suite string, record *benchfmt.Result) {
 	b := r.benchmarks[i]
 	for _, v := range record.Values {
 		unit, value := v.Unit, v.Value
-		if v.OrigUnit != "" { // as it was reported, in nanoseconds
+		if v.OrigUnit != "" { // the reported unit, such as nanoseconds
 			unit, value = v.OrigUnit, v.OrigValue
 		}
 		if !slices.Contains(b.units, unit) {
@@ -93,7 +93,7 @@ func (r *results) add(suite string, record *benchfmt.Result) {
 	}
 }
 
-// name splits a benchmark's name, and drops how many processors it had.
+// name splits a benchmark's name and drops the number of processors.
 func name(n benchfmt.Name) (base string, parts []string) {
 	text, list := n.Parts()
 	for _, part := range list {
@@ -108,8 +108,8 @@ func (b *benchmark) String() string {
 	return strings.Join(append([]string{b.base}, b.parts...), "/")
 }
 
-// is reports whether the name has these parts, in any order; do=ping matches a
-// part that is only called ping, too.
+// is reports whether the name has these parts, in any order; do=ping also matches a
+// part that is just ping.
 func (b *benchmark) is(parts []string) bool {
 	return !slices.ContainsFunc(parts, func(want string) bool {
 		_, value, _ := strings.Cut(want, "=")
@@ -119,8 +119,8 @@ func (b *benchmark) is(parts []string) bool {
 
 var errNotMeasured = errors.New("not measured")
 
-// find returns the one benchmark that a query like "memory Memory/rule=count"
-// asks for, by its suite, its name, and some of its parts.
+// find returns the only benchmark that matches a query such as
+// "memory Memory/rule=count": a suite, a name, and some of its parts.
 func (r *results) find(query string) (*benchmark, error) {
 	suite, name, _ := strings.Cut(query, " ")
 	parts := strings.Split(name, "/")

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// axis is a row or a column of a table: its label, and what it adds to the query
-// of a cell, parts of the name or the unit.
+// axis is a row or a column of a table: its label, and the parts or the unit that it
+// adds to the query of a cell.
 type axis struct{ label, parts, unit string }
 
 // axes makes an axis of each value of a key.
@@ -18,8 +18,8 @@ func axes(key string, values ...string) (list []axis) {
 	return list
 }
 
-// grid is a table of medians. query names the suite and the benchmark. A row of
-// which nothing was measured says so.
+// grid returns a table of medians. query names the suite and the benchmark. A row
+// without results says so.
 func (r *results) grid(corner, query, unit string, rows, columns []axis) (string, error) {
 	head := []string{corner}
 	for _, c := range columns {
@@ -56,8 +56,8 @@ func (r *results) cell(query, unit string, row, column axis) (string, error) {
 	return f.median(), nil
 }
 
-// list is a table of all benchmarks of a name, with all that they reported but
-// this process's allocations.
+// list returns a table of all benchmarks of a name with all their units except
+// allocations.
 func (r *results) list(suite, base string) string {
 	var found []*benchmark
 	var units []string
@@ -90,7 +90,7 @@ func (r *results) list(suite, base string) string {
 	return markdown(lines)
 }
 
-// markdown writes a table whose first line is its head.
+// markdown formats a table whose first line is its header.
 func markdown(lines [][]string) string {
 	var text strings.Builder
 	for i, line := range lines {

@@ -5,21 +5,21 @@ import (
 	"strings"
 )
 
-// The tables of the page. Their names are the template's.
+// The exported methods are the tables of the page; the template calls them.
 
 var crowds = axes("goroutines", "1", "8", "64", "256")
 
-// Memory is what calls cost over the in-memory engine.
+// Memory returns the cost of calls over the in-memory engine.
 func (r *results) Memory(path string) (string, error) {
 	return r.grid("rule, by goroutines", "memory Memory/path="+path, "ns/op", axes("rule", "consecutive", "count", "time", "slow"), crowds)
 }
 
-// Floors are what nothing can beat.
+// Floors returns the floors of the in-memory engine.
 func (r *results) Floors() (string, error) {
 	return r.grid("by goroutines", "memory Floor", "ns/op", axes("do", "two_adds", "load_add", "mutex", "now", "since"), crowds)
 }
 
-// Peers is what calls cost over other libraries, as they were found.
+// Peers returns the cost of calls over other libraries, in the order of the results.
 func (r *results) Peers(path string) (string, error) {
 	var rows []axis
 	for _, b := range r.benchmarks {
@@ -36,8 +36,8 @@ func (r *results) Peers(path string) (string, error) {
 	return r.grid("breaker and rule, by goroutines", "peers Peers/path="+path, "ns/op", rows, columns)
 }
 
-// contenders are what calls do that contend, and the floors of the same server:
-// what the same goroutines get over the same client command by command.
+// contenders returns the rows of contending calls and the floors of the same server,
+// which the same goroutines reach with single commands.
 func contenders(storage, breakers string) (rows []axis) {
 	at := "/storage=" + storage + "/breakers=" + breakers
 	for _, p := range [][2]string{{"success", "success"}, {"failures", "1 % failures"}, {"rejected", "rejected"},
@@ -45,22 +45,22 @@ func contenders(storage, breakers string) (rows []axis) {
 		rows = append(rows, axis{label: p[1], parts: "Contention" + at + "/path=" + p[0]})
 	}
 	if storage != "redis" && storage != "cluster" {
-		return rows // has no floors of its own
+		return rows // no floor was measured there
 	}
 	for _, f := range [][2]string{{"ping", "PING"}, {"evalsha", "EVALSHA `return 1`"},
-		{"evalsha2", "two of these, as a call that is let through"}, {"step", "EVALSHA of an admission"}} {
+		{"evalsha2", "two of these, as an admitted call"}, {"step", "EVALSHA of an admission"}} {
 		rows = append(rows, axis{label: "*floor:* " + f[1], parts: "RoundTrip" + at + "/do=" + f[0]})
 	}
 	return rows
 }
 
-// Contention is decisions a second.
+// Contention returns decisions a second.
 func (r *results) Contention(storage, breakers string) (string, error) {
 	return r.grid("by goroutines", "contention ", "decisions/s", contenders(storage, breakers),
 		axes("goroutines", "1", "8", "64", "256", "1024"))
 }
 
-// Waits is how long calls take at 256 goroutines, and what they cost the server.
+// Waits returns the latency of calls at 256 goroutines and their cost on the server.
 func (r *results) Waits(storage, breakers string) (string, error) {
 	const at = "/goroutines=256"
 	return r.grid("at 256 goroutines", "contention ", "", contenders(storage, breakers), []axis{
@@ -70,17 +70,17 @@ func (r *results) Waits(storage, breakers string) (string, error) {
 	})
 }
 
-// Shared is one quantity of shared breakers, gobreaker's beside this one.
+// Shared returns one quantity of shared breakers, for gobreaker and redbreaker.
 func (r *results) Shared(path, unit string) (string, error) {
 	return r.grid("breaker, by callers", "shared Shared/path="+path, unit,
 		axes("breaker", "gobreaker", "redbreaker", "redbreaker-process"), crowds)
 }
 
-// Trips are round trips by kind of call.
+// Trips returns the round trips by kind of call.
 func (r *results) Trips() (string, error) {
 	return r.grid("", "trips Trips", "round-trips/call", axes("breaker", "gobreaker", "redbreaker"),
 		axes("call", "success", "failure", "trip", "rejected", "probe"))
 }
 
-// List is all that benchmarks of a name reported.
+// List returns all results of the benchmarks of a name.
 func (r *results) List(suite, base string) string { return r.list(suite, base) }

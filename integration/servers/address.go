@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// foreign is a server that is not ours to kill.
+// foreign is a server that this package did not start and must not kill.
 type foreign struct {
 	t    testing.TB
 	addr string

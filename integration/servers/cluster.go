@@ -15,8 +15,8 @@ import (
 	"github.com/redbreaker/redbreaker/cluster"
 )
 
-// NodeTimeout is how long a cluster's node may be silent before the others hold
-// it for dead. Redis's default is 15 s.
+// NodeTimeout is how long a node of a cluster may be silent before the others
+// consider it dead. Redis's default is 15 s.
 const NodeTimeout = 2 * time.Second
 
 const (
@@ -28,7 +28,7 @@ const (
 type ClusterOf struct {
 	Nodes []*Node
 	t     testing.TB
-	ids   map[string]*Node // by the id that the cluster knows it by
+	ids   map[string]*Node // by node id
 }
 
 // Cluster starts a cluster of three masters and three replicas.
@@ -58,7 +58,7 @@ func Cluster(t testing.TB, opts ...Option) *ClusterOf {
 	return c
 }
 
-// announce has the cluster tell clients the proxy's address.
+// announce makes the cluster announce the proxy's address to clients.
 func (n *Node) announce() {
 	n.t.Helper()
 	_, port := n.hostPort()
@@ -69,7 +69,7 @@ func (n *Node) announce() {
 	n.Do("config", "set", "cluster-announce-ip", "127.0.0.1")
 }
 
-// meet makes the nodes know each other.
+// meet introduces the nodes to each other.
 func (c *ClusterOf) meet() {
 	c.t.Helper()
 	for _, n := range c.Nodes[1:] {
@@ -86,7 +86,8 @@ func (c *ClusterOf) meet() {
 	})
 }
 
-// share gives the slots to the first half, and replicas to these.
+// share assigns the slots to the first half of the nodes, and replicates them to the
+// other half.
 func (c *ClusterOf) share() {
 	c.t.Helper()
 	for i, n := range c.Nodes[:masters] {
@@ -119,8 +120,8 @@ func (c *ClusterOf) share() {
 	})
 }
 
-// AwaitHealthy waits until each living node finds all slots served and each
-// replica that lives has its data.
+// AwaitHealthy waits until each running node finds all slots served and each running
+// replica has its data.
 func (c *ClusterOf) AwaitHealthy(d time.Duration) {
 	c.t.Helper()
 	await(c.t, "the cluster is healthy", d, func() bool {
@@ -163,7 +164,7 @@ func (n *Node) tryClusterInfo() (map[string]string, error) {
 	return info, nil
 }
 
-// Addrs is where clients reach the nodes.
+// Addrs returns the addresses at which clients reach the nodes.
 func (c *ClusterOf) Addrs() []string {
 	addrs := make([]string, 0, len(c.Nodes))
 	for _, n := range c.Nodes {
@@ -172,8 +173,8 @@ func (c *ClusterOf) Addrs() []string {
 	return addrs
 }
 
-// Client returns a client of the cluster with the defaults, but for what change
-// adjusts, closed at the test's end.
+// Client returns a client of the cluster that is closed at the test's end. change,
+// which may be nil, adjusts its options.
 func (c *ClusterOf) Client(change func(*redis.ClusterOptions)) *redis.ClusterClient {
 	o := &redis.ClusterOptions{Addrs: c.Addrs()}
 	if change != nil {
@@ -184,13 +185,13 @@ func (c *ClusterOf) Client(change func(*redis.ClusterOptions)) *redis.ClusterCli
 	return rdb
 }
 
-// slots is who serves some slots, as one node sees it.
+// slots is a range of slots and its nodes, as one node sees it.
 type slots struct {
 	from, to int64
 	owners   []*Node // the master first
 }
 
-// view is the map of slots as the first node that answers sees it.
+// view returns the slot map of the first node that answers.
 func (c *ClusterOf) view() []slots {
 	c.t.Helper()
 	for _, n := range c.Nodes {
@@ -239,7 +240,7 @@ func (c *ClusterOf) shard(slot uint16) slots {
 			return s
 		}
 	}
-	c.t.Fatalf("servers: nobody serves slot %d", slot)
+	c.t.Fatalf("servers: no node serves slot %d", slot)
 	return slots{}
 }
 
@@ -257,7 +258,7 @@ func (c *ClusterOf) Masters() []*Node {
 	return all
 }
 
-// Promote makes the replica a master, in agreement with its own.
+// Promote makes the replica a master by a failover that its master agrees to.
 func (c *ClusterOf) Promote(replica *Node) {
 	c.t.Helper()
 	await(c.t, "the replica is promoted", 30*time.Second, func() bool {
@@ -271,7 +272,7 @@ func (c *ClusterOf) Promote(replica *Node) {
 	})
 }
 
-// MigrateSlot moves a slot, key by key, while clients go on.
+// MigrateSlot moves a slot key by key.
 func (c *ClusterOf) MigrateSlot(slot uint16, to *Node) {
 	c.t.Helper()
 	from := c.MasterOf(slot)
@@ -310,7 +311,7 @@ func (c *ClusterOf) EachNode(args ...any) {
 	}
 }
 
-// CommandStats adds up what all living nodes did for one command.
+// CommandStats returns the sum of a command's statistics over all running nodes.
 func (c *ClusterOf) CommandStats(command string) Stat {
 	c.t.Helper()
 	var sum Stat

@@ -1,6 +1,6 @@
-// Package servers gives a test real servers, and a hand on them: a standalone
-// one, a primary with its replica, with or without sentinels, or a cluster of
-// three masters and three replicas.
+// Package servers starts and controls real servers for tests: a standalone server, a
+// primary with a replica, with or without sentinels, or a cluster of three masters and
+// three replicas.
 //
 //	c := servers.Cluster(t)
 //	rdb := c.Client()
@@ -12,7 +12,7 @@
 //	docker    containers of the image REDBREAKER_REDIS_IMAGE (default redis:8)
 //	process   redis-server or valkey-server processes on loopback
 //
-// or, if that is not set, from the first of them that the machine has. A machine
-// that has none skips the test and says why; with REDBREAKER_REQUIRE_REDIS=1 it
-// fails instead. What a test starts ends with it.
+// or, if that is not set, from the first of them that the machine has. Without any the
+// test is skipped and says why; with REDBREAKER_REQUIRE_REDIS=1 it fails instead. The
+// servers end with the test.
 package servers

@@ -18,16 +18,15 @@ import (
 	"github.com/testcontainers/testcontainers-go/wait"
 )
 
-// What testcontainers tells of each step says nothing that a failure does not.
+// The step log of testcontainers adds nothing to the error of a failure.
 func init() { tclog.SetDefault(silent{}) }
 
 type silent struct{}
 
 func (silent) Printf(string, ...any) {}
 
-// boxed is a server in a container. It shares the host's network, so that
-// servers find each other, and clients find them, under one address each, which
-// outlasts a restart.
+// boxed is a server in a container. It uses the host's network, so that servers and
+// clients reach it at one address, which a restart keeps.
 type boxed struct {
 	t         testing.TB
 	container testcontainers.Container
@@ -35,8 +34,8 @@ type boxed struct {
 	addr      string
 }
 
-// startContainer starts a server in a container; args go after its defaults,
-// which are those of redistest.Start.
+// startContainer starts a server in a container with the defaults of redistest.Start,
+// followed by args.
 func startContainer(t testing.TB, image string, args []string, more ...testcontainers.ContainerCustomizer) machine {
 	t.Helper()
 	port := freePort(t)
@@ -47,7 +46,7 @@ func startContainer(t testing.TB, image string, args []string, more ...testconta
 	return run(t, image, port, cmd, "Ready to accept connections", more...)
 }
 
-// copied puts files of a directory into a container's.
+// copied copies the files of a directory into the container.
 func copied(from, to string, names ...string) []testcontainers.ContainerCustomizer {
 	var files []testcontainers.ContainerFile
 	for _, name := range names {
@@ -92,7 +91,7 @@ func run(t testing.TB, image string, port int, cmd []string, ready string, more 
 	return &boxed{t: t, container: c.Container, engine: engine, addr: net.JoinHostPort("127.0.0.1", strconv.Itoa(port))}
 }
 
-// logs is what a container that failed has printed.
+// logs returns the output of a container that failed.
 func logs(c *tcredis.RedisContainer) string {
 	if c == nil || c.Container == nil {
 		return ""
@@ -141,8 +140,8 @@ func (b *boxed) Resume() {
 	check(b.t, "resume a container", err)
 }
 
-// freePort returns a port on which nothing listened just now, nor 10000 above,
-// where a cluster's node has its bus.
+// freePort returns a port on which nothing listens at the moment, nor 10000 above it,
+// where a cluster node has its bus.
 func freePort(t testing.TB) int {
 	t.Helper()
 	for {

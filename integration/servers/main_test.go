@@ -9,7 +9,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	redis.SetLogger(silence{}) // go-redis says what fails here on purpose
+	redis.SetLogger(silence{}) // go-redis logs the failures that the tests cause
 	os.Exit(m.Run())
 }
 

@@ -18,7 +18,7 @@ import (
 type Node struct {
 	machine
 	t     testing.TB
-	proxy *Proxy // nil: clients reach it directly
+	proxy *Proxy // nil: clients connect directly
 	ctl   *redis.Client
 }
 
@@ -31,13 +31,13 @@ type options struct {
 	proxied bool
 }
 
-// Args are appended to each server's command line.
+// Args appends arguments to each server's command line.
 func Args(args ...string) Option { return func(o *options) { o.args = append(o.args, args...) } }
 
-// Image runs the servers in containers of this image, whatever the environment.
+// Image runs the servers in containers of this image and ignores REDBREAKER_SERVERS.
 func Image(name string) Option { return func(o *options) { o.image = name } }
 
-// Proxied puts a faulty network before each server, for Partition.
+// Proxied puts a proxy in front of each server, which Partition needs.
 func Proxied() Option { return func(o *options) { o.proxied = true } }
 
 func settings(opts []Option) options {
@@ -75,8 +75,8 @@ func mustImage(t testing.TB) string {
 	return name
 }
 
-// Standalone gives one server. Without arguments of its own it may be one that
-// others use too: keep to a namespace.
+// Standalone returns one server. Without Args it may be one that other tests use too,
+// so use a namespace.
 func Standalone(t testing.TB, opts ...Option) *Node {
 	t.Helper()
 	o := settings(opts)
@@ -95,7 +95,7 @@ func Standalone(t testing.TB, opts ...Option) *Node {
 	return n
 }
 
-// Addr is where clients reach the server.
+// Addr returns the address at which clients reach the server.
 func (n *Node) Addr() string {
 	if n.proxy != nil {
 		return n.proxy.Addr()
@@ -103,7 +103,7 @@ func (n *Node) Addr() string {
 	return n.machine.Addr()
 }
 
-// Direct is where the server is, beside any proxy.
+// Direct returns the address of the server itself, without the proxy.
 func (n *Node) Direct() string { return n.machine.Addr() }
 
 // Client returns a client of the server that is closed at the test's end.
@@ -118,7 +118,7 @@ func (n *Node) Client(change func(*redis.Options)) *redis.Client {
 	return rdb
 }
 
-// Partition swallows what goes between clients and the server, until Heal.
+// Partition drops the data between clients and the server until Heal.
 func (n *Node) Partition() {
 	n.t.Helper()
 	if n.proxy == nil {
@@ -133,7 +133,7 @@ func (n *Node) Heal() {
 	n.proxy.Heal()
 }
 
-// Do runs a command beside any proxy, and fails the test with its error.
+// Do runs a command without the proxy, and fails the test on an error.
 func (n *Node) Do(args ...any) any {
 	n.t.Helper()
 	reply, err := n.Try(args...)
@@ -143,7 +143,7 @@ func (n *Node) Do(args ...any) any {
 	return reply
 }
 
-// Try runs a command beside any proxy.
+// Try runs a command without the proxy and returns its error.
 func (n *Node) Try(args ...any) (any, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
@@ -163,7 +163,7 @@ func (n *Node) Info(section string) map[string]string {
 	return info
 }
 
-// Version is the server's product and version, such as Valkey 8.1.1.
+// Version returns the server's product and version, such as Valkey 8.1.1.
 func (n *Node) Version() string {
 	n.t.Helper()
 	info := n.Info("server")
@@ -173,7 +173,7 @@ func (n *Node) Version() string {
 	return "Redis " + info["redis_version"]
 }
 
-// Stat is what a server did for one command.
+// Stat is the statistics of one command on a server.
 type Stat struct{ Calls, Rejected, Failed int64 }
 
 // CommandStats returns the server's count of each command since its start.
@@ -205,7 +205,7 @@ func (n *Node) hostPort() (string, string) {
 	return host, port
 }
 
-// answers reports whether a server at addr answers, with an error or without.
+// answers reports whether a server at addr replies, with or without an error.
 func answers(addr string) bool {
 	rdb := redis.NewClient(&redis.Options{Addr: addr, MaxRetries: -1, DialTimeout: time.Second, ReadTimeout: time.Second})
 	defer rdb.Close()
@@ -219,7 +219,7 @@ func await(t testing.TB, what string, d time.Duration, ok func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(d); !ok(); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("servers: waited %v in vain: %s", d, what)
+			t.Fatalf("servers: not after %v: %s", d, what)
 		}
 	}
 }

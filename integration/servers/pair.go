@@ -11,7 +11,7 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// PairOf is a primary and its replica, whose link can be cut.
+// PairOf is a primary and its replica, with a replication link that can be cut.
 type PairOf struct {
 	Primary, Replica *Node
 	t                testing.TB
@@ -48,21 +48,21 @@ func (p *PairOf) AwaitReplicated() {
 	})
 }
 
-// CutReplication makes the replica miss what is written from now on.
+// CutReplication makes the replica miss all later writes.
 func (p *PairOf) CutReplication() {
 	p.t.Helper()
 	p.link.Blackhole()
 }
 
-// Promote makes the replica the primary, and Client's connections follow.
+// Promote makes the replica the primary; new connections of Client go there.
 func (p *PairOf) Promote() {
 	p.t.Helper()
 	p.Replica.Do("replicaof", "no", "one")
 	p.serving.Store(p.Replica)
 }
 
-// Client returns a client that dials whoever is the primary, as one behind a
-// virtual address does.
+// Client returns a client that dials the current primary, as through a virtual
+// address.
 func (p *PairOf) Client(change func(*redis.Options)) *redis.Client {
 	o := &redis.Options{Addr: p.Primary.Addr()}
 	o.Dialer = func(ctx context.Context, network, _ string) (net.Conn, error) {
@@ -76,10 +76,10 @@ func (p *PairOf) Client(change func(*redis.Options)) *redis.Client {
 	return rdb
 }
 
-// masterName is what the sentinels call the primary.
+// masterName is the name of the primary in the sentinels' configuration.
 const masterName = "redbreaker"
 
-// SentinelOf is a primary with a replica, and three sentinels that watch them.
+// SentinelOf is a primary, its replica, and three sentinels that monitor them.
 type SentinelOf struct {
 	Data      []*Node
 	Sentinels []*Node
@@ -138,7 +138,7 @@ func startSentinel(t testing.TB, o options, config string) *Node {
 	return n
 }
 
-// Client returns a client that asks the sentinels who the primary is.
+// Client returns a client that finds the primary through the sentinels.
 func (s *SentinelOf) Client(change func(*redis.FailoverOptions)) *redis.Client {
 	o := &redis.FailoverOptions{MasterName: masterName}
 	for _, n := range s.Sentinels {
@@ -152,7 +152,7 @@ func (s *SentinelOf) Client(change func(*redis.FailoverOptions)) *redis.Client {
 	return rdb
 }
 
-// Primary returns the node that the sentinels hold for the primary.
+// Primary returns the node that the sentinels report as the primary.
 func (s *SentinelOf) Primary() *Node {
 	s.t.Helper()
 	for _, n := range s.Sentinels {
@@ -170,7 +170,7 @@ func (s *SentinelOf) Primary() *Node {
 	return nil
 }
 
-// Promote has the sentinels make the replica the primary.
+// Promote makes the replica the primary through the sentinels.
 func (s *SentinelOf) Promote() {
 	s.t.Helper()
 	before := s.Primary()
@@ -178,7 +178,7 @@ func (s *SentinelOf) Promote() {
 	await(s.t, "the sentinels have promoted the replica", 30*time.Second, func() bool { return s.Primary() != before })
 }
 
-// pairs reads a flat list, or a RESP3 map, of names and values.
+// pairs parses a flat list or a RESP3 map of names and values.
 func pairs(reply any) map[string]string {
 	m := map[string]string{}
 	switch r := reply.(type) {

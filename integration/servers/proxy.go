@@ -9,13 +9,13 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// Proxy is a faulty network before one server: toxiproxy as a library.
+// Proxy is a faulty network in front of one server: toxiproxy as a library.
 type Proxy struct {
 	t testing.TB
 	p *toxiproxy.Proxy
 }
 
-// newProxy starts a proxy before upstream; the test's end stops it.
+// newProxy starts a proxy in front of upstream; the test's end stops it.
 func newProxy(t testing.TB, upstream string) *Proxy {
 	t.Helper()
 	server := toxiproxy.NewServer(toxiproxy.NewMetricsContainer(nil), zerolog.Nop())
@@ -25,10 +25,10 @@ func newProxy(t testing.TB, upstream string) *Proxy {
 	return &Proxy{t, p}
 }
 
-// Addr is where the proxy listens.
+// Addr returns the address on which the proxy listens.
 func (p *Proxy) Addr() string { return p.p.Listen }
 
-// Blackhole swallows what goes either way; connections stay.
+// Blackhole drops data in both directions; connections stay open.
 func (p *Proxy) Blackhole() {
 	p.t.Helper()
 	for _, stream := range []string{"upstream", "downstream"} {
@@ -36,7 +36,7 @@ func (p *Proxy) Blackhole() {
 	}
 }
 
-// Heal lets all pass again. Connections that were cut off meanwhile end.
+// Heal ends the fault. Connections that lost data are closed.
 func (p *Proxy) Heal() {
 	p.t.Helper()
 	for _, stream := range []string{"upstream", "downstream"} {

@@ -9,7 +9,7 @@ import (
 	"github.com/redbreaker/redbreaker/integration/servers"
 )
 
-// The harness itself, before anything is built on it.
+// These tests check the harness itself.
 
 func TestStandalone(t *testing.T) {
 	n := servers.Standalone(t, servers.Proxied(), servers.Args("--maxmemory", "100mb"))

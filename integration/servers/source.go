@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// The environment that the package obeys.
+// The environment variables that the package reads.
 const (
 	envSource  = "REDBREAKER_SERVERS"
 	envAddr    = "REDBREAKER_REDIS"
@@ -19,14 +19,14 @@ const (
 	defaultImage = "redis:8"
 )
 
-// The sources of servers.
+// The values of REDBREAKER_SERVERS.
 const (
 	fromAddress = "address"
 	fromDocker  = "docker"
 	fromProcess = "process"
 )
 
-// machine is one server, however it runs. Its methods fail the test if they
+// machine is one server, in whatever way it runs. Its methods fail the test if they
 // cannot do their work.
 type machine interface {
 	Addr() string
@@ -37,7 +37,7 @@ type machine interface {
 	Resume()
 }
 
-// source returns where this test's servers come from, or skips it.
+// source returns the source of the test's servers, or skips the test.
 func source(t testing.TB) string {
 	t.Helper()
 	switch s := os.Getenv(envSource); s {
@@ -51,19 +51,18 @@ func source(t testing.TB) string {
 		return fromAddress
 	}
 	if image() == "" {
-		return fromProcess // which skips where there is no program
+		return fromProcess // skips the test without a program
 	}
 	return fromDocker
 }
 
-// UsesDocker tells whether servers come from Docker.
+// UsesDocker reports whether the servers run in Docker.
 func UsesDocker(t testing.TB) bool {
 	t.Helper()
 	return source(t) == fromDocker
 }
 
-// image returns the image to run, or nothing if it is not at hand and cannot be
-// had.
+// image returns the image to run, or "" if it is neither present nor can be pulled.
 func image() string {
 	name := os.Getenv(envImage)
 	if name == "" {
@@ -75,13 +74,13 @@ func image() string {
 	return ""
 }
 
-// hasImage asks the engine, by way of its command: without one there are no
-// containers either.
+// hasImage reports whether the Docker engine has the image. It uses the docker command,
+// which a machine with an engine has.
 func hasImage(name string) bool {
 	return docker("image", "inspect", name) == nil
 }
 
-// pulled remembers what became of an image, since a pull that fails takes time.
+// pulled caches the result of each pull, since a pull that fails takes long.
 var pulled = map[string]bool{}
 
 func pull(name string) bool {
@@ -97,8 +96,7 @@ func docker(args ...string) error {
 	return exec.CommandContext(ctx, "docker", args...).Run()
 }
 
-// Skip says what the test cannot do here; where servers are required that is a
-// failure.
+// Skip skips the test for the reason, or fails it if servers are required.
 func Skip(t testing.TB, reason string) {
 	t.Helper()
 	if os.Getenv(envRequire) == "1" {
@@ -107,7 +105,7 @@ func Skip(t testing.TB, reason string) {
 	t.Skip("servers: skipped: " + reason)
 }
 
-// program is the server's command in an image.
+// program returns the server's command in an image.
 func program(image string) string {
 	if strings.Contains(image, "valkey") {
 		return "valkey-server"

@@ -9,8 +9,8 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// TLS starts a server that takes TLS only, with the certificate server.crt and
-// the key server.key of dir. trust is what its clients need.
+// TLS starts a server that accepts only TLS, with the certificate server.crt and the
+// key server.key of dir. Its clients use the configuration trust.
 func TLS(t testing.TB, dir string, trust *tls.Config) *Node {
 	t.Helper()
 	from := source(t)
@@ -37,7 +37,7 @@ func TLS(t testing.TB, dir string, trust *tls.Config) *Node {
 	return n
 }
 
-// moved is a server that listens elsewhere than it was told at first.
+// moved is a server whose clients connect to another port than it was started with.
 type moved struct {
 	machine
 	addr string
