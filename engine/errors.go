@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// Sentinels, to be matched with errors.Is.
+// Sentinel errors, to be matched with [errors.Is].
 var (
 	// ErrRejected is matched by every *RejectedError.
 	ErrRejected = errors.New("redbreaker: call rejected")
@@ -16,14 +16,14 @@ var (
 	// ErrInvalid is matched by every error about what the caller passed: a
 	// policy, a name, an option, a command.
 	ErrInvalid = errors.New("invalid argument")
-	// ErrConflict is returned by Control when the record is of another epoch
-	// than the command expects.
+	// ErrConflict is returned by Control if the record has another epoch than the
+	// command expects. Nothing was written.
 	ErrConflict = errors.New("redbreaker: the record has moved on since it was read, inspect it again")
 	// ErrForced is returned by Control for a trip or half-open in a forced mode.
 	ErrForced = errors.New("redbreaker: the breaker is in a forced mode, release it first")
-	// ErrNewerLayout is wrapped where a record was written by a newer release.
+	// ErrNewerLayout is wrapped by the error about a record that a newer release wrote.
 	ErrNewerLayout = errors.New("redbreaker: the record was written by a newer release, upgrade this process")
-	// ErrForeignKey is wrapped where the key of a record holds something else.
+	// ErrForeignKey is wrapped by the error about a key that holds no record.
 	ErrForeignKey = errors.New("redbreaker: the key holds another type, choose another namespace")
 )
 
@@ -35,31 +35,32 @@ const (
 	ReasonOpen        Reason = "open"        // the circuit is open
 	ReasonProbing     Reason = "probing"     // half-open, and every probe slot is taken
 	ReasonForced      Reason = "forced"      // an operator forced it open
-	ReasonUnavailable Reason = "unavailable" // the storage does not answer and the fallback denies
+	ReasonUnavailable Reason = "unavailable" // the storage does not answer, and the fallback rejects
 )
 
-// RejectedError is what a call gets that was not let through. One error is
-// shared by the rejections of an open period; do not change it.
+// RejectedError is the error of a call that was not admitted. Rejections of one
+// period share an error: do not modify it. Safe for concurrent use.
 type RejectedError struct {
-	Name   string
+	Name   string // the breaker's
 	Reason Reason
 	State  State
 	Mode   Mode
 	// Err is the storage's error, for ReasonUnavailable.
 	Err error
 
-	deadline int64
-	now      func() int64
+	endNS int64 // when the rejection ends, on the clock now; 0: unknown
+	now   func() int64
 }
 
-// NewRejected completes e with the instant at which it ends: deadline on the
-// clock now, in nanoseconds; 0 if no end is known.
-func NewRejected(e RejectedError, deadline int64, now func() int64) *RejectedError {
-	e.deadline, e.now = deadline, now
+// NewRejected returns e as a rejection that ends at endNS, in nanoseconds of the
+// clock now; 0 if no end is known. It is for storages and fallbacks.
+func NewRejected(e RejectedError, endNS int64, now func() int64) *RejectedError {
+	e.endNS, e.now = endNS, now
 	return &e
 }
 
-// Error returns the name, the reason and, where known, how long it still lasts.
+// Error returns the name, the reason and, if known, how long the rejection still
+// lasts.
 func (e *RejectedError) Error() string {
 	s := fmt.Sprintf("redbreaker: %s: call rejected: %s", e.Name, e.Reason)
 	if d := e.RetryAfter(); d > 0 {
@@ -71,46 +72,48 @@ func (e *RejectedError) Error() string {
 	return s
 }
 
-// RetryAfter is how long the rejection still lasts, rounded up to milliseconds;
-// 0 when it is over or no end is known.
+// RetryAfter returns how long the rejection still lasts from now on, rounded up to
+// milliseconds; 0 if it is over or no end is known.
 func (e *RejectedError) RetryAfter() time.Duration {
-	if e.deadline == 0 || e.now == nil {
+	if e.endNS == 0 || e.now == nil {
 		return 0
 	}
-	left := time.Duration(e.deadline - e.now())
+	left := time.Duration(e.endNS - e.now())
 	return max(0, (left+time.Millisecond-1)/time.Millisecond*time.Millisecond)
 }
 
-// Is reports that every RejectedError matches ErrRejected.
+// Is makes every RejectedError match [ErrRejected].
 func (e *RejectedError) Is(target error) bool { return target == ErrRejected }
 
 // Unwrap returns the storage's error, if there is one.
 func (e *RejectedError) Unwrap() error { return e.Err }
 
-// Class says what a storage error means for the operation that met it.
+// Class says whether a storage operation that failed may have had an effect. The
+// zero value is no class.
 type Class uint8
 
 // The classes of storage errors.
 const (
-	ClassNotExecuted Class = iota + 1 // it certainly had no effect
-	ClassUnknown                      // it may or may not have had its effect; it is never sent again
-	ClassRefused                      // the server answered that it will not do it now
-	ClassForeign                      // the record is not ours to write: a newer schema, another type
+	ClassNotExecuted Class = iota + 1 // the operation had no effect
+	ClassUnknown                      // it may have had its effect, and is never sent again
+	ClassRefused                      // the server answered that it does not accept the operation now
+	ClassForeign                      // the record belongs to others: a newer layout, another type
 )
 
 var classNames = [...]string{"none", "not executed", "unknown", "refused", "foreign"}
 
-// String returns the class in words, such as not executed.
+// String returns the class in words, such as "not executed".
 func (c Class) String() string { return nameOf(classNames[:], int(c), "class") }
 
-// StorageError is what a storage could not do.
+// StorageError is the failure of one storage operation.
 type StorageError struct {
 	Class Class
 	// Op is the operation: acquire, report, step, control, inspect, ping.
 	Op string
 	// Name is the breaker's name; empty for ping.
 	Name string
-	Err  error
+	// Err is the cause.
+	Err error
 }
 
 // Error returns operation, name, class and cause.

@@ -4,14 +4,14 @@ package engine
 // the pure machine.
 func (m *Memory) SetRandom(random func() int64) { m.random = random }
 
-// SetWidth gives a record this many stripes, contended or not.
-func (m *Memory) SetWidth(name string, n int) {
+// SetStripes gives a record this many stripes, contended or not.
+func (m *Memory) SetStripes(name string, n int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	r := m.records[name]
-	r.lock()
-	defer r.unlock(m, name)
-	r.width = int32(n)
+	r.lockAndFold()
+	defer r.publishAndUnlock(m, name)
+	r.stripeCount = int32(n)
 }
 
 // Record returns a copy of a record.
@@ -19,8 +19,8 @@ func (m *Memory) Record(name string) []Field {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if r := m.records[name]; r != nil {
-		r.lock()
-		defer r.unlock(m, name)
+		r.lockAndFold()
+		defer r.publishAndUnlock(m, name)
 		return r.record.Fields()
 	}
 	return nil
@@ -31,7 +31,7 @@ func (m *Memory) SetRecord(name string, r Record) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	held := m.records[name]
-	held.lock()
-	defer held.unlock(m, name)
+	held.lockAndFold()
+	defer held.publishAndUnlock(m, name)
 	held.record = r
 }

@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// Engines with a fault must be found out, or the proof proves nothing.
+// The check must detect engines with a fault, or it proves nothing.
 
-// mutantHistories is how many concurrent histories a fault may hide from.
+// mutantHistories is the number of histories within which a fault must be detected.
 const mutantHistories = 2000
 
 func TestLinearizable_mutants(t *testing.T) {
@@ -28,28 +28,28 @@ func TestLinearizable_mutants(t *testing.T) {
 		{"read, then write", streak, func(c *caller, h *memoryHandle) Handle { return readThenWrite{h} }},
 	} {
 		t.Run(mutant.name, func(t *testing.T) {
-			shake(t)
-			mustFlag(t, mutant.policy, mutant.breaks)
+			shakeSchedule(t)
+			mustDetect(t, mutant.policy, mutant.breaks)
 		})
 	}
 }
 
 func TestLinearizable_withoutSeal(t *testing.T) {
-	unseal(t)
-	shake(t)
-	mustFlag(t, calm, nil)
+	leaveOutSeal(t)
+	shakeSchedule(t)
+	mustDetect(t, mostlyClosed, nil)
 }
 
-func mustFlag(t *testing.T, p Policy, breaks fault) {
+func mustDetect(t *testing.T, p Policy, breaks fault) {
 	t.Helper()
-	n, ok := check(t, p, mutantHistories, breaks)
+	n, ok := checkHistories(t, p, mutantHistories, breaks)
 	if ok {
-		t.Fatalf("not found out in %d histories", n)
+		t.Fatalf("not detected in %d histories", n)
 	}
-	t.Logf("found out by history %d", n)
+	t.Logf("detected by history %d", n)
 }
 
-// anyEpoch counts results of every epoch.
+// anyEpoch counts results of any epoch.
 type anyEpoch struct{ *memoryHandle }
 
 func (h anyEpoch) Report(ctx context.Context, t Ticket, o Outcome, at int64, d *Detail) (bool, error) {
@@ -59,7 +59,7 @@ func (h anyEpoch) Report(ctx context.Context, t Ticket, o Outcome, at int64, d *
 	return h.memoryHandle.Report(ctx, t, o, at, d)
 }
 
-// anyLease counts results of leases that were spent.
+// anyLease counts results whose lease was spent.
 type anyLease struct{ *memoryHandle }
 
 func (h anyLease) Report(ctx context.Context, t Ticket, o Outcome, at int64, d *Detail) (bool, error) {
@@ -71,15 +71,16 @@ func (h anyLease) Report(ctx context.Context, t Ticket, o Outcome, at int64, d *
 	return h.memoryHandle.Report(ctx, t, o, at, d)
 }
 
-// readThenWrite decides between reading the record and writing it back.
+// readThenWrite reads the record, decides, and writes it back without the mutex held
+// in between.
 type readThenWrite struct{ *memoryHandle }
 
 func (h readThenWrite) step(b Batch) Reply {
 	h.record.mu.Lock()
-	r := h.record.record.apart()
+	r := h.record.record.deepCopy()
 	h.record.mu.Unlock()
 	runtime.Gosched()
-	reply := r.Step(h.rules, h.memory.now(), h.memory.random(), b)
+	reply := r.Step(h.rules, h.memory.nowMS(), h.memory.random(), b)
 	h.record.mu.Lock()
 	h.record.record = *r
 	h.record.mu.Unlock()
@@ -88,7 +89,7 @@ func (h readThenWrite) step(b Batch) Reply {
 
 func (h readThenWrite) Acquire(context.Context) (Ticket, error) {
 	r := h.step(Batch{Admissions: 1})
-	return h.rejected.admission(h.name, &r, 0, h.Now)
+	return h.rejections.decide(h.name, &r, 0, h.Now)
 }
 
 func (h readThenWrite) Report(_ context.Context, t Ticket, o Outcome, _ int64, _ *Detail) (bool, error) {

@@ -16,18 +16,18 @@ import (
 	"github.com/anishathalye/porcupine"
 )
 
-// Many goroutines call one breaker in memory. Whatever they were told must be
-// what the pure machine would have told them one after another, in an order in
-// which no call comes before one that had returned when it began.
+// Many goroutines call one breaker in memory. Their results must be those that the
+// pure machine gives to the same calls one after another, in an order in which no
+// call precedes one that had returned when it began.
 
 var histories = flag.Int("histories", 60, "concurrent histories of each policy to check")
 
-// calm is a policy that mostly stays closed.
-var calm = Policy{Window: Window{Calls: 12, FailureRate: 0.5, MinCalls: 8}, OpenFor: time.Millisecond}
+// mostlyClosed is a policy that mostly stays closed.
+var mostlyClosed = Policy{Window: Window{Calls: 12, FailureRate: 0.5, MinCalls: 8}, OpenFor: time.Millisecond}
 
-// linearPolicies have every phase, and pass through them in a few calls.
+// linearPolicies reach every state and kind of window within a few calls.
 var linearPolicies = []Policy{
-	calm,
+	mostlyClosed,
 	{ConsecutiveFailures: 2, OpenFor: 3 * time.Millisecond},
 	{ConsecutiveFailures: 3, OpenFor: 2 * time.Millisecond, HalfOpen: HalfOpen{Probes: 3, Successes: 2, Lease: 4 * time.Millisecond}},
 	{Window: Window{Calls: 4, FailureRate: 0.5, MinCalls: 2}, OpenFor: 2 * time.Millisecond},
@@ -42,7 +42,7 @@ const (
 	longestCheck = 20 * time.Second
 )
 
-// What a call does, and what it may be told but a reason of a rejection.
+// The kinds of calls, and the answers that are not the reason of a rejection.
 const (
 	asks     = "acquire"
 	reports  = "report"
@@ -60,59 +60,59 @@ type call struct {
 	ticket  Ticket
 	outcome Outcome
 	command Command
-	now     int64 // ms; 0: it looked at no clock
+	now     int64 // ms; 0: it read no clock
 	rnd     int64
-	locked  bool // it was a step, not decided by a phase
+	locked  bool // a step decided it, not a published decision
 }
 
-// told is what a call returned.
-type told struct {
+// callResult is what a call returned.
+type callResult struct {
 	ticket Ticket
 	answer string
 	stale  bool
 	tally  [6]int64
 }
 
-// sea is a record in memory and those who call it: each through a handle of its
-// own, whose clock and randomness tell what a call was decided with.
-type sea struct {
+// sharedRecord is a record in memory and its callers, each with a handle of its own.
+// The handle's clock and randomness record the values that decided a call.
+type sharedRecord struct {
 	rules  Rules
 	base   *Memory
 	clock  atomic.Int64 // ns
-	order  atomic.Int64 // numbers the beginnings and ends of calls
+	order  atomic.Int64 // numbers the begins and ends of calls
 	mu     sync.Mutex
-	shared []Ticket // tickets that others may settle, too
+	shared []Ticket // tickets that any caller may settle
 }
 
 type caller struct {
-	*sea
+	*sharedRecord
 	Handle
 	id   int
 	rand *rand.Rand
 
-	read  int64 // the clock as this call last saw it
-	drawn call  // what its step was decided with
+	read  int64 // the clock as this call last read it
+	drawn call  // time and randomness of its step
 }
 
 // fault makes a handle break a rule.
 type fault func(*caller, *memoryHandle) Handle
 
-// newSea makes callers on one record. A fault stands between them and the engine.
-func newSea(t *testing.T, p Policy, seed uint64, breaks fault) (*sea, []*caller) {
+// newSharedRecord returns a record and its callers. A fault wraps each handle.
+func newSharedRecord(t *testing.T, p Policy, seed uint64, breaks fault) (*sharedRecord, []*caller) {
 	t.Helper()
-	s := &sea{}
+	s := &sharedRecord{}
 	s.clock.Store(int64(time.Hour))
 	s.rules, _ = p.Rules()
 	s.base = NewMemory(WithClock(func() time.Duration { return time.Duration(s.clock.Load()) }))
 	var record *memoryRecord
 	var all []*caller
 	for id := range callers {
-		c := &caller{sea: s, id: id, rand: rand.New(rand.NewPCG(seed, uint64(id)))}
+		c := &caller{sharedRecord: s, id: id, rand: rand.New(rand.NewPCG(seed, uint64(id)))}
 		h := c.bind(t, p)
 		if record == nil {
 			record = h.record
-			record.width = 1 + 3*int32(seed%2)
-			s.base.records["sea"] = record
+			record.stripeCount = 1 + 3*int32(seed%2)
+			s.base.records["linear"] = record
 		}
 		h.record = record
 		c.Handle = h
@@ -124,46 +124,46 @@ func newSea(t *testing.T, p Policy, seed uint64, breaks fault) (*sea, []*caller)
 	return s, all
 }
 
-// bind gives a handle whose engine is the caller's own, but for the record.
+// bind returns a handle of an engine that belongs to this caller.
 func (c *caller) bind(t *testing.T, p Policy) *memoryHandle {
 	m := NewMemory(WithClock(func() time.Duration {
 		c.read = c.clock.Load()
-		c.giveWay()
+		c.yieldSometimes()
 		return time.Duration(c.read)
 	}))
 	m.random = func() int64 {
 		c.drawn = call{now: c.read + 1, rnd: c.rand.Int64N(1 << 20), locked: true}
-		c.giveWay()
+		c.yieldSometimes()
 		return c.drawn.rnd
 	}
-	h, err := m.Bind("sea", p, nil)
+	h, err := m.Bind("linear", p, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return h.(*memoryHandle)
 }
 
-// giveWay lets others go first, with or without the seam.
-func (c *caller) giveWay() {
+// yieldSometimes lets other goroutines run, with or without yield points.
+func (c *caller) yieldSometimes() {
 	if c.rand.IntN(3) == 0 {
 		runtime.Gosched()
 	}
 }
 
-// ticks lets time pass.
-func (c *caller) ticks() {
-	c.giveWay()
+// advanceClock sometimes advances the clock, by less than 2 ms.
+func (c *caller) advanceClock() {
+	c.yieldSometimes()
 	if c.rand.IntN(4) == 0 {
 		c.clock.Add(c.rand.Int64N(int64(2 * time.Millisecond)))
 	}
 }
 
-// run makes calls and returns their history.
+// run makes the calls and returns their history.
 func (c *caller) run() []porcupine.Operation {
 	var history []porcupine.Operation
 	var mine []Ticket
 	for range callsOfEach {
-		c.ticks()
+		c.advanceClock()
 		op := c.choose(&mine)
 		o := porcupine.Operation{ClientId: c.id, Call: c.order.Add(1)}
 		c.read, c.drawn = 0, call{}
@@ -184,8 +184,8 @@ func (c *caller) run() []porcupine.Operation {
 	return history
 }
 
-// choose picks the next call: mostly admissions and their results, some late or
-// doubled, now and then an operator's command.
+// choose picks the next call: mostly admissions and results, some of them late or
+// repeated, and sometimes a command.
 func (c *caller) choose(mine *[]Ticket) call {
 	switch n := c.rand.IntN(30); {
 	case n == 0:
@@ -206,7 +206,7 @@ func (c *caller) choose(mine *[]Ticket) call {
 
 func (c *caller) command() Command {
 	cmd := Command{Action: Action(1 + c.rand.IntN(7)), For: time.Duration(c.rand.IntN(4)) * time.Millisecond}
-	if cmd.Validate() != nil { // this one has no end
+	if cmd.Validate() != nil { // the action takes no duration
 		cmd.For = 0
 	}
 	return cmd
@@ -216,7 +216,7 @@ func (c *caller) outcome() Outcome {
 	return []Outcome{Success, Success, Success, Success, Success, Failure, Failure, Failure, Ignored, SlowFailure}[c.rand.IntN(10)]
 }
 
-func (s *sea) share(t Ticket) {
+func (s *sharedRecord) share(t Ticket) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.shared = append(s.shared, t)
@@ -231,25 +231,25 @@ func (c *caller) borrow() (Ticket, bool) {
 	return c.shared[len(c.shared)-1-c.rand.IntN(min(len(c.shared), 4))], true
 }
 
-func (c *caller) do(op call) told {
+func (c *caller) do(op call) callResult {
 	ctx := context.Background()
 	switch op.kind {
 	case asks:
 		t, err := c.Acquire(ctx)
-		return told{ticket: t, answer: answer(err)}
+		return callResult{ticket: t, answer: answer(err)}
 	case reports:
 		at := int64(0)
 		if c.rand.IntN(2) == 0 {
 			at = c.Now()
 		}
 		stale, err := c.Report(ctx, op.ticket, op.outcome, at, nil)
-		return told{stale: stale, answer: answer(err)}
+		return callResult{stale: stale, answer: answer(err)}
 	case commands:
 		s, err := c.Control(ctx, op.command)
-		return told{tally: tallyOf(s), answer: answer(err)}
+		return callResult{tally: tallyOf(s), answer: answer(err)}
 	}
-	s, err := c.base.Inspect(ctx, "sea")
-	return told{tally: tallyOf(s), answer: answer(err)}
+	s, err := c.base.Inspect(ctx, "linear")
+	return callResult{tally: tallyOf(s), answer: answer(err)}
 }
 
 func answer(err error) string {
@@ -269,22 +269,22 @@ func tallyOf(s Snapshot) [6]int64 {
 	return [6]int64{s.Epoch, int64(s.State), s.Streak, s.Calls, s.Failures, s.Slow}
 }
 
-// sequence is the pure machine after some calls.
+// sequence is the pure machine after a sequence of calls.
 type sequence struct {
 	record *Record
 	text   string
-	latest int64 // no call before was decided later
+	latest int64 // the latest time at which a call was decided
 }
 
-// model is the pure machine, which takes one call at a time.
+// model returns the pure machine as a sequential specification.
 func model(p *Rules) porcupine.Model {
 	return porcupine.Model{
 		Init:  func() any { return sequence{record: &Record{}} },
 		Equal: func(a, b any) bool { return a.(sequence).text == b.(sequence).text },
 		Step: func(state, input, output any) (bool, any) {
 			s, op := state.(sequence), input.(call)
-			next := sequence{record: s.record.apart(), latest: max(s.latest, op.now)}
-			if got := next.apply(p, op); got != output.(told) {
+			next := sequence{record: s.record.deepCopy(), latest: max(s.latest, op.now)}
+			if got := next.apply(p, op); got != output.(callResult) {
 				return false, nil
 			}
 			next.text = fmt.Sprint(next.latest, next.record.Fields())
@@ -295,49 +295,49 @@ func model(p *Rules) porcupine.Model {
 	}
 }
 
-// apply is what the machine tells.
-func (s *sequence) apply(p *Rules, op call) told {
+// apply returns the result of the machine.
+func (s *sequence) apply(p *Rules, op call) callResult {
 	now := op.now
 	if !op.locked && (now == 0 || op.kind == reports && s.record.shape.Kind != windowTime) {
-		now = s.latest // it was decided without the clock, so at any time
+		now = s.latest // decided without the clock: any time is right
 	}
 	switch op.kind {
 	case asks:
 		r := s.record.Step(p, now, op.rnd, Batch{Admissions: 1})
 		switch {
 		case r.Granted > 0:
-			return told{ticket: Ticket{r.Epoch, r.FirstLease}, answer: admitted}
+			return callResult{ticket: Ticket{r.Epoch, r.FirstLease}, answer: admitted}
 		case r.AdmitsUncounted():
-			return told{answer: admitted}
+			return callResult{answer: admitted}
 		}
-		return told{answer: string(r.reason())}
+		return callResult{answer: string(r.reason())}
 	case reports:
 		if !op.ticket.Counted() || op.outcome == Ignored && op.ticket.Lease == 0 {
-			return told{answer: admitted}
+			return callResult{answer: admitted}
 		}
 		r := s.record.Step(p, now, op.rnd, Batch{Results: []Result{{op.ticket, []Run{{op.outcome, 1}}}}})
-		return told{stale: r.Stale > 0, answer: admitted}
+		return callResult{stale: r.Stale > 0, answer: admitted}
 	case commands:
 		_, err := s.record.Control(p, now, op.rnd, op.command)
-		return told{tally: tallyOf(s.record.Snapshot("", now)), answer: answer(err)}
+		return callResult{tally: tallyOf(s.record.Snapshot("", now)), answer: answer(err)}
 	}
-	return told{tally: tallyOf(s.record.Snapshot("", now)), answer: admitted}
+	return callResult{tally: tallyOf(s.record.Snapshot("", now)), answer: admitted}
 }
 
-// apart is a record that shares nothing with r.
-func (r *Record) apart() *Record {
+// deepCopy returns a copy that shares no memory with r.
+func (r *Record) deepCopy() *Record {
 	c := *r
 	c.ring, c.cells, c.log = slices.Clone(r.ring), slices.Clone(r.cells), slices.Clone(r.log)
 	c.round.leases, c.reporters = slices.Clone(r.round.leases), slices.Clone(r.reporters)
 	return &c
 }
 
-// check runs histories until one is not linearizable, and returns how many it
-// ran and whether all were.
-func check(t *testing.T, p Policy, n int, breaks fault) (int, bool) {
+// checkHistories runs histories until one is not linearizable. It returns how many
+// it ran and whether all were linearizable.
+func checkHistories(t *testing.T, p Policy, n int, breaks fault) (int, bool) {
 	t.Helper()
 	for i := range n {
-		s, all := newSea(t, p, uint64(i), breaks)
+		s, all := newSharedRecord(t, p, uint64(i), breaks)
 		var mu sync.Mutex
 		var history []porcupine.Operation
 		var wg sync.WaitGroup
@@ -355,7 +355,7 @@ func check(t *testing.T, p Policy, n int, breaks fault) (int, bool) {
 		}
 		close(together)
 		wg.Wait()
-		switch result, info := porcupine.CheckOperationsVerbose(model(&s.rules), history, longestCheck); result {
+		switch verdict, info := porcupine.CheckOperationsVerbose(model(&s.rules), history, longestCheck); verdict {
 		case porcupine.Illegal:
 			if breaks == nil && *visualize != "" {
 				_ = porcupine.VisualizePath(model(&s.rules), info, *visualize)
@@ -371,12 +371,12 @@ func check(t *testing.T, p Policy, n int, breaks fault) (int, bool) {
 var visualize = flag.String("visualize", "", "where to write a history that is not linearizable, as HTML")
 
 func TestMemory_linearizable(t *testing.T) {
-	if !shake(t) {
-		t.Log("the schedule is the runtime's own; a build with the race detector shakes it")
+	if !shakeSchedule(t) {
+		t.Log("the schedule is the runtime's; a build with the race detector shakes it")
 	}
 	for i, p := range linearPolicies {
 		t.Run(fmt.Sprint(i), func(t *testing.T) {
-			if n, ok := check(t, p, *histories, nil); !ok {
+			if n, ok := checkHistories(t, p, *histories, nil); !ok {
 				t.Fatalf("history %d is not linearizable", n)
 			}
 		})

@@ -8,11 +8,12 @@ import (
 	"time"
 )
 
-// Memory is the in-memory engine: a Storage within one process. A record lives
-// as long as a handle on it; nothing expires. It counts as one reporter, so it
-// takes MinReporters as 1.
+// Memory is the in-memory engine: a [Storage] within one process, safe for
+// concurrent use. Use [NewMemory] to make one; the zero value is not usable. A
+// record lives until its last handle is closed; nothing expires. The process is
+// the only reporter, so MinReporters counts as 1.
 type Memory struct {
-	nanos  func() int64 // the time; it begins at 1, since 0 means not read
+	nowNS  func() int64 // the clock; it begins at 1, because 0 means not read
 	random func() int64
 	closed atomic.Bool
 
@@ -21,32 +22,32 @@ type Memory struct {
 	rules   map[string]*memoryRules // by their text
 }
 
-// memoryRules are shared by all handles of one policy, which may be thousands.
+// memoryRules is shared by all handles of one policy, which may be thousands.
 type memoryRules struct {
 	Rules
 	handles int
 }
 
-// MemoryOption configures NewMemory.
+// MemoryOption configures [NewMemory].
 type MemoryOption func(*Memory)
 
-// WithClock replaces the monotonic clock, for tests: now is the time since any
-// fixed instant, and must be safe for concurrent use. That it went back is
-// noticed by the next call that reads it.
+// WithClock replaces the monotonic clock, for tests. now returns the time since any
+// fixed instant and must be safe for concurrent use; nil keeps the default. If it
+// goes back, the next call that reads it mends the record.
 func WithClock(now func() time.Duration) MemoryOption {
 	return func(m *Memory) {
 		if now != nil {
-			m.nanos = func() int64 { return int64(now()) + 1 }
+			m.nowNS = func() int64 { return int64(now()) + 1 }
 		}
 	}
 }
 
-// NewMemory returns an empty in-memory engine. Its time base begins now, so in
-// a testing/synctest bubble it runs on the bubble's clock.
+// NewMemory returns an empty in-memory engine. In a testing/synctest bubble it
+// runs on the bubble's clock.
 func NewMemory(opts ...MemoryOption) *Memory {
 	start := time.Now()
 	m := &Memory{
-		nanos:   func() int64 { return int64(time.Since(start)) + 1 },
+		nowNS:   func() int64 { return int64(time.Since(start)) + 1 },
 		random:  Random,
 		records: map[string]*memoryRecord{},
 		rules:   map[string]*memoryRules{},
@@ -66,14 +67,14 @@ func (m *Memory) Close() error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for name, r := range m.records {
-		r.lock()
-		r.unlock(m, name) // into a phase in which all calls take the lock
+		r.lockAndFold()
+		r.publishAndUnlock(m, name) // a decision that sends all calls to the mutex
 	}
 	return nil
 }
 
 // Bind returns a handle on the record of that name, which all handles of this
-// engine share. The error wraps ErrInvalid, or is ErrStopped.
+// engine share. The error wraps [ErrInvalid], or is [ErrStopped].
 func (m *Memory) Bind(name string, p Policy, sink func(Event)) (Handle, error) {
 	if m.closed.Load() {
 		return nil, ErrStopped
@@ -97,15 +98,15 @@ func (m *Memory) Bind(name string, p Policy, sink func(Event)) (Handle, error) {
 		m.records[name] = r
 	}
 	r.handles++
-	h := &memoryHandle{memory: m, record: r, window: rules.Window.code(), teller: newTeller(name, &shared.Rules, sink)}
-	h.seen.Store(unseen)
+	h := &memoryHandle{memory: m, record: r, window: rules.Window.code(), notifier: newNotifier(name, &shared.Rules, sink)}
+	h.knownEpoch.Store(epochUnknown)
 	return h, nil
 }
 
-// Control applies a command by name. Where no handle is bound, the record that
-// it makes waits for one.
+// Control applies a command by name. A record that it creates is kept until the
+// last handle on it, if any, is closed.
 func (m *Memory) Control(ctx context.Context, name string, c Command) (Snapshot, error) {
-	if err := m.ready(ctx); err != nil {
+	if err := m.checkUsable(ctx); err != nil {
 		return Snapshot{}, err
 	}
 	if err := errors.Join(CheckName(name), c.Validate()); err != nil {
@@ -117,22 +118,22 @@ func (m *Memory) Control(ctx context.Context, name string, c Command) (Snapshot,
 	if r == nil {
 		r = newMemoryRecord()
 	}
-	r.lock()
-	defer r.unlock(m, name)
+	r.lockAndFold()
+	defer r.publishAndUnlock(m, name)
 	rules, ok := r.record.Rules()
 	if !ok {
 		rules, _ = Policy{}.Rules()
 	}
-	_, err := r.record.Control(&rules, m.now(), m.random(), c)
+	_, err := r.record.Control(&rules, m.nowMS(), m.random(), c)
 	if r.record.exists {
 		m.records[name] = r
 	}
-	return r.record.Snapshot(name, m.now()), err
+	return r.record.Snapshot(name, m.nowMS()), err
 }
 
-// Inspect reads a record as it stands.
+// Inspect reads a record and changes nothing.
 func (m *Memory) Inspect(ctx context.Context, name string) (Snapshot, error) {
-	if err := m.ready(ctx); err != nil {
+	if err := m.checkUsable(ctx); err != nil {
 		return Snapshot{}, err
 	}
 	if err := CheckName(name); err != nil {
@@ -144,13 +145,14 @@ func (m *Memory) Inspect(ctx context.Context, name string) (Snapshot, error) {
 	if r == nil {
 		return (&Record{}).Snapshot(name, 0), nil
 	}
-	r.lock()
-	defer r.unlock(m, name)
-	return r.record.Snapshot(name, m.now()), nil
+	r.lockAndFold()
+	defer r.publishAndUnlock(m, name)
+	return r.record.Snapshot(name, m.nowMS()), nil
 }
 
-// release ends a handle on a record. The last one takes the record with it.
-func (m *Memory) release(h *memoryHandle) {
+// releaseHandle drops a handle's claim on its record and rules. The last handle
+// of a record removes it.
+func (m *Memory) releaseHandle(h *memoryHandle) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	r := h.record
@@ -165,12 +167,13 @@ func (m *Memory) release(h *memoryHandle) {
 	}
 }
 
-func (m *Memory) ready(ctx context.Context) error {
+// checkUsable returns [ErrStopped] after Close, or the context's error.
+func (m *Memory) checkUsable(ctx context.Context) error {
 	if m.closed.Load() {
 		return ErrStopped
 	}
 	return ctx.Err()
 }
 
-// now is the engine's time in ms.
-func (m *Memory) now() int64 { return m.nanos() / int64(time.Millisecond) }
+// nowMS returns the time in ms, the unit of records.
+func (m *Memory) nowMS() int64 { return m.nowNS() / int64(time.Millisecond) }

@@ -168,7 +168,7 @@ func BenchmarkMemory_stripes(b *testing.B) {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
 			m := engine.NewMemory()
 			h := bind(b, m, engine.Policy{Window: engine.Window{Period: time.Hour, FailureCount: 1e9}}, nil)
-			m.SetWidth("payments", n)
+			m.SetStripes("payments", n)
 			ticket, _ := h.Acquire(context.Background())
 			for range b.N {
 				_, _ = h.Report(context.Background(), ticket, engine.Failure, 0, nil)

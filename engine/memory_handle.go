@@ -5,74 +5,75 @@ import (
 	"sync/atomic"
 )
 
-// memoryHandle is one breaker's view of its record.
+// memoryHandle is a [Handle] on a record in memory.
 type memoryHandle struct {
 	memory *Memory
 	record *memoryRecord
-	window int64 // the code of the policy's window
+	window int64 // of the policy, see [WindowShape.code]
 
-	// seen is the epoch that the handle last heard of. Calls go without the
-	// lock in that epoch only, so that each handle takes notice of each epoch,
-	// and a closed one of none. Written under the lock.
-	seen atomic.Int64
+	// knownEpoch is the last epoch that a step of this handle met. Calls decide
+	// without the mutex in that epoch only: so each handle takes a step in each
+	// epoch and raises its events, and a closed handle decides nothing. Written
+	// with the record's mutex held.
+	knownEpoch atomic.Int64
 
-	teller                   // used under the lock
-	rejected sharedRejection // of half-open; the others are those of phases
+	notifier                  // used with the record's mutex held
+	rejections rejectionCache // of half-open; the other rejections belong to decisions
 }
 
-// No phase has these epochs, not even one that decides nothing, with 0.
+// Values of knownEpoch that no decision has. 0 would match the zero verdict.
 const (
-	unseen  = -1 // the handle has heard of no epoch yet
-	stopped = -2 // the handle is closed
+	epochUnknown = -1 // the handle took no step yet
+	epochStopped = -2 // the handle is closed
 )
 
-// Acquire looks at its context only if it takes the lock.
+// Acquire reads its context only if it takes the mutex.
 func (h *memoryHandle) Acquire(ctx context.Context) (Ticket, error) {
-	p := h.record.phase.Load()
-	epoch := h.seen.Load()
-	if p.admits == epoch {
+	d := h.record.published.Load()
+	epoch := h.knownEpoch.Load()
+	if d.admitsEpoch == epoch {
 		return Ticket{Epoch: epoch}, nil
 	}
-	if p.answers == epoch {
-		if now := h.Now(); p.from <= now && now < p.until {
-			return p.answer()
+	if d.answersEpoch == epoch {
+		if now := h.Now(); d.fromNS <= now && now < d.untilNS {
+			return d.answerAcquire()
 		}
 	}
-	return h.ask(ctx)
+	return h.acquireByStep(ctx)
 }
 
-// ask is Acquire by a step of the machine.
-func (h *memoryHandle) ask(ctx context.Context) (Ticket, error) {
+// acquireByStep is Acquire by a step of the machine.
+func (h *memoryHandle) acquireByStep(ctx context.Context) (Ticket, error) {
 	if err := ctx.Err(); err != nil {
 		return Ticket{}, err
 	}
-	r, p, err := h.step(Batch{Admissions: 1})
+	r, d, err := h.runStep(Batch{Admissions: 1})
 	if err != nil {
 		return Ticket{}, err
 	}
-	if p.answers == r.Epoch {
-		return p.answer()
+	if d.answersEpoch == r.Epoch {
+		return d.answerAcquire()
 	}
-	return h.rejected.admission(h.name, &r, 0, h.memory.nanos)
+	return h.rejections.decide(h.name, &r, 0, h.memory.nowNS)
 }
 
-// Report takes no lock for what cannot change a verdict but by its number: a
-// fast success in closed; nor for what is not counted.
+// Report takes no mutex for an outcome that only its number matters of: a fast
+// success while closed. Neither does it for an outcome that is not counted.
 func (h *memoryHandle) Report(_ context.Context, t Ticket, o Outcome, at int64, d *Detail) (bool, error) {
-	p := h.record.phase.Load()
-	if o == Success && t.Epoch == p.admits && t.Lease == 0 && t.Epoch == h.seen.Load() &&
-		(h.window == 0 || h.window == p.window) && p.count(h, at) {
+	p := h.record.published.Load()
+	if o == Success && t.Epoch == p.admitsEpoch && t.Lease == 0 && t.Epoch == h.knownEpoch.Load() &&
+		(h.window == 0 || h.window == p.window) && p.countSuccess(h, at) {
 		return false, nil
 	}
 	if !t.Counted() || o == Ignored && t.Lease == 0 {
 		return false, nil
 	}
-	return h.tell(t, o, d)
+	return h.reportByStep(t, o, d)
 }
 
-// tell is Report by a step of the machine. It reads the clock anew: steps see
-// the time in their order.
-func (h *memoryHandle) tell(t Ticket, o Outcome, d *Detail) (bool, error) {
+// reportByStep is Report by a step of the machine. It ignores the time that the
+// caller read: steps see the time in the order in which they run.
+func (h *memoryHandle) reportByStep(t Ticket, o Outcome, d *Detail) (bool, error) {
 	b := Batch{Results: []Result{{Ticket: t, Runs: []Run{{Outcome: o, N: 1}}}}}
 	if d != nil {
 		b.Detail = *d
@@ -80,7 +81,7 @@ func (h *memoryHandle) tell(t Ticket, o Outcome, d *Detail) (bool, error) {
 	if err := b.Validate(); err != nil {
 		return false, err
 	}
-	r, _, err := h.step(b)
+	r, _, err := h.runStep(b)
 	return r.Stale > 0, err
 }
 
@@ -91,53 +92,53 @@ func (h *memoryHandle) Step(ctx context.Context, b Batch) (Reply, error) {
 	if err := b.Validate(); err != nil {
 		return Reply{}, err
 	}
-	r, _, err := h.step(b)
+	r, _, err := h.runStep(b)
 	return r, err
 }
 
-// step runs the machine under the record's lock; the events leave in its order.
-// It returns the phase that follows.
-func (h *memoryHandle) step(b Batch) (r Reply, p *phase, err error) {
-	h.record.lock()
-	defer func() { p = h.record.unlock(h.memory, h.name) }()
-	if h.seen.Load() == stopped || h.memory.closed.Load() {
+// runStep runs the machine with the record's mutex held, so that events leave in
+// the order of the steps. It returns the decision that follows.
+func (h *memoryHandle) runStep(b Batch) (r Reply, d *decision, err error) {
+	h.record.lockAndFold()
+	defer func() { d = h.record.publishAndUnlock(h.memory, h.name) }()
+	if h.knownEpoch.Load() == epochStopped || h.memory.closed.Load() {
 		return Reply{}, nil, ErrStopped
 	}
-	r = h.record.record.Step(h.rules, h.memory.now(), h.memory.random(), b)
-	seen := h.seen.Load()
-	if r.Transition.Cause == CauseCreated && seen != unseen { // the record was taken away, as only tests do
-		h.sink(Event{Kind: EventLost, Name: h.name, Epoch: seen})
+	r = h.record.record.Step(h.rules, h.memory.nowMS(), h.memory.random(), b)
+	known := h.knownEpoch.Load()
+	if r.Transition.Cause == CauseCreated && known != epochUnknown { // only tests remove a record
+		h.sink(Event{Kind: EventLost, Name: h.name, Epoch: known})
 	}
-	h.moved(r.Transition)
-	h.skew(r.Policy)
-	if seen != r.Epoch { // most steps leave the line to those who read it
-		h.seen.Store(r.Epoch)
+	h.emitTransition(r.Transition)
+	h.emitSkew(r.Policy)
+	if known != r.Epoch { // an unneeded write would take the cache line from readers
+		h.knownEpoch.Store(r.Epoch)
 	}
 	return r, nil, nil
 }
 
 func (h *memoryHandle) Control(ctx context.Context, c Command) (Snapshot, error) {
-	if h.seen.Load() == stopped {
+	if h.knownEpoch.Load() == epochStopped {
 		return Snapshot{}, ErrStopped
 	}
-	if err := h.memory.ready(ctx); err != nil {
+	if err := h.memory.checkUsable(ctx); err != nil {
 		return Snapshot{}, err
 	}
 	if err := c.Validate(); err != nil {
 		return Snapshot{}, err
 	}
-	h.record.lock()
-	defer h.record.unlock(h.memory, h.name)
-	now := h.memory.now()
+	h.record.lockAndFold()
+	defer h.record.publishAndUnlock(h.memory, h.name)
+	now := h.memory.nowMS()
 	moves, err := h.record.record.Control(h.rules, now, h.memory.random(), c)
 	for _, t := range moves {
-		h.moved(t)
+		h.emitTransition(t)
 	}
 	return h.record.record.Snapshot(h.name, now), err
 }
 
-// Status is the record itself: in memory nothing needs to be remembered. It
-// tells nothing that a success still in a stripe would change.
+// Status reads the record itself, so its Age is 0. Successes that are still in a
+// stripe would change nothing in it.
 func (h *memoryHandle) Status() Status {
 	h.record.mu.Lock()
 	defer h.record.mu.Unlock()
@@ -145,7 +146,7 @@ func (h *memoryHandle) Status() Status {
 	if !r.exists {
 		return Status{Age: -1}
 	}
-	m := machine{Record: r, now: h.memory.now()}
+	m := machine{Record: r, now: h.memory.nowMS()}
 	s := Status{State: r.state, Mode: r.mode, ModeFor: ms(r.modeUntil - m.now)}
 	if r.mode == ModeAuto || r.mode == ModeForcedOpen {
 		s.RetryAfter = ms(m.remainingMS())
@@ -153,14 +154,14 @@ func (h *memoryHandle) Status() Status {
 	return s
 }
 
-func (h *memoryHandle) Now() int64 { return h.memory.nanos() }
+func (h *memoryHandle) Now() int64 { return h.memory.nowNS() }
 
 func (h *memoryHandle) Close() error {
 	h.record.mu.Lock()
-	before := h.seen.Swap(stopped)
+	before := h.knownEpoch.Swap(epochStopped)
 	h.record.mu.Unlock()
-	if before != stopped {
-		h.memory.release(h)
+	if before != epochStopped {
+		h.memory.releaseHandle(h)
 	}
 	return nil
 }

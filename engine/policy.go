@@ -33,7 +33,7 @@ type Policy struct {
 	// ConsecutiveFailures opens the circuit after this many failures in a row.
 	// Zero: no such rule; but 5 if the policy has no rule at all.
 	ConsecutiveFailures int `json:"consecutive_failures,omitzero" yaml:"consecutive_failures,omitempty"`
-	// Window opens the circuit by what happened lately. Zero: no window.
+	// Window opens the circuit by the outcomes of recent calls. Zero: no window.
 	Window Window `json:"window,omitzero" yaml:"window,omitempty"`
 	// OpenFor is how long calls are rejected before probes may start. Zero: 1 minute.
 	OpenFor time.Duration `json:"open_for,omitzero" yaml:"open_for,omitempty"`
@@ -44,10 +44,10 @@ type Policy struct {
 	// StartOpen makes a new record begin open for OpenFor, for a dependency
 	// that must prove itself first. Zero: a new record is closed.
 	StartOpen bool `json:"start_open,omitzero" yaml:"start_open,omitempty"`
-	// MinReporters lets a condition hold only if the last so many distinct
-	// reporters (hosts, by default) of failures and slow calls all lie in its
-	// window, 1 to 16, so that one sick host cannot open the circuit for all.
-	// Zero: 1. A fleet of fewer never trips. In memory it is always 1.
+	// MinReporters, 1 to 16, lets a condition hold only if that many distinct
+	// reporters (hosts, by default) reported a failure or slow call within its
+	// window, so that one sick host cannot open the circuit for all.
+	// Zero: 1. A fleet with fewer reporters never trips. In memory it is always 1.
 	MinReporters int `json:"min_reporters,omitzero" yaml:"min_reporters,omitempty"`
 	// IdleTTL is how long an idle record outlives its last use in a storage
 	// that expires. Zero: 24 hours.
@@ -58,10 +58,11 @@ type Policy struct {
 // with at least one of FailureRate, FailureCount and SlowCallRate. Conditions
 // are OR-ed, hold at >=, and are judged after each failure or slow call.
 type Window struct {
-	// Calls counts the last so many outcomes, 1 to 10 000. Zero: not count-based.
+	// Calls makes the window hold this many last outcomes, 1 to 10 000. Zero: not
+	// count-based.
 	Calls int `json:"calls,omitzero" yaml:"calls,omitempty"`
-	// Period counts the outcomes of the last so long, in ten buckets aligned to
-	// the storage's clock. Zero: not time-based.
+	// Period makes the window hold the outcomes of this long, up to now, in ten
+	// buckets aligned to the storage's clock. Zero: not time-based.
 	Period time.Duration `json:"period,omitzero" yaml:"period,omitempty"`
 	// FailureRate is the share of failures that opens the circuit, above 0 to 1.
 	// Zero: no such condition.
@@ -72,7 +73,8 @@ type Window struct {
 	// SlowCallRate is the share of slow calls that opens the circuit, above 0
 	// to 1. It needs SlowCallDuration. Zero: no such condition.
 	SlowCallRate float64 `json:"slow_call_rate,omitzero" yaml:"slow_call_rate,omitempty"`
-	// SlowCallDuration is what makes a call slow: it took at least so long.
+	// SlowCallDuration makes a call slow that took at least this long. It needs
+	// SlowCallRate.
 	SlowCallDuration time.Duration `json:"slow_call_duration,omitzero" yaml:"slow_call_duration,omitempty"`
 	// MinCalls is how many calls the window must hold before a rate is judged.
 	// Zero: 10, or Calls if that is less.

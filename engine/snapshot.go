@@ -8,10 +8,11 @@ import (
 	"time"
 )
 
-// Snapshot is a record as a user sees it: durations instead of instants.
+// Snapshot is a record at one instant, for users: it has durations where the record
+// has instants of the storage's clock.
 type Snapshot struct {
 	Name string `json:"name"`
-	// Exists is false where there is no record; then only Name and Epoch are set.
+	// Exists is false if there is no record; then only Name and Epoch are set.
 	Exists bool `json:"exists"`
 	// Epoch changes with every transition; -1 where there is no record.
 	Epoch int64 `json:"epoch"`
@@ -27,9 +28,11 @@ type Snapshot struct {
 	// Trips is the number of opens in a row, for backoff.
 	Trips int `json:"trips"`
 	// ModeFor is how long the mode still lasts; 0 in auto or until released.
-	ModeFor    time.Duration `json:"mode_for"`
-	ModeReason string        `json:"mode_reason,omitzero"`
-	ModeBy     string        `json:"mode_by,omitzero"`
+	ModeFor time.Duration `json:"mode_for"`
+	// ModeReason and ModeBy are the reason and the actor of the command that set the
+	// mode; empty in auto.
+	ModeReason string `json:"mode_reason,omitzero"`
+	ModeBy     string `json:"mode_by,omitzero"`
 	// Streak is the number of consecutive failures.
 	Streak int64 `json:"streak"`
 	// Calls, Failures and Slow are the tallies of the window; a slow failure is in both.
@@ -44,19 +47,19 @@ type Snapshot struct {
 	// Policy is the policy of the last transition, after defaults; nil if it
 	// cannot be read.
 	Policy *Policy `json:"policy,omitzero"`
-	// Fingerprint tells policies apart.
+	// Fingerprint identifies the policy: equal policies have equal fingerprints.
 	Fingerprint string `json:"fingerprint,omitzero"`
 	// Log holds the last transitions, oldest first, 16 at most.
 	Log []Transition `json:"log,omitzero"`
-	// Unreadable names the fields that do not read well; the next step that
-	// needs one of them begins the record anew.
+	// Unreadable names the fields that are damaged. The next step that needs one of
+	// them begins the record again.
 	Unreadable []string `json:"unreadable,omitzero"`
 }
 
-// ProbeRound is a round of probes.
+// ProbeRound is the state of a half-open round.
 type ProbeRound struct {
-	Probes      int           `json:"probes"`      // n, the slots
-	Successes   int           `json:"successes"`   // m, what closes the circuit
+	Probes      int           `json:"probes"`      // n, the number of slots
+	Successes   int           `json:"successes"`   // m, the number of successes that close the circuit
 	Lease       time.Duration `json:"lease"`       // how long a probe may take
 	Granted     int64         `json:"granted"`     // leases granted so far
 	Outstanding int           `json:"outstanding"` // leases not settled and not past their end
@@ -69,26 +72,28 @@ type ProbeRound struct {
 type Transition struct {
 	Name  string `json:"name,omitzero"`
 	Epoch int64  `json:"epoch"`
-	// At is the instant on the storage's clock, in ms; for ordering, not for people.
+	// At is the instant on the storage's clock, in ms. It orders transitions; the
+	// clock need not show the time of day.
 	At int64 `json:"at_ms"`
-	// Ago is how long ago it was when it was read.
+	// Ago is how long before the snapshot the transition happened.
 	Ago      time.Duration `json:"ago"`
 	From     State         `json:"from"`
 	To       State         `json:"to"`
 	FromMode Mode          `json:"from_mode"`
 	ToMode   Mode          `json:"to_mode"`
 	Cause    Cause         `json:"cause"`
-	// Tally holds what caused it, such as streak=5 calls=12 failures=7 slow=0.
+	// Tally holds the numbers that caused it, such as streak=5 calls=12 failures=7 slow=0.
 	Tally string `json:"tally,omitzero"`
-	// By is the reporter or the operator, Text the error's text or the operator's reason.
+	// By is the reporter, or the actor of a command. Text is the error's text, or
+	// the command's reason.
 	By   string `json:"by,omitzero"`
 	Text string `json:"text,omitzero"`
-	// Local tells that it is not the record's: the fallback made it in this
-	// process, while the storage did not answer.
+	// Local is true if the fallback in this process made the transition, while the
+	// storage did not answer. It is not in the record.
 	Local bool `json:"local,omitzero"`
 }
 
-// String is one line for people: closed > open (consecutive) streak=5 by web-2.
+// String returns one line, such as: closed > open (consecutive) streak=5 by web-2.
 func (t Transition) String() string {
 	var b strings.Builder
 	b.WriteString(formatPlace(t.From, t.FromMode) + " > " + formatPlace(t.To, t.ToMode) + " (" + string(t.Cause) + ")")
@@ -104,8 +109,9 @@ func (t Transition) String() string {
 	return b.String()
 }
 
-// Snapshot is the record as users see it, at the time now: overdue times are 0,
-// times ahead at most their planned length.
+// Snapshot returns the record at the time now, in ms of the storage's clock.
+// Durations that are over are 0; after a clock that went back, a duration is at
+// most its planned length.
 func (r *Record) Snapshot(name string, now int64) Snapshot {
 	if !r.exists {
 		return Snapshot{Name: name, Epoch: -1}
@@ -122,7 +128,7 @@ func (r *Record) Snapshot(name string, now int64) Snapshot {
 		s.RetryAfter = ms(min(r.until-now, r.openFor))
 	case r.state == StateHalfOpen:
 		s.Probes = r.round.snapshot(now)
-		if s.Probes.full() {
+		if s.Probes.isFull() {
 			s.RetryAfter = ms(min(r.round.earliestDeadline()-now, r.round.leaseMS))
 		}
 	}
@@ -157,10 +163,10 @@ func (d *round) snapshot(now int64) *ProbeRound {
 	return p
 }
 
-// full reports whether no slot is free.
-func (p *ProbeRound) full() bool {
+// isFull reports whether no slot is free.
+func (p *ProbeRound) isFull() bool {
 	return int64(p.Outstanding)+p.Succeeded+p.Failed >= int64(p.Probes)
 }
 
-// ms is n milliseconds, 0 for what is overdue.
+// ms returns n milliseconds, 0 if n is negative.
 func ms(n int64) time.Duration { return time.Duration(max(0, n)) * time.Millisecond }

@@ -2,14 +2,14 @@ package engine
 
 import "fmt"
 
-// State is what the machine has decided. The zero value is closed.
+// State is the machine's decision about calls. The zero value is closed.
 type State uint8
 
 // The three states of a circuit.
 const (
 	StateClosed   State = iota // calls pass and are counted
 	StateOpen                  // calls are rejected until the open period ends
-	StateHalfOpen              // a few probes pass, on leases
+	StateHalfOpen              // a limited number of calls pass as probes, on leases
 )
 
 var stateNames = [...]string{"closed", "open", "half_open"}
@@ -27,7 +27,8 @@ func (s *State) UnmarshalText(text []byte) error {
 	return err
 }
 
-// Mode is what an operator has decided over the machine. The zero value is auto.
+// Mode is an operator's decision, which overrides the machine's. The zero value is
+// auto.
 type Mode uint8
 
 // The modes of a circuit.
@@ -35,7 +36,7 @@ const (
 	ModeAuto         Mode = iota // the state decides
 	ModeForcedOpen               // every call is rejected (Polly: Isolated)
 	ModeForcedClosed             // every call is admitted, nothing is counted (resilience4j: DISABLED)
-	ModeShadow                   // every call is admitted, the machine runs on beneath (resilience4j: METRICS_ONLY)
+	ModeShadow                   // every call is admitted, the machine runs on without effect (resilience4j: METRICS_ONLY)
 )
 
 var modeNames = [...]string{"auto", "forced_open", "forced_closed", "shadow"}
@@ -56,7 +57,7 @@ func (m *Mode) UnmarshalText(text []byte) error {
 // Cause says why a transition happened.
 type Cause string
 
-// The causes, in the order in which the machine looks for them.
+// The causes of transitions, in the order in which the machine tests them.
 const (
 	CauseConsecutive  Cause = "consecutive"   // ConsecutiveFailures in a row
 	CauseFailureCount Cause = "failure_count" // FailureCount in the window
@@ -66,16 +67,16 @@ const (
 	CauseRecovered    Cause = "recovered"     // Successes probes succeeded
 	CauseElapsed      Cause = "elapsed"       // the open period ended and a call came
 	CauseOperator     Cause = "operator"      // a Command
-	CauseModeEnded    Cause = "mode_ended"    // the time of a mode ran out
+	CauseModeEnded    Cause = "mode_ended"    // the mode's time ran out
 	CauseCreated      Cause = "created"       // there was no record
-	CauseHealed       Cause = "healed"        // the record could not be read and began anew
+	CauseHealed       Cause = "healed"        // the record could not be read and began again
 )
 
 // Outcome is how a protected call ended. The zero value is no outcome.
 type Outcome uint8
 
-// The outcomes. SlowSuccess and SlowFailure are found by the library from the
-// time a call took; a Classifier returns one of the first three.
+// The outcomes. A Classifier returns one of the first three; the library derives
+// SlowSuccess and SlowFailure from the time that the call took.
 const (
 	Success Outcome = iota + 1
 	Failure
@@ -89,10 +90,10 @@ var outcomeNames = [...]string{"none", "success", "failure", "ignored", "slow_su
 // String returns the outcome's name, such as slow_failure.
 func (o Outcome) String() string { return nameOf(outcomeNames[:], int(o), "outcome") }
 
-// outcomeCodes are the letters of outcomes in runs and in the count ring.
+// outcomeCodes holds the letters of outcomes in runs and in the count ring.
 const outcomeCodes = "?sfiSF"
 
-// Code is the letter that stands for the outcome in a run and in the record.
+// Code returns the letter of the outcome in a run and in the record.
 func (o Outcome) Code() byte {
 	if int(o) >= len(outcomeCodes) {
 		return outcomeCodes[0]

@@ -6,97 +6,101 @@ import (
 	"time"
 )
 
-// Tracker is what a handle remembers of the replies it got: it turns replies
-// into tickets, rejections, status and events. Storages share it, so that a
-// breaker looks the same over each of them. Safe for concurrent use.
+// Tracker keeps the last known state of one record for one handle. It turns
+// replies into tickets, rejections, statuses and events. All storages use it, so
+// that a breaker behaves alike over each of them. Use [NewTracker] to make one.
+// Safe for concurrent use.
 type Tracker struct {
-	teller
-	now      func() int64
-	rejected sharedRejection
+	notifier
+	nowNS      func() int64
+	rejections rejectionCache
 
-	mu       sync.Mutex // guards the teller, too
-	last     brief
-	heard    int64 // when last was heard; 0: never
-	reported int64 // when this process last reported
+	mu         sync.Mutex // guards the fields below, and the notifier
+	last       knownState
+	learnedNS  int64 // when last was learned; 0: never
+	reportedNS int64 // when this process last reported an outcome
 }
 
-// teller raises the events that follow from a reply alone.
-type teller struct {
+// notifier raises the events that follow from a reply alone.
+type notifier struct {
 	name    string
 	rules   *Rules
 	sink    func(Event)
-	foreign map[string]bool // fingerprints of other policies, once each
+	foreign map[string]bool // fingerprints of other policies that were reported
 }
 
-// sharedRejection is the error that the rejections of one period share.
-type sharedRejection struct{ last atomic.Pointer[RejectedError] }
+// rejectionCache keeps the last rejection, so that equal ones share an error.
+type rejectionCache struct{ last atomic.Pointer[RejectedError] }
 
-// brief is what is kept of a reply, for as long as there is a handle.
-type brief struct {
+// knownState is the part of a reply that a tracker keeps.
+type knownState struct {
 	state              State
 	mode               Mode
 	epoch              int64
 	leftMS, modeLeftMS int64
 }
 
-// NewTracker returns the observer of a handle. now is the handle's Now, sink
-// may be nil.
+// NewTracker returns the tracker of a handle. now returns the handle's clock in
+// nanoseconds, above 0. sink receives the events, in order and with a lock held;
+// it may be nil.
 func NewTracker(name string, rules *Rules, now func() int64, sink func(Event)) *Tracker {
-	return &Tracker{teller: newTeller(name, rules, sink), now: now}
+	return &Tracker{notifier: newNotifier(name, rules, sink), nowNS: now}
 }
 
-func newTeller(name string, rules *Rules, sink func(Event)) teller {
+func newNotifier(name string, rules *Rules, sink func(Event)) notifier {
 	if sink == nil {
 		sink = func(Event) {}
 	}
-	return teller{name: name, rules: rules, sink: sink}
+	return notifier{name: name, rules: rules, sink: sink}
 }
 
-// ApplyReply takes in the reply to a batch and raises the events that follow from it.
-func (o *Tracker) ApplyReply(b Batch, r Reply) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	now := o.now()
-	if o.lost(r, now) {
-		o.sink(Event{Kind: EventLost, Name: o.name, Epoch: o.last.epoch})
+// ApplyReply records the reply to a batch and raises the events that follow from
+// it.
+func (t *Tracker) ApplyReply(b Batch, r Reply) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	now := t.nowNS()
+	if t.isLostLocked(r, now) {
+		t.sink(Event{Kind: EventLost, Name: t.name, Epoch: t.last.epoch})
 	}
-	if len(b.Results) > 0 || o.heard == 0 {
-		o.reported = now
+	if len(b.Results) > 0 || t.learnedNS == 0 {
+		t.reportedNS = now
 	}
-	o.last = brief{state: r.State, mode: r.Mode, epoch: r.Epoch, leftMS: r.LeftMS, modeLeftMS: r.ModeLeftMS}
-	o.heard = now
-	o.moved(r.Transition)
-	o.skew(r.Policy)
+	t.last = knownState{state: r.State, mode: r.Mode, epoch: r.Epoch, leftMS: r.LeftMS, modeLeftMS: r.ModeLeftMS}
+	t.learnedNS = now
+	t.emitTransition(r.Transition)
+	t.emitSkew(r.Policy)
 }
 
-// ApplyCommand takes in what a command did: the record after it, and the
-// transitions it made.
-func (o *Tracker) ApplyCommand(s Snapshot, moves []Transition) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	for _, t := range moves {
-		o.moved(t)
+// ApplyCommand records the snapshot that a command returned, and raises an event
+// for each of the transitions that it made.
+func (t *Tracker) ApplyCommand(s Snapshot, moves []Transition) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, move := range moves {
+		t.emitTransition(move)
 	}
 	if s.Exists {
-		o.last = brief{
+		t.last = knownState{
 			state: s.State, mode: s.Mode, epoch: s.Epoch,
 			leftMS: CeilMillis(s.RetryAfter), modeLeftMS: CeilMillis(s.ModeFor),
 		}
 		if s.Mode == ModeForcedOpen {
-			o.last.leftMS = o.last.modeLeftMS
+			t.last.leftMS = t.last.modeLeftMS
 		}
-		o.heard = o.now()
+		t.learnedNS = t.nowNS()
 	}
 }
 
-// lost reports whether a record that this process knew was gone. One that it
-// has not fed for half of its time to live may have expired.
-func (o *Tracker) lost(r Reply, now int64) bool {
-	fed := time.Duration(now-o.reported) <= time.Duration(o.rules.IdleMS)*time.Millisecond/2
-	return r.Transition.Cause == CauseCreated && o.last.epoch != 0 && o.last.epoch != r.Epoch && fed
+// isLostLocked reports whether a record that this process knew is gone. A record
+// to which it has not reported for half of IdleTTL may have expired instead.
+func (t *Tracker) isLostLocked(r Reply, now int64) bool {
+	recent := time.Duration(now-t.reportedNS) <= time.Duration(t.rules.IdleMS)*time.Millisecond/2
+	return r.Transition.Cause == CauseCreated && t.last.epoch != 0 && t.last.epoch != r.Epoch && recent
 }
 
-func (t *teller) moved(move Transition) {
+// emitTransition raises the event of a transition, if there was one.
+func (n *notifier) emitTransition(move Transition) {
 	if move.Cause == "" {
 		return
 	}
@@ -104,30 +108,32 @@ func (t *teller) moved(move Transition) {
 	if move.Cause == CauseHealed {
 		kind = EventHealed
 	}
-	move.Name = t.name
-	t.sink(Event{Kind: kind, Name: t.name, Transition: move})
+	move.Name = n.name
+	n.sink(Event{Kind: kind, Name: n.name, Transition: move})
 }
 
-// skew tells once of each other policy under this name.
-func (t *teller) skew(fingerprint string) {
-	if fingerprint == t.rules.Fingerprint() || fingerprint == "" || t.foreign[fingerprint] {
+// emitSkew raises EventSkew once for each other policy under this name. The
+// number of policies that it remembers is bounded, whatever a record contains.
+func (n *notifier) emitSkew(fingerprint string) {
+	if fingerprint == n.rules.Fingerprint() || fingerprint == "" || n.foreign[fingerprint] {
 		return
 	}
-	if t.foreign == nil {
-		t.foreign = map[string]bool{}
+	if n.foreign == nil {
+		n.foreign = map[string]bool{}
 	}
-	if len(t.foreign) < MaxReporters { // bounded, whatever a record says
-		t.foreign[fingerprint] = true
-		t.sink(Event{Kind: EventSkew, Name: t.name, Policy: fingerprint})
+	if len(n.foreign) < MaxReporters {
+		n.foreign[fingerprint] = true
+		n.sink(Event{Kind: EventSkew, Name: n.name, Policy: fingerprint})
 	}
 }
 
-// Decision is what a reply means for the i-th of its admissions, from 0.
-func (o *Tracker) Decision(r *Reply, i int64) (Ticket, error) {
-	return o.rejected.admission(o.name, r, i, o.now)
+// Decision returns the outcome of the i-th admission of a reply, counted from 0: a
+// ticket, the zero ticket if the call is admitted uncounted, or a *RejectedError.
+func (t *Tracker) Decision(r *Reply, i int64) (Ticket, error) {
+	return t.rejections.decide(t.name, r, i, t.nowNS)
 }
 
-func (s *sharedRejection) admission(name string, r *Reply, i int64, now func() int64) (Ticket, error) {
+func (c *rejectionCache) decide(name string, r *Reply, i int64, nowNS func() int64) (Ticket, error) {
 	switch {
 	case i < r.Granted && r.FirstLease == 0:
 		return Ticket{Epoch: r.Epoch}, nil
@@ -136,26 +142,27 @@ func (s *sharedRejection) admission(name string, r *Reply, i int64, now func() i
 	case r.AdmitsUncounted():
 		return Ticket{}, nil
 	}
-	return Ticket{}, s.of(name, r, now)
+	return Ticket{}, c.rejectionOf(name, r, nowNS)
 }
 
-// sameEnd is how far two ends of one rejection may lie apart, in ns, and still
-// share an error: as much as a network's jitter, less than a caller would notice.
-const sameEnd = int64(10 * time.Millisecond)
+// sameEndNS is how far the ends of two rejections may lie apart for them to share
+// an error: the order of a network's jitter.
+const sameEndNS = int64(10 * time.Millisecond)
 
-// of returns the error of a reply that rejects, the last one if it still holds.
-func (s *sharedRejection) of(name string, r *Reply, now func() int64) *RejectedError {
-	deadline := int64(0)
+// rejectionOf returns the error of a reply that rejects: the last one if its end
+// is about the same, so that a burst of rejections allocates one error.
+func (c *rejectionCache) rejectionOf(name string, r *Reply, nowNS func() int64) *RejectedError {
+	endNS := int64(0)
 	if r.LeftMS > 0 {
-		deadline = now() + r.LeftMS*int64(time.Millisecond)
+		endNS = nowNS() + nanosOf(r.LeftMS)
 	}
 	e := RejectedError{Name: name, Reason: r.reason(), State: r.State, Mode: r.Mode}
 	for {
-		last := s.last.Load()
-		if last != nil && last.Reason == e.Reason && last.State == e.State && within(deadline-last.deadline, -sameEnd, sameEnd) {
+		last := c.last.Load()
+		if last != nil && last.Reason == e.Reason && last.State == e.State && within(endNS-last.endNS, -sameEndNS, sameEndNS) {
 			return last
 		}
-		if next := NewRejected(e, deadline, now); s.last.CompareAndSwap(last, next) {
+		if next := NewRejected(e, endNS, nowNS); c.last.CompareAndSwap(last, next) {
 			return next
 		}
 	}
@@ -171,21 +178,22 @@ func (r *Reply) reason() Reason {
 	return ReasonOpen
 }
 
-// Status is what was last heard, the time that has passed taken off.
-func (o *Tracker) Status() Status {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if o.heard == 0 {
+// Status returns the last known state, its times reduced by the time since it was
+// learned.
+func (t *Tracker) Status() Status {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.learnedNS == 0 {
 		return Status{Age: -1}
 	}
-	age := time.Duration(o.now() - o.heard)
-	mode := ms(o.last.modeLeftMS)
-	if mode > 0 && age >= mode { // what an ended mode leaves behind
+	age := time.Duration(t.nowNS() - t.learnedNS)
+	modeLeft := ms(t.last.modeLeftMS)
+	if modeLeft > 0 && age >= modeLeft { // the mode ended: auto, closed
 		return Status{Age: age}
 	}
-	s := Status{State: o.last.state, Mode: o.last.mode, ModeFor: max(0, mode-age), Age: age}
-	if o.last.mode == ModeAuto || o.last.mode == ModeForcedOpen {
-		s.RetryAfter = max(0, ms(o.last.leftMS)-age)
+	s := Status{State: t.last.state, Mode: t.last.mode, ModeFor: max(0, modeLeft-age), Age: age}
+	if t.last.mode == ModeAuto || t.last.mode == ModeForcedOpen {
+		s.RetryAfter = max(0, ms(t.last.leftMS)-age)
 	}
 	return s
 }
