@@ -84,7 +84,7 @@ func ours() string {
 	buf := make([]byte, 1<<20)
 	var found []string
 	for _, stack := range strings.Split(string(buf[:runtime.Stack(buf, true)]), "\n\n") {
-		if strings.Contains(stack, "storage.(*runner).spawn") {
+		if strings.Contains(stack, "taskgroup.(*Group).Spawn") {
 			found = append(found, stack)
 		}
 	}

@@ -118,7 +118,7 @@ func TestCluster_guardsEachMaster(t *testing.T) {
 	c.nodes[0].Close()
 	eventually(t, "the dead one is left alone", func() bool {
 		_, err := dead.Acquire(ctx)
-		return err != nil && strings.Contains(err.Error(), "left alone")
+		return err != nil && strings.Contains(err.Error(), "backing off")
 	})
 	for range 10 {
 		acquire(t, alive)

@@ -1,7 +1,9 @@
-// Package storage keeps breakers outside the process, so that a fleet shares
-// them: in Redis, by scripts that Redis runs atomically.
+// Package storage keeps breakers in Redis, so that the processes of a fleet share
+// them. Scripts, which Redis runs atomically, make every decision.
 //
-// Every decision is one script call on one key. The client's clock, its retries
-// and its settings do not matter: times are the server's, a script is sent at
-// most once, and each call is bounded by [WithTimeout].
+// A decision is one script call on one key. The client's clock, its retries and
+// its settings do not matter: times are the server's, a script is sent at most
+// once, and [WithTimeout] bounds each call.
+//
+// Package storage/cas keeps breakers in other databases.
 package storage

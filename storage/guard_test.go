@@ -38,7 +38,7 @@ func TestGuard_leavesADeadServerAlone(t *testing.T) {
 			for range 1000 {
 				_, err := w.handle.Acquire(ctx)
 				e := wantClass(t, err, engine.ClassNotExecuted, "acquire")
-				wantSays(t, e, "left alone for a while, it last said", "no answer within")
+				wantSays(t, e, "storage unavailable, backing off; last error: ", "no answer within")
 			}
 		})
 		// Commands and questions of people are not kept back: they say how it is.
@@ -192,7 +192,7 @@ func TestGuard_isTheStorages(t *testing.T) {
 		if _, err := other.Acquire(ctx); err == nil {
 			t.Error("the other breaker asked the server")
 		} else {
-			wantSays(t, err, "left alone", "LOADING")
+			wantSays(t, err, "backing off", "LOADING")
 		}
 		h, _ := bind(t, newStorage(t, w.client, storage.WithTimeout(bound)), neverOpens)
 		acquire(t, h)

@@ -6,56 +6,60 @@ import (
 
 	"github.com/redbreaker/redbreaker/engine"
 	"github.com/redbreaker/redbreaker/scripts"
+	"github.com/redbreaker/redbreaker/storage/internal/handle"
+	"github.com/redbreaker/redbreaker/storage/internal/transport"
 )
 
-// redisHandle is one breaker in Redis as this process sees it.
+// redisHandle is the handle on one breaker in Redis.
 type redisHandle struct {
-	steps
-	group group
+	handle.Base
+	group groupCommit // the Sender of Base
 	redis *Redis
 	key   string
 	rules engine.Rules
 }
 
-func newRedisHandle(r *Redis, name, key string, rules engine.Rules, sink func(engine.Event)) *redisHandle {
+func newHandle(r *Redis, name, key string, rules engine.Rules, sink func(engine.Event)) *redisHandle {
 	h := &redisHandle{redis: r, key: key, rules: rules}
-	h.group.handle = h
-	h.steps = steps{
-		name: name, reporter: r.reporter, start: r.start, over: &r.closed,
-		guard: func() *guard { return r.guards.of(key) }, take: h.group.take,
-		trial: func() error {
-			_, err := h.ask(context.Background(), time.Now(), "step", engine.Batch{})
-			return err
-		},
-	}
+	h.group.handle, h.group.readReply = h, (*pendingOp).replyFrom
+	h.Base = handle.Base{Sender: &h.group, Name: name, Reporter: r.reporter, Start: r.start, StorageClosed: &r.closed}
 	h.Tracker = engine.NewTracker(name, &h.rules, h.Now, sink)
 	return h
 }
 
-// ask runs a batch as one step; the bound counts from since.
-func (h *redisHandle) ask(ctx context.Context, since time.Time, verb string, b engine.Batch) (engine.Reply, error) {
-	reply, err := h.redis.do(ctx, since, verb, h.name, h.key, scripts.Step, scripts.StepArgs(&h.rules, random(), b))
+// node returns the server that holds the breaker.
+func (h *redisHandle) node() *transport.Node { return h.redis.transport.Node(h.key) }
+
+// step runs a batch as one step on the node; the timeout counts from since.
+func (h *redisHandle) step(ctx context.Context, since time.Time, node *transport.Node, op string, b engine.Batch) (engine.Reply, error) {
+	if h.redis.closed.Load() {
+		return engine.Reply{}, engine.ErrStopped
+	}
+	reply, err := h.redis.transport.Run(ctx, since, node, &transport.Call{
+		Op: op, Name: h.Name, Key: h.key, Script: scripts.Step, Args: scripts.StepArgs(&h.rules, random(), b),
+	})
 	if err != nil {
 		return engine.Reply{}, err
 	}
 	r, err := scripts.DecodeStep(reply, &h.rules, b)
 	if err != nil {
-		return engine.Reply{}, refused(verb, h.name, err)
+		return engine.Reply{}, newReplyError(op, h.Name, err)
 	}
 	h.ApplyReply(b, r)
 	return r, nil
 }
 
+// Control applies a command with the handle's policy.
 func (h *redisHandle) Control(ctx context.Context, c engine.Command) (engine.Snapshot, error) {
-	if err := h.commands(c); err != nil {
+	if err := h.CheckCommand(c); err != nil {
 		return engine.Snapshot{}, err
 	}
 	var s engine.Snapshot
 	var verdict error
-	err := h.group.alone(ctx, func(ctx context.Context, since time.Time) {
-		var moves []engine.Transition
-		s, moves, verdict = h.redis.control(ctx, since, h.name, h.key, scripts.ControlArgs(&h.rules, false, random(), c))
-		h.ApplyCommand(s, moves)
+	err := h.group.runExclusive(ctx, func(ctx context.Context, since time.Time) {
+		var transitions []engine.Transition
+		s, transitions, verdict = h.redis.control(ctx, since, h.Name, h.key, scripts.ControlArgs(&h.rules, false, random(), c))
+		h.ApplyCommand(s, transitions)
 	})
 	if err != nil {
 		return engine.Snapshot{}, err

@@ -192,3 +192,12 @@ func wantSame(t testing.TB, rdb *redis.Client, key string, before map[string]str
 		t.Errorf("%s changed (-before +after):\n%s", key, cmp.Diff(before, after))
 	}
 }
+
+// classOf returns the class of a storage error, 0 for any other.
+func classOf(err error) engine.Class {
+	var e *engine.StorageError
+	if errors.As(err, &e) {
+		return e.Class
+	}
+	return 0
+}

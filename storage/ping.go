@@ -15,24 +15,25 @@ import (
 
 	"github.com/redbreaker/redbreaker/engine"
 	"github.com/redbreaker/redbreaker/scripts"
+	"github.com/redbreaker/redbreaker/storage/internal/transport"
 )
 
-// oldest is the major version of the oldest server that is supported.
-const oldest = 6
+// oldestMajor is the major version of the oldest server that is supported.
+const oldestMajor = 6
 
-// Ping tells whether the storage would work: whether the server answers, knows
+// Ping checks whether the storage would work: whether the server answers, accepts
 // the password, is new enough, and lets the user do what the scripts do. It
 // returns nil, engine.ErrStopped, the context's error, or a *engine.StorageError
 // that says what to change. It writes one key of its own that is gone a second
 // later.
 func (r *Redis) Ping(ctx context.Context) error {
-	reply, err := r.do(ctx, time.Now(), "ping", "", r.keys.PingKey(), scripts.Ping, nil)
+	reply, err := r.run(ctx, time.Now(), &transport.Call{Op: "ping", Key: r.keys.PingKey(), Script: scripts.Ping})
 	if err != nil {
-		return advise(err)
+		return withAdvice(err)
 	}
 	denied, err := scripts.DecodePing(reply)
 	if err != nil {
-		return refused("ping", "", err)
+		return newReplyError("ping", "", err)
 	}
 	if len(denied) > 0 {
 		names := slices.Sorted(maps.Keys(denied))
@@ -42,10 +43,10 @@ func (r *Redis) Ping(ctx context.Context) error {
 	return r.checkVersion(ctx)
 }
 
-// checkVersion refuses a server that is too old. One that does not tell its
-// version has run a script, which is what counts.
+// checkVersion refuses a server that is too old. A server that hides its version
+// has run a script, which is enough.
 func (r *Redis) checkVersion(ctx context.Context) error {
-	info, err := r.run.info(ctx)
+	info, err := r.transport.Info(ctx)
 	if err != nil {
 		return nil //nolint:nilerr // INFO may be denied
 	}
@@ -55,16 +56,16 @@ func (r *Redis) checkVersion(ctx context.Context) error {
 			continue
 		}
 		major, _, _ := strings.Cut(version, ".")
-		if n, err := strconv.Atoi(major); err == nil && n < oldest {
+		if n, err := strconv.Atoi(major); err == nil && n < oldestMajor {
 			return &engine.StorageError{Class: engine.ClassRefused, Op: "ping", Err: fmt.Errorf(
-				"the server is version %s, use %d.0 or later", version, oldest)}
+				"the server is version %s, use %d.0 or later", version, oldestMajor)}
 		}
 	}
 	return nil
 }
 
-// advise adds to a storage error what to do about it.
-func advise(err error) error {
+// withAdvice adds to a storage error what to do about it.
+func withAdvice(err error) error {
 	var e *engine.StorageError
 	if !errors.As(err, &e) {
 		return err

@@ -3,7 +3,6 @@ package storage
 import (
 	"context"
 	"errors"
-	"fmt"
 	"math/rand/v2"
 	"reflect"
 	"sync/atomic"
@@ -14,18 +13,19 @@ import (
 	"github.com/redbreaker/redbreaker/cluster"
 	"github.com/redbreaker/redbreaker/engine"
 	"github.com/redbreaker/redbreaker/scripts"
+	"github.com/redbreaker/redbreaker/storage/internal/settings"
+	"github.com/redbreaker/redbreaker/storage/internal/transport"
 )
 
 // Redis keeps breakers in a Redis, Valkey or cluster of them. Make it with
 // [NewRedis]. All methods are safe for concurrent use.
 type Redis struct {
-	run      *runner
-	guards   *guards
-	keys     cluster.Keys
-	reporter string
-	zero     engine.Rules // of the zero policy, for commands by name
-	start    time.Time
-	closed   atomic.Bool
+	transport *transport.Transport
+	keys      cluster.Keys
+	reporter  string
+	zeroRules engine.Rules // of the zero policy, for commands by name
+	start     time.Time
+	closed    atomic.Bool
 }
 
 var (
@@ -43,11 +43,11 @@ var (
 // A client made with ContextTimeoutEnabled lets a lone call run in its caller's
 // goroutine.
 func NewRedis(client redis.UniversalClient, opts ...Option) (*Redis, error) {
-	s, err := newSettings(opts)
-	keys, invalid := s.keys()
+	o, err := newOptions(opts)
+	keys, invalid := o.newKeys()
 	err = errors.Join(err, invalid)
-	if client == nil || reflect.ValueOf(client).Kind() == reflect.Pointer && reflect.ValueOf(client).IsNil() {
-		err = errors.Join(fmt.Errorf("redbreaker: the Redis client is nil, make one with redis.NewUniversalClient: %w", engine.ErrInvalid), err)
+	if isNil(client) {
+		err = errors.Join(settings.Invalid("the Redis client is nil, make one with redis.NewUniversalClient"), err)
 	}
 	if err != nil {
 		return nil, err
@@ -56,19 +56,16 @@ func NewRedis(client redis.UniversalClient, opts ...Option) (*Redis, error) {
 	if err != nil {
 		return nil, err
 	}
-	run := newRunner(client, s.timeout)
-	guards, err := newGuards(run.topology, run.spawn)
+	t, err := transport.New(client, o.Timeout)
 	if err != nil {
 		return nil, err
 	}
-	return &Redis{
-		run:      run,
-		guards:   guards,
-		keys:     keys,
-		reporter: s.reporter,
-		zero:     zero,
-		start:    time.Now(),
-	}, nil
+	return &Redis{transport: t, keys: keys, reporter: o.Reporter, zeroRules: zero, start: time.Now()}, nil
+}
+
+func isNil(client redis.UniversalClient) bool {
+	v := reflect.ValueOf(client)
+	return !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil()
 }
 
 // Kind returns redis.
@@ -78,16 +75,14 @@ func (r *Redis) Kind() string { return "redis" }
 // calls that their callers have already left, at most for the client's own read
 // timeout. The client stays open.
 func (r *Redis) Close() error {
-	if !r.closed.Swap(true) {
-		r.run.topology.stop()
-	}
-	return r.run.stop()
+	r.closed.Store(true)
+	return r.transport.Close()
 }
 
 // Bind returns a handle on the breaker of that name. It does no I/O. Operations
-// on one handle that come while another is under way share the next step, within
-// the time bound of the first of them; sink gets events in the order of steps.
-// The error matches engine.ErrInvalid, or is engine.ErrStopped.
+// on one handle that come while another is in flight share the next step, within
+// the timeout of the first of them; sink gets events in the order of steps. The
+// error matches engine.ErrInvalid, or is engine.ErrStopped.
 func (r *Redis) Bind(name string, p engine.Policy, sink func(engine.Event)) (engine.Handle, error) {
 	if r.closed.Load() {
 		return nil, engine.ErrStopped
@@ -97,7 +92,7 @@ func (r *Redis) Bind(name string, p engine.Policy, sink func(engine.Event)) (eng
 	if err = errors.Join(err, invalid); err != nil {
 		return nil, err
 	}
-	return newRedisHandle(r, name, key, rules, sink), nil
+	return newHandle(r, name, key, rules, sink), nil
 }
 
 // Control applies a command by name, with the policy that the record keeps, or
@@ -109,65 +104,53 @@ func (r *Redis) Control(ctx context.Context, name string, c engine.Command) (eng
 	if err = errors.Join(err, c.Validate()); err != nil {
 		return engine.Snapshot{}, err
 	}
-	s, _, err := r.control(ctx, time.Now(), name, key, scripts.ControlArgs(&r.zero, true, random(), c))
+	s, _, err := r.control(ctx, time.Now(), name, key, scripts.ControlArgs(&r.zeroRules, true, random(), c))
 	return s, err
 }
 
 func (r *Redis) control(ctx context.Context, since time.Time, name, key string, args []any) (engine.Snapshot, []engine.Transition, error) {
-	reply, err := r.do(ctx, since, "control", name, key, scripts.Control, args)
+	reply, err := r.run(ctx, since, &transport.Call{Op: "control", Name: name, Key: key, Script: scripts.Control, Args: args})
 	if err != nil {
 		return engine.Snapshot{}, nil, err
 	}
-	record, now, moves, err := scripts.DecodeControl(reply)
+	record, now, transitions, err := scripts.DecodeControl(reply)
 	if err != nil && !errors.Is(err, engine.ErrConflict) && !errors.Is(err, engine.ErrForced) {
-		return engine.Snapshot{}, nil, refused("control", name, err)
+		return engine.Snapshot{}, nil, newReplyError("control", name, err)
 	}
-	return record.Snapshot(name, now), moves, err
+	return record.Snapshot(name, now), transitions, err
 }
 
-// Inspect reads a record as it stands and writes nothing.
+// Inspect returns the record as it is and writes nothing.
 func (r *Redis) Inspect(ctx context.Context, name string) (engine.Snapshot, error) {
 	key, err := r.keys.Key(name)
 	if err != nil {
 		return engine.Snapshot{}, err
 	}
-	reply, err := r.do(ctx, time.Now(), "inspect", name, key, scripts.Inspect, nil)
+	reply, err := r.run(ctx, time.Now(), &transport.Call{Op: "inspect", Name: name, Key: key, Script: scripts.Inspect})
 	if err != nil {
 		return engine.Snapshot{}, err
 	}
+	return decodeSnapshot(name, reply)
+}
+
+func decodeSnapshot(name string, reply any) (engine.Snapshot, error) {
 	record, now, err := scripts.DecodeInspect(reply)
 	if err != nil {
-		return engine.Snapshot{}, refused("inspect", name, err)
+		return engine.Snapshot{}, newReplyError("inspect", name, err)
 	}
 	return record.Snapshot(name, now), nil
 }
 
-// do runs a script within the time bound, counted from since. The caller's own end
-// is the context's error; anything else is a *engine.StorageError.
-func (r *Redis) do(ctx context.Context, since time.Time, op, name, key string, s *scripts.Script, args []any) (any, error) {
+// run sends a call past the guard: what an operator asks for is always tried.
+func (r *Redis) run(ctx context.Context, since time.Time, c *transport.Call) (any, error) {
 	if r.closed.Load() {
 		return nil, engine.ErrStopped
 	}
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	reply, sent, err := r.run.script(ctx, since, s, key, args)
-	if err == nil || errors.Is(err, redis.Nil) { // a reply that is null: whoever reads it says what is wrong
-		r.run.topology.answered()
-		return reply, nil
-	}
-	if own := over(ctx); own != nil {
-		return nil, own
-	}
-	if errors.Is(err, engine.ErrStopped) {
-		return nil, engine.ErrStopped
-	}
-	r.run.topology.failed(err)
-	return nil, &engine.StorageError{Class: classify(err, sent), Op: op, Name: name, Err: err}
+	return r.transport.Run(ctx, since, r.transport.Node(c.Key), c)
 }
 
-// refused is the error of a reply that says no.
-func refused(op, name string, err error) error {
+// newReplyError returns the error of a reply that cannot be used.
+func newReplyError(op, name string, err error) error {
 	class := engine.ClassUnknown
 	if errors.Is(err, engine.ErrForeignKey) || errors.Is(err, engine.ErrNewerLayout) {
 		class = engine.ClassForeign
@@ -175,5 +158,5 @@ func refused(op, name string, err error) error {
 	return &engine.StorageError{Class: class, Op: op, Name: name, Err: err}
 }
 
-// random is a step's randomness: an integer below 2^20.
+// random returns a step's randomness: an integer below 2^20.
 func random() int64 { return int64(rand.Uint32N(1 << 20)) }

@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"github.com/redbreaker/redbreaker/engine"
-	"github.com/redbreaker/redbreaker/storage"
+	"github.com/redbreaker/redbreaker/storage/cas"
 )
 
 // A herd is 64 goroutines in each of two processes, on one breaker in one file.
@@ -80,12 +80,12 @@ func TestStore_herd(t *testing.T) {
 		t.Errorf("leases %v were granted, want 1, 2, 3", all.Leases)
 	}
 
-	cas, err := storage.NewCAS(open(t, path))
+	shared, err := cas.New(open(t, path))
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer cas.Close()
-	s, err := cas.Inspect(t.Context(), "shared")
+	defer shared.Close()
+	s, err := shared.Inspect(t.Context(), "shared")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -116,12 +116,12 @@ func runHerd(path string) error {
 		return err
 	}
 	defer store.Close()
-	cas, err := storage.NewCAS(store, storage.WithTimeout(20*time.Second))
+	shared, err := cas.New(store, cas.WithTimeout(20*time.Second))
 	if err != nil {
 		return err
 	}
-	defer cas.Close()
-	h, err := cas.Bind("shared", herdPolicy, nil)
+	defer shared.Close()
+	h, err := shared.Bind("shared", herdPolicy, nil)
 	if err != nil {
 		return err
 	}
@@ -159,7 +159,7 @@ func runHerd(path string) error {
 
 	// The last failure of the other process opens the circuit; then all compete.
 	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
-		s, err := cas.Inspect(ctx, "shared")
+		s, err := shared.Inspect(ctx, "shared")
 		if err != nil {
 			return err
 		}

@@ -1,5 +1,5 @@
 // Command sqlite shares a breaker among the processes of one host through a
-// SQLite file. Store is a storage.Store to copy: forty lines of SQL, and every
+// SQLite file. Store is a cas.Store to copy: forty lines of SQL, and every
 // promise holds, since the machine runs on what they load and swap.
 //
 //	go run ./sqlite [FILE]
@@ -18,7 +18,7 @@ import (
 	"time"
 
 	"github.com/redbreaker/redbreaker"
-	"github.com/redbreaker/redbreaker/storage"
+	"github.com/redbreaker/redbreaker/storage/cas"
 )
 
 var policy = redbreaker.Policy{ConsecutiveFailures: 3, OpenFor: 2 * time.Second}
@@ -71,7 +71,7 @@ func process(ctx context.Context, path, part string) error {
 		return err
 	}
 	defer store.Close()
-	shared, err := storage.NewCAS(store)
+	shared, err := cas.New(store)
 	if err != nil {
 		return err
 	}

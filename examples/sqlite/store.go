@@ -13,14 +13,14 @@ import (
 	sqlite3 "modernc.org/sqlite/lib"
 
 	"github.com/redbreaker/redbreaker/engine"
-	"github.com/redbreaker/redbreaker/storage"
+	"github.com/redbreaker/redbreaker/storage/cas"
 )
 
 // Store keeps breakers in one table of a SQLite file, for all processes of a
 // host. It has no clock of its own: they all have the host's.
 type Store struct{ db *sql.DB }
 
-var _ storage.Store = (*Store)(nil)
+var _ cas.Store = (*Store)(nil)
 
 // pragmas: readers do not wait for writers; a writer waits for another, for less
 // than the storage's time bound; a power cut may lose the last outcomes, which a

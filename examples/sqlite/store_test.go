@@ -15,6 +15,7 @@ import (
 	"github.com/redbreaker/redbreaker/engine"
 	"github.com/redbreaker/redbreaker/internal/redistest"
 	"github.com/redbreaker/redbreaker/storage"
+	"github.com/redbreaker/redbreaker/storage/cas"
 	"github.com/redbreaker/redbreaker/storage/storagetest"
 )
 
@@ -58,20 +59,20 @@ func openSuite(t testing.TB, other *rpc.Client, clocked bool) storagetest.Harnes
 	path := filepath.Join(t.TempDir(), "breakers.db")
 	own := open(t, path)
 	c := &clock{now: time.UnixMilli(1_795_500_000_000)}
-	client := func(s storage.Store, reporter string) engine.Storage {
+	client := func(s cas.Store, reporter string) engine.Storage {
 		if clocked {
 			s = struct {
-				storage.Store
-				storage.Clock
+				cas.Store
+				cas.Clock
 			}{s, c}
 		}
-		cas, err := storage.NewCAS(s, storage.WithTimeout(10*time.Second), storage.WithReporter(reporter))
+		c, err := cas.New(s, cas.WithTimeout(10*time.Second), cas.WithReporter(reporter))
 		if err != nil {
 			t.Fatal(err)
 		}
-		return cas
+		return c
 	}
-	var second storage.Store = own
+	var second cas.Store = own
 	if other != nil {
 		second = &remote{other, path}
 	}
@@ -126,7 +127,7 @@ func corrupt(t testing.TB, s *Store, name, field, text string) {
 	exec1(t, s, `UPDATE breakers SET record = ?, version = version + 1 WHERE name = ?`, []byte(kept.String()), []byte(name))
 }
 
-// clock is a storage.Clock that the suite moves.
+// clock is a cas.Clock that the suite moves.
 type clock struct {
 	mu  sync.Mutex
 	now time.Time

@@ -10,10 +10,10 @@ import (
 	"time"
 
 	"github.com/redbreaker/redbreaker/engine"
-	"github.com/redbreaker/redbreaker/storage"
+	"github.com/redbreaker/redbreaker/storage/cas"
 )
 
-// badStores break the contract of storage.Store in one way each, and a test that
+// badStores break the contract of cas.Store in one way each, and a test that
 // must notice.
 var badStores = []struct {
 	does   string
@@ -67,7 +67,7 @@ func onStore(breaks func(*store)) func(testing.TB) Harness {
 			if s.late > 0 || s.loses {
 				timeout = 10 * time.Millisecond
 			}
-			c, err := storage.NewCAS(s, storage.WithTimeout(timeout))
+			c, err := cas.New(s, cas.WithTimeout(timeout))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -77,7 +77,7 @@ func onStore(breaks func(*store)) func(testing.TB) Harness {
 	}
 }
 
-// store is a storage.Store in memory, with the faults that are switched on.
+// store is a cas.Store in memory, with the faults that are switched on.
 type store struct {
 	blind, torn, repeats, forgets, stale, junk, fails, folds, loses, stopped bool
 

@@ -1,0 +1,177 @@
+// Package cas keeps breakers in any [Store] that can compare and swap, such as a
+// SQL database, etcd or Consul. It links no Redis client.
+//
+// It runs the machine of package engine on the record that it loads, and swaps
+// in the result. So it has every feature that the Redis storage has, at the
+// price of two round trips a step.
+//
+// What goroutines of one process do to one breaker at the same time shares one
+// swap; see swapQueue. Its life cycle resembles that of the group commit and the
+// node pipeline of the Redis storage, but the code is not shared. All three
+// gather what comes while a round trip is in flight; they differ in everything
+// else: a swap is run again if the race is lost, a shared step must fit one
+// batch, a pipeline holds calls of different breakers and may have two round
+// trips in flight. A common queue would need a callback for each of these, which
+// a lone call would pay for, and would hide the rules that matter.
+package cas
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"reflect"
+	"sync/atomic"
+	"time"
+
+	"github.com/redbreaker/redbreaker/engine"
+	"github.com/redbreaker/redbreaker/storage/internal/guard"
+	"github.com/redbreaker/redbreaker/storage/internal/settings"
+	"github.com/redbreaker/redbreaker/storage/internal/taskgroup"
+	"github.com/redbreaker/redbreaker/storage/internal/timeout"
+)
+
+// Storage keeps breakers in a [Store]. Make it with [New]. All methods are safe
+// for concurrent use.
+//
+// A lone call waits for nothing. A race that is lost to another process is run
+// again, until the timeout. A step that changes nothing, such as a rejection or
+// an admission while closed, swaps nothing.
+type Storage struct {
+	store      Store
+	clock      Clock // nil: the client's own
+	timeout    time.Duration
+	timeoutErr error
+	reporter   string
+	zeroRules  engine.Rules // of the zero policy, for commands by name
+	random     func() int64
+	start      time.Time
+	guard      *guard.Guard
+	tasks      taskgroup.Group
+	closed     atomic.Bool
+}
+
+var (
+	_ engine.Storage = (*Storage)(nil)
+	_ engine.Pinger  = (*Storage)(nil)
+)
+
+// New returns a storage over the store, which stays the caller's and is never
+// closed. It does not touch the store. If the store is a [Clock], times are the
+// store's, else the client's own. Names of breakers are the store's as they are,
+// so fleets keep apart by a table or bucket of their own. The error names every
+// fault of the arguments and matches engine.ErrInvalid.
+func New(store Store, opts ...Option) (*Storage, error) {
+	o := options{settings.Default()}
+	err := errors.Join(settings.Apply(&o, opts), o.Validate())
+	if isNil(store) {
+		err = errors.Join(err, settings.Invalid("the store is nil, check the error of what made it"))
+	}
+	zero, _ := engine.Policy{}.Rules()
+	s := &Storage{
+		store:      store,
+		timeout:    o.Timeout,
+		timeoutErr: timeout.Error(o.Timeout),
+		reporter:   o.Reporter,
+		zeroRules:  zero,
+		random:     random,
+		start:      time.Now(),
+	}
+	s.clock, _ = store.(Clock)
+	var invalid error
+	s.guard, invalid = guard.New(s.tasks.Spawn, judge)
+	if err := errors.Join(err, invalid); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+func isNil(store Store) bool {
+	v := reflect.ValueOf(store)
+	return !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil()
+}
+
+// random returns a step's randomness: an integer below 2^20.
+func random() int64 { return int64(rand.Uint32N(1 << 20)) }
+
+// judge counts a lost race as an answer: it says nothing against the store.
+func judge(err error) engine.Outcome {
+	if errors.Is(err, errContended) {
+		return engine.Success
+	}
+	return guard.JudgeStorage(err)
+}
+
+// Kind returns cas.
+func (s *Storage) Kind() string { return "cas" }
+
+// Close makes every further call fail with engine.ErrStopped, and waits for
+// calls that their callers have already left, at most a little longer than the
+// timeout. The store stays open.
+func (s *Storage) Close() error {
+	s.closed.Store(true)
+	limit := 2*s.timeout + time.Second
+	if !s.tasks.Stop(limit) {
+		return fmt.Errorf("redbreaker: close: the store still holds calls after %v, let it return when their contexts end", limit)
+	}
+	return nil
+}
+
+// Bind returns a handle on the breaker of that name. It does no I/O. The error
+// matches engine.ErrInvalid, or is engine.ErrStopped.
+func (s *Storage) Bind(name string, p engine.Policy, sink func(engine.Event)) (engine.Handle, error) {
+	if s.closed.Load() {
+		return nil, engine.ErrStopped
+	}
+	rules, invalid := p.Rules()
+	if err := errors.Join(engine.CheckName(name), invalid); err != nil {
+		return nil, err
+	}
+	return newHandle(s, name, rules, sink), nil
+}
+
+// Control applies a command by name, with the policy that the record keeps, or
+// the zero policy. The errors are engine.ErrConflict, engine.ErrForced,
+// engine.ErrStopped, the context's, a *engine.StorageError, or match
+// engine.ErrInvalid.
+func (s *Storage) Control(ctx context.Context, name string, c engine.Command) (engine.Snapshot, error) {
+	if err := errors.Join(engine.CheckName(name), c.Validate()); err != nil {
+		return engine.Snapshot{}, err
+	}
+	recorded := func(r *engine.Record) *engine.Rules {
+		if rules, ok := r.Rules(); ok {
+			return &rules
+		}
+		return &s.zeroRules
+	}
+	return s.newQueue(name).control(ctx, c, recorded, nil)
+}
+
+// Inspect returns the record as it is and writes nothing.
+func (s *Storage) Inspect(ctx context.Context, name string) (snapshot engine.Snapshot, err error) {
+	if err := engine.CheckName(name); err != nil {
+		return engine.Snapshot{}, err
+	}
+	err = s.newQueue(name).run(ctx, &operation{
+		op:    "inspect",
+		apply: func(r *engine.Record, now int64) { snapshot = r.Snapshot(name, now) },
+	})
+	if err != nil {
+		return engine.Snapshot{}, err
+	}
+	return snapshot, nil
+}
+
+// pingName is the record that Ping loads; it need not exist.
+const pingName = "redbreaker:ping"
+
+// Ping asks the store and its clock. It writes nothing. It returns nil,
+// engine.ErrStopped, the context's error, or a *engine.StorageError.
+func (s *Storage) Ping(ctx context.Context) error {
+	err := s.newQueue(pingName).run(ctx, &operation{op: "ping", apply: func(*engine.Record, int64) {}})
+	var e *engine.StorageError
+	if errors.As(err, &e) {
+		e.Name = ""
+	}
+	return err
+}

@@ -1,0 +1,99 @@
+package cas
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/redbreaker/redbreaker/engine"
+	"github.com/redbreaker/redbreaker/storage/internal/timeout"
+)
+
+// load reads a record and the time in ms. The time is read last, so that no step
+// runs at an earlier time than the one that wrote the record. A record whose time
+// to live is over is absent, whether or not the store has expired it.
+func (s *Storage) load(ctx context.Context, name string) (r engine.Record, version, now int64, failed *engine.StorageError) {
+	blob, version, now, err := s.readStore(ctx, name)
+	if err != nil {
+		failed = newStorageError(ctx, engine.ClassNotExecuted, err)
+		if failed.Class == engine.ClassUnknown { // nothing was written
+			failed.Class = engine.ClassNotExecuted
+		}
+		return engine.Record{}, 0, 0, failed
+	}
+	if version == 0 {
+		return engine.Record{}, 0, now, nil
+	}
+	r, err = decode(blob)
+	if err != nil {
+		return engine.Record{}, 0, 0, &engine.StorageError{Class: engine.ClassForeign, Err: err}
+	}
+	if e := r.Expires(); e != 0 && now >= e {
+		return engine.Record{}, version, now, nil
+	}
+	return r, version, now, nil
+}
+
+// readStore asks the store for a blob and the time, and checks the version.
+func (s *Storage) readStore(ctx context.Context, name string) (blob []byte, version, now int64, err error) {
+	defer recoverTo(&err)
+	blob, version, err = s.store.Load(ctx, name)
+	if err != nil {
+		return nil, 0, 0, err
+	}
+	if version < 0 || version == 0 && len(blob) > 0 {
+		return nil, 0, 0, fmt.Errorf("the store returned a blob of %d bytes with version %d, it must be above 0, or 0 without a blob", len(blob), version)
+	}
+	now, err = s.readClock(ctx)
+	return blob, version, now, err
+}
+
+// lastInstant is the last time that the machine can calculate with: its epochs
+// are made of the time.
+var lastInstant = time.Date(2101, 1, 1, 0, 0, 0, 0, time.UTC)
+
+func (s *Storage) readClock(ctx context.Context) (int64, error) {
+	if s.clock == nil {
+		return time.Now().UnixMilli(), nil
+	}
+	t, err := s.clock.Now(ctx)
+	if err == nil && (t.UnixMilli() < 1 || t.After(lastInstant)) {
+		err = fmt.Errorf("the clock of the store is at %v, it must be after 1970 and before 2101", t)
+	}
+	return t.UnixMilli(), err
+}
+
+func (s *Storage) swap(ctx context.Context, name string, version int64, blob []byte, ttl time.Duration) (bool, *engine.StorageError) {
+	swapped, err := s.swapStore(ctx, name, version, blob, ttl)
+	if err != nil {
+		return false, newStorageError(ctx, engine.ClassUnknown, err)
+	}
+	return swapped, nil
+}
+
+func (s *Storage) swapStore(ctx context.Context, name string, version int64, blob []byte, ttl time.Duration) (swapped bool, err error) {
+	defer recoverTo(&err)
+	return s.store.Swap(ctx, name, version, blob, ttl)
+}
+
+// recoverTo turns a panic into an error: a store that fails must not end the
+// process, whose callers could not recover a panic of the driver's goroutine.
+func recoverTo(err *error) {
+	if p := recover(); p != nil {
+		*err = fmt.Errorf("the store panicked: %v", p)
+	}
+}
+
+// newStorageError wraps an error of the store. The class is the store's own if it
+// returned one, else the one given.
+func newStorageError(ctx context.Context, class engine.Class, err error) *engine.StorageError {
+	var own *engine.StorageError
+	if errors.As(err, &own) && own.Class >= engine.ClassNotExecuted && own.Class <= engine.ClassForeign {
+		class = own.Class
+		if bare, ok := err.(*engine.StorageError); ok && bare.Err != nil {
+			err = bare.Err
+		}
+	}
+	return &engine.StorageError{Class: class, Err: timeout.WithCause(ctx, err)}
+}

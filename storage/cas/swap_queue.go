@@ -1,0 +1,272 @@
+package cas
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/redbreaker/redbreaker/engine"
+)
+
+// maxShared is the most operations that share a swap.
+const maxShared = 1000
+
+// After a lost race the driver waits for a random part of minBackoff, doubled
+// with each further loss, up to maxBackoff or an eighth of the timeout: the
+// process that won may have more to do.
+const (
+	minBackoff = time.Millisecond
+	maxBackoff = 32 * time.Millisecond
+)
+
+// swapQueue takes one process's operations on one breaker to the store, one swap
+// at a time.
+//
+// Operations that come while a swap is in flight wait for the next one. The
+// machine runs on all of them in the order of their arrival, so each has a reply
+// of its own, and they are committed by one swap or by none. A goroutine, the
+// driver, lives while there is something to do: a queue that is idle owns none.
+type swapQueue struct {
+	storage *Storage
+	name    string
+
+	mu      sync.Mutex
+	driven  bool // the driver runs
+	waiting []*operation
+}
+
+func (s *Storage) newQueue(name string) *swapQueue { return &swapQueue{storage: s, name: name} }
+
+// operation is one caller's work on a record.
+type operation struct {
+	op string // its name in errors
+	// apply runs it on the record. It is called again, on another record, after a
+	// lost race.
+	apply func(r *engine.Record, now int64)
+	// onCommit is called once the last apply holds; may be nil.
+	onCommit func()
+	// onAbandon is called after onCommit if the caller has left; may be nil.
+	onAbandon func()
+
+	done chan struct{}
+	err  error // set before done is closed
+
+	// Guarded by the queue's mutex.
+	inFlight bool // it is part of a swap that may be executed
+	lost     int  // races
+	left     bool // its caller has
+}
+
+// errContended ends an operation that lost its races until the timeout. It says
+// nothing against the store.
+var errContended = errors.New("lost every compare-and-swap race")
+
+// run takes an operation to the store. The errors are engine.ErrStopped, the
+// context's, or a *engine.StorageError. With the last two the operation may
+// still be committed later if it was in flight.
+func (q *swapQueue) run(ctx context.Context, o *operation) error {
+	if q.storage.closed.Load() {
+		return engine.ErrStopped
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	limited, cancel := context.WithTimeoutCause(ctx, q.storage.timeout, q.storage.timeoutErr)
+	defer cancel()
+	o.done = make(chan struct{})
+	if !q.enqueue(o) {
+		return engine.ErrStopped
+	}
+	select {
+	case <-o.done:
+		return o.err
+	case <-limited.Done():
+	}
+	err := q.abandon(o)
+	if callerErr := ctx.Err(); callerErr != nil && err != nil {
+		return callerErr
+	}
+	return err
+}
+
+// enqueue adds an operation and starts the driver if there is none. It returns
+// false if the storage is closed.
+func (q *swapQueue) enqueue(o *operation) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if !q.driven && !q.storage.tasks.Spawn(q.drive) {
+		return false
+	}
+	q.driven = true
+	q.waiting = append(q.waiting, o)
+	return true
+}
+
+// abandon gives an operation up, unless it has just ended, and returns its
+// error. Whether it can be committed is known here, whatever the store does
+// later.
+func (q *swapQueue) abandon(o *operation) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	select {
+	case <-o.done:
+		return o.err
+	default:
+	}
+	o.left = true
+	if i := slices.Index(q.waiting, o); i >= 0 {
+		q.waiting = slices.Delete(q.waiting, i, i+1)
+	}
+	e := &engine.StorageError{Class: engine.ClassNotExecuted, Op: o.op, Name: q.name, Err: q.storage.timeoutErr}
+	switch {
+	case o.inFlight:
+		e.Class = engine.ClassUnknown
+	case o.lost > 0:
+		e.Err = fmt.Errorf("%w (%d times): %w", errContended, o.lost, q.storage.timeoutErr)
+	}
+	return e
+}
+
+// drive swaps until nothing waits.
+func (q *swapQueue) drive() {
+	lost := 0
+	for ops := q.takeBatch(); len(ops) > 0; ops = q.takeBatch() {
+		if q.tryBatch(ops) {
+			lost = 0
+			continue
+		}
+		time.Sleep(rand.N(min(minBackoff<<min(lost, 8), maxBackoff, q.storage.timeout/8+1)))
+		lost++
+	}
+}
+
+// takeBatch returns the operations of the next swap; an empty batch stops the
+// driver.
+func (q *swapQueue) takeBatch() []*operation {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	n := min(len(q.waiting), maxShared)
+	ops := slices.Clone(q.waiting[:n])
+	q.waiting = slices.Delete(q.waiting, 0, n)
+	q.driven = n > 0
+	return ops
+}
+
+// tryBatch runs operations on the record and swaps it. It returns false if the
+// race was lost and they wait again.
+func (q *swapQueue) tryBatch(ops []*operation) bool {
+	ctx, cancel := context.WithTimeoutCause(context.Background(), q.storage.timeout, q.storage.timeoutErr)
+	defer cancel()
+	r, version, now, err := q.storage.load(ctx, q.name)
+	if err != nil {
+		q.fail(ops, err)
+		return true
+	}
+	ops = q.markInFlight(ops)
+	before := r.Fields()
+	for _, o := range ops {
+		o.apply(&r, now)
+	}
+	after := r.Fields()
+	if slices.Equal(before, after) {
+		q.commit(ops)
+		return true
+	}
+	swapped, err := q.storage.swap(ctx, q.name, version, encode(after), timeToLive(&r, now))
+	switch {
+	case err != nil:
+		q.fail(ops, err)
+	case swapped:
+		q.commit(ops)
+	default:
+		q.requeue(ops)
+	}
+	return err != nil || swapped
+}
+
+// timeToLive returns how long the record must be kept; 0 means without end.
+func timeToLive(r *engine.Record, now int64) time.Duration {
+	if r.Expires() == 0 {
+		return 0
+	}
+	ms := min(r.Expires()-now, int64(math.MaxInt64/time.Millisecond))
+	return time.Duration(ms) * time.Millisecond
+}
+
+// markInFlight returns the operations whose callers have not left. From here on
+// they may be executed.
+func (q *swapQueue) markInFlight(ops []*operation) []*operation {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	ops = slices.DeleteFunc(ops, func(o *operation) bool { return o.left })
+	for _, o := range ops {
+		o.inFlight = true
+	}
+	return ops
+}
+
+// requeue puts operations that lost the race in front of those that wait, since
+// they came first.
+func (q *swapQueue) requeue(ops []*operation) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	ops = slices.DeleteFunc(ops, func(o *operation) bool { return o.left })
+	for _, o := range ops {
+		o.inFlight = false
+		o.lost++
+	}
+	q.waiting = append(ops, q.waiting...)
+}
+
+// fail ends operations with an error of the store.
+func (q *swapQueue) fail(ops []*operation, e *engine.StorageError) {
+	for _, o := range ops {
+		o.err = &engine.StorageError{Class: e.Class, Op: o.op, Name: q.name, Err: e.Err}
+		q.finish(o)
+	}
+}
+
+// commit ends operations that hold, in the order of their arrival.
+func (q *swapQueue) commit(ops []*operation) {
+	for _, o := range ops {
+		if o.onCommit != nil {
+			o.onCommit()
+		}
+		if left := q.finish(o); left && o.onAbandon != nil {
+			o.onAbandon()
+		}
+	}
+}
+
+// finish releases the caller. It reports whether the caller has left before.
+func (q *swapQueue) finish(o *operation) (left bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	close(o.done)
+	return o.left
+}
+
+// control runs a command as an operation. rulesOf returns the rules that it
+// applies by; onCommit, which may be nil, gets its effect.
+func (q *swapQueue) control(ctx context.Context, c engine.Command, rulesOf func(*engine.Record) *engine.Rules,
+	onCommit func(engine.Snapshot, []engine.Transition)) (engine.Snapshot, error) {
+	var s engine.Snapshot
+	var transitions []engine.Transition
+	var verdict error
+	o := &operation{op: "control", apply: func(r *engine.Record, now int64) {
+		transitions, verdict = r.Control(rulesOf(r), now, q.storage.random(), c)
+		s = r.Snapshot(q.name, now)
+	}}
+	if onCommit != nil {
+		o.onCommit = func() { onCommit(s, transitions) }
+	}
+	if err := q.run(ctx, o); err != nil {
+		return engine.Snapshot{}, err
+	}
+	return s, verdict
+}

@@ -1,0 +1,275 @@
+package storage
+
+import (
+	"context"
+	"errors"
+	"runtime"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/redbreaker/redbreaker/engine"
+	"github.com/redbreaker/redbreaker/storage/internal/guard"
+)
+
+// groupCommit lets one process's operations on one breaker share script calls.
+//
+// While one step is in flight, operations that come wait and share the next one.
+// An operation that finds no step in flight is sent at once, by itself. So a
+// breaker has one step in flight however many goroutines use it, and the order of
+// its replies is that of its steps.
+//
+// busy is the right to send. Whoever sets it, a caller that sends its own step
+// (tryInline) or the driver, a goroutine, must see that what came meanwhile is
+// sent (finishInline, takeNext) before it clears it. A group that is idle owns no
+// goroutine.
+type groupCommit struct {
+	handle *redisHandle
+	// readReply returns an operation's reply from that of its step; a test
+	// replaces it by mistakes that must be found out.
+	readReply func(p *pendingOp, r engine.Reply) engine.Reply
+
+	mu      sync.Mutex
+	busy    bool          // a step is in flight
+	waiting []*sharedStep // in the order in which they are sent
+}
+
+// SendBatch implements handle.Sender. A batch whose caller leaves may still be
+// executed if it was in flight; leases that it is granted are returned.
+func (g *groupCommit) SendBatch(ctx context.Context, op string, b engine.Batch) (engine.Reply, error) {
+	node := g.handle.node()
+	permission, err := g.handle.Permit(node.Guard(), op)
+	if err != nil {
+		return engine.Reply{}, err
+	}
+	now := time.Now()
+	if g.tryInline(ctx, now) {
+		defer g.finishInline()
+		r, err := g.handle.step(ctx, now, node, op, b)
+		permission.Release(err)
+		return r, err
+	}
+	if err := ctx.Err(); err != nil {
+		return engine.Reply{}, err
+	}
+	p := &pendingOp{op: op, batch: b, since: now}
+	s := g.enqueueOp(ctx, p)
+	if err := g.wait(ctx, s, p); err != nil {
+		return engine.Reply{}, g.sharedError(s, p, permission, err)
+	}
+	return g.readReply(p, s.reply), nil
+}
+
+// Trial implements handle.Sender.
+func (g *groupCommit) Trial() error {
+	_, err := g.handle.step(context.Background(), time.Now(), g.handle.node(), "step", engine.Batch{})
+	return err
+}
+
+// sharedError returns the error of an operation whose step failed or whose caller
+// left.
+func (g *groupCommit) sharedError(s *sharedStep, p *pendingOp, permission guard.Permission, err error) error {
+	var e *engine.StorageError
+	if !errors.As(err, &e) {
+		return err
+	}
+	// A reply that was lost is one failure, which the step has counted. But a
+	// timeout is counted for each operation: each has waited that long.
+	if p != s.ops[0] && errors.Is(e, context.DeadlineExceeded) {
+		permission.Release(e)
+	}
+	own := *e
+	own.Op = p.op
+	return &own
+}
+
+// runExclusive gives f a turn to itself. If f did not run, or not to its end, the
+// error is the context's or engine.ErrStopped.
+func (g *groupCommit) runExclusive(ctx context.Context, f func(ctx context.Context, since time.Time)) error {
+	now := time.Now()
+	if g.tryInline(ctx, now) {
+		defer g.finishInline()
+		f(ctx, now)
+		return nil
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	p := &pendingOp{since: now}
+	s := newSharedStep(ctx, p)
+	s.exclusive = f
+	g.enqueue(s)
+	return g.wait(ctx, s, p)
+}
+
+// tryInline reports whether the caller may send its own step now, instead of
+// handing it to a goroutine. It then must call finishInline.
+//
+// A caller whose deadline comes before the timeout may not: the reply may be a
+// lease, which someone must return. Neither may a caller of a client that ignores
+// deadlines.
+func (g *groupCommit) tryInline(ctx context.Context, now time.Time) bool {
+	t := g.handle.redis.transport
+	if deadline, ok := ctx.Deadline(); !t.HonorsDeadlines() || ok && deadline.Before(now.Add(t.Timeout())) {
+		return false
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.busy {
+		return false
+	}
+	g.busy = true
+	return true
+}
+
+// finishInline passes the right to send to a driver if steps wait.
+func (g *groupCommit) finishInline() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if len(g.waiting) == 0 {
+		g.busy = false
+		return
+	}
+	g.startDriverLocked()
+}
+
+// enqueueOp adds an operation to the last step that waits, or to a new one.
+func (g *groupCommit) enqueueOp(ctx context.Context, p *pendingOp) *sharedStep {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.enqueueOpLocked(ctx, p)
+}
+
+func (g *groupCommit) enqueueOpLocked(ctx context.Context, p *pendingOp) *sharedStep {
+	if n := len(g.waiting); n > 0 && g.waiting[n-1].accepts(p) {
+		s := g.waiting[n-1]
+		s.ops = append(s.ops, p)
+		return s
+	}
+	s := newSharedStep(ctx, p)
+	g.enqueueLocked(s)
+	return s
+}
+
+func (g *groupCommit) enqueue(s *sharedStep) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.enqueueLocked(s)
+}
+
+// enqueueLocked adds a step behind those that wait, and starts a driver if no
+// step is in flight.
+func (g *groupCommit) enqueueLocked(s *sharedStep) {
+	g.waiting = append(g.waiting, s)
+	if !g.busy {
+		g.busy = true
+		g.startDriverLocked()
+	}
+}
+
+// startDriverLocked starts the driver. After Close it fails all steps that wait
+// instead.
+func (g *groupCommit) startDriverLocked() {
+	if g.handle.redis.transport.Spawn(g.drive) {
+		return
+	}
+	for _, s := range g.waiting {
+		s.err = engine.ErrStopped
+		close(s.done)
+	}
+	g.waiting, g.busy = nil, false
+}
+
+// drive sends steps until none waits.
+func (g *groupCommit) drive() {
+	for s := g.takeNext(); s != nil; s = g.takeNext() {
+		if s.exclusive != nil {
+			s.exclusive(s.ctx, s.since)
+		} else {
+			s.reply, s.err = g.sendShared(s)
+		}
+		g.finish(s)
+		runtime.Gosched() // released callers may have more for the next step
+	}
+}
+
+// sendShared sends a step. Its operations were let through by the guard when they
+// came; that the handle was closed since does not stop them.
+func (g *groupCommit) sendShared(s *sharedStep) (engine.Reply, error) {
+	node := g.handle.node()
+	op := s.ops[0].op
+	permission, err := g.handle.PermitAccepted(node.Guard(), op)
+	if err != nil {
+		return engine.Reply{}, err
+	}
+	r, err := g.handle.step(s.ctx, s.since, node, op, s.batch)
+	permission.Release(err)
+	return r, err
+}
+
+// takeNext returns the next step that a caller still waits for, sealed. It
+// returns nil, and clears busy, if there is none.
+func (g *groupCommit) takeNext() *sharedStep {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for len(g.waiting) > 0 {
+		s := g.waiting[0]
+		g.waiting = slices.Delete(g.waiting, 0, 1)
+		s.ops = slices.DeleteFunc(s.ops, func(p *pendingOp) bool { return p.left })
+		if len(s.ops) > 0 {
+			s.since = s.ops[0].since
+			s.seal()
+			return s
+		}
+	}
+	g.busy = false
+	return nil
+}
+
+// finish releases the callers of a step. Leases of those that have left are
+// returned.
+func (g *groupCommit) finish(s *sharedStep) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	close(s.done)
+	for _, p := range s.ops {
+		if p.left && s.exclusive == nil && s.err == nil {
+			g.returnLeasesLocked(s.ctx, p.replyFrom(s.reply))
+		}
+	}
+}
+
+// returnLeasesLocked returns with the next step the leases of a caller that has
+// left, so that other callers need not wait until they lapse.
+func (g *groupCommit) returnLeasesLocked(ctx context.Context, r engine.Reply) {
+	if r.FirstLease == 0 {
+		return
+	}
+	for i := range r.Granted {
+		g.enqueueOpLocked(ctx, &pendingOp{op: "report", since: time.Now(), batch: engine.Batch{
+			Reporter: g.handle.Reporter,
+			Results: []engine.Result{{
+				Ticket: engine.Ticket{Epoch: r.Epoch, Lease: r.FirstLease + i},
+				Runs:   []engine.Run{{Outcome: engine.Ignored, N: 1}},
+			}},
+		}})
+	}
+}
+
+// wait waits for the end of a step, or of the caller, which then has left.
+func (g *groupCommit) wait(ctx context.Context, s *sharedStep, p *pendingOp) error {
+	select {
+	case <-s.done:
+		return s.err
+	case <-ctx.Done():
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	select {
+	case <-s.done:
+		return s.err
+	default:
+		p.left = true
+		return ctx.Err()
+	}
+}

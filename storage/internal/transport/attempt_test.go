@@ -1,0 +1,61 @@
+package transport
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// What is known of an operation follows from what was done, in its order: each
+// word is followed by what it gives. A write gives left if it is refused; leave
+// gives whether the operation can have been executed.
+func TestAttempt(t *testing.T) {
+	for _, story := range []string{
+		// by itself
+		"leave=false write=left",
+		"write=ok leave=true write=left",
+		"write=ok write=ok leave=true", // a cluster sends it elsewhere
+		"write=ok retry leave=false write=left",
+		"write=ok retry write=ok leave=true",
+		// among others
+		"leave=false claim=false",
+		"claim=true leave=true write=ok write=ok",
+		"claim=true write=ok leave=true write=ok",
+		"claim=true unclaim leave=false", // it came to no connection
+		"claim=true write=ok unclaim leave=true",
+		"claim=true write=ok retry leave=false write=left",
+		"claim=true write=ok retry claim=true leave=true write=ok",
+		"claim=true unclaim claim=true unclaim leave=false",
+	} {
+		a := &attempt{cmd: redis.NewCmd(t.Context())}
+		for _, step := range strings.Fields(story) {
+			word, want, _ := strings.Cut(step, "=")
+			if got := a.act(word); got != want {
+				t.Errorf("%s: %s gives %q", story, word, got)
+			}
+		}
+	}
+}
+
+func (a *attempt) act(word string) string {
+	switch word {
+	case "claim":
+		return fmt.Sprint(a.claim())
+	case "leave":
+		return fmt.Sprint(a.leave())
+	case "retry":
+		a.retry()
+	case "unclaim":
+		a.unclaim()
+	case "write":
+		if text, err := (scriptArg{a, "sha"}).MarshalBinary(); errors.Is(err, errCallerLeft) {
+			return "left"
+		} else if string(text) == "sha" {
+			return "ok"
+		}
+	}
+	return ""
+}

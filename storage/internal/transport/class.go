@@ -1,0 +1,92 @@
+package transport
+
+import (
+	"context"
+	"errors"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/redbreaker/redbreaker/engine"
+	"github.com/redbreaker/redbreaker/storage/internal/guard"
+)
+
+// meaning is how the transport reads a server's error.
+type meaning struct {
+	prefix string
+	class  engine.Class
+	// oneSlot: it concerns the keys of one slot, the others may be well.
+	oneSlot bool
+	// staleMap: the client asked a node that no longer serves the key.
+	staleMap bool
+}
+
+// meanings has the server's errors that we know. Those of class not executed
+// mean: not here, not now. Those of class refused mean: not as things are. The
+// server checks the latter before the script starts or at its first write, so
+// nothing was executed either, but to ask again at once would not help.
+var meanings = []meaning{
+	{prefix: "NOSCRIPT", class: engine.ClassNotExecuted},
+	// A client follows MOVED and ASK by itself, up to its MaxRedirects. One key
+	// cannot be torn apart by a migration, so TRYAGAIN comes only from proxies.
+	{prefix: "MOVED", class: engine.ClassNotExecuted, oneSlot: true, staleMap: true},
+	{prefix: "ASK", class: engine.ClassNotExecuted, oneSlot: true, staleMap: true},
+	{prefix: "TRYAGAIN", class: engine.ClassNotExecuted, oneSlot: true},
+	{prefix: "CLUSTERDOWN", class: engine.ClassRefused, oneSlot: true},
+	{prefix: "CROSSSLOT", class: engine.ClassRefused, oneSlot: true},
+	{prefix: "READONLY", class: engine.ClassRefused, staleMap: true},
+	{prefix: "LOADING", class: engine.ClassRefused},
+	{prefix: "MASTERDOWN", class: engine.ClassRefused},
+	{prefix: "BUSY", class: engine.ClassRefused},
+	{prefix: "MISCONF", class: engine.ClassRefused},
+	{prefix: "NOREPLICAS", class: engine.ClassRefused},
+	{prefix: "OOM", class: engine.ClassRefused},
+	{prefix: "max number of clients", class: engine.ClassRefused},
+	{prefix: "NOAUTH", class: engine.ClassRefused},
+	{prefix: "WRONGPASS", class: engine.ClassRefused},
+	{prefix: "NOPERM", class: engine.ClassRefused},
+}
+
+// meaningOf looks an error up by its prefix: the rest of the text differs between
+// servers. An error of no server has no meaning.
+func meaningOf(err error) meaning {
+	for _, m := range meanings {
+		if redis.HasErrorPrefix(err, m.prefix) {
+			return m
+		}
+	}
+	return meaning{}
+}
+
+// classify returns what an error means for the operation. sent says whether the
+// command was written to a connection.
+func classify(err error, sent bool) engine.Class {
+	switch m := meaningOf(err); {
+	case m.class != 0:
+		return m.class
+	case !sent:
+		return engine.ClassNotExecuted
+	}
+	return engine.ClassUnknown
+}
+
+// isStaleMap reports whether an error may come of a slot map that is out of date:
+// the node redirects, or is gone.
+func isStaleMap(err error) bool {
+	var answer redis.Error
+	return !errors.As(err, &answer) || meaningOf(err).staleMap
+}
+
+// judge returns what the end of an operation says about the server as a whole.
+// A connection that broke under several calls is counted once, and what concerns
+// one slot of a cluster is not counted.
+func judge(err error) engine.Outcome {
+	var e *engine.StorageError
+	var shared sharedFailure
+	switch {
+	case errors.As(err, &shared) && !errors.Is(err, context.DeadlineExceeded):
+		return engine.Ignored
+	case errors.As(err, &e) && meaningOf(e.Err).oneSlot:
+		return engine.Ignored
+	}
+	return guard.JudgeStorage(err)
+}
