@@ -6,6 +6,15 @@ import (
 	"strings"
 )
 
+// A record is text in every storage: a Redis hash, or the value of a
+// compare-and-swap store. Two properties matter. An operator can read it, and no
+// input is trusted: a field is taken only if an honest step could have written it.
+// A damaged field is kept as junk and renewed by the step that needs it, so that
+// damage never stops a breaker and is always reported.
+//
+// The head, the tally, the round and the other fields are in head.go, tally.go,
+// round.go and fields.go.
+
 // Field is one field of a record as text: a field of the Redis hash.
 type Field struct{ Name, Value string }
 
@@ -19,8 +28,8 @@ const (
 	fieldPolicy    = "policy"
 )
 
-// The layouts are read by match and written by fmt.Sprintf; the patterns and
-// formats of lib/record.lua say the same.
+// The layouts are read by [matchText] and written by fmt.Sprintf. The patterns and
+// formats in the Lua files of the same name must match them.
 const (
 	headLayout  = "%d %s %s epoch=%d policy=%s since=%d until=%d open_for=%d trips=%d log=%d"
 	tallyLayout = "epoch=%d policy=%s streak=%d seq=%d win=%s/%d since=%d cell=%d clean=%d calls=%d/%d fail=%d/%d slow=%d/%d fast=%d/%d expires=%d"
@@ -35,12 +44,13 @@ func cellField(i int64) string { return "w" + strconv.FormatInt(i, 10) }
 
 func logField(i int64) string { return fmt.Sprintf("log:%02d", i) }
 
-// isFieldReadable reports whether a field reads well.
+// isFieldReadable reports whether a field is sound.
 func (r *Record) isFieldReadable(field string) bool {
 	_, bad := r.junk[field]
 	return !bad
 }
 
+// keepJunk keeps a damaged field as it is until a step writes it again.
 func (r *Record) keepJunk(field, text string) {
 	if r.junk == nil {
 		r.junk = map[string]string{}
@@ -48,10 +58,9 @@ func (r *Record) keepJunk(field, text string) {
 	r.junk[field] = text
 }
 
-// ParseRecord reads the fields of a record in any order; none is an absent
-// record. A field that does not read well is kept as it is: the step that needs
-// it begins the record anew. It fails only for a newer layout, with
-// [ErrNewerLayout].
+// ParseRecord reads the fields of a record in any order; no fields are an absent
+// record. A damaged field is kept as it is, and the step that needs it renews the
+// record. ParseRecord fails only for a newer layout, with [ErrNewerLayout].
 func ParseRecord(fields []Field) (Record, error) {
 	r := Record{tally: tally{shape: WindowShape{Kind: windowNone}}}
 	text := make(map[string]string, len(fields))
@@ -109,8 +118,9 @@ func isNewerLayout(head string) bool {
 	return n > 0 && n < len(head) && head[n] == ' ' && version > schema
 }
 
-// Fields writes the record as text: what ParseRecord reads back to the same
-// record. An absent record has no fields of its own.
+// Fields writes the record as text, which [ParseRecord] reads back to the same
+// record. An absent record keeps what outlives a head: its log, its policy and
+// unknown fields.
 func (r *Record) Fields() []Field {
 	var fields []Field
 	add := func(name, value string) {

@@ -1,10 +1,10 @@
 package engine
 
 // Control applies a command at the time now: it compares the expected epoch,
-// ends an expired mode, then acts. It returns the transitions made, two at most,
-// and ErrConflict or ErrForced if the command was refused; what had to be
-// mended or ended is then done all the same, but for a conflict. A command that
-// finds everything as it wants it makes no transition.
+// ends an expired mode, then acts. It returns the transitions made, two at
+// most, and ErrConflict or ErrForced if the command was refused. A refused
+// command still repairs and ends what was due, except after a conflict, which
+// writes nothing. A command that changes nothing makes no transition.
 func (r *Record) Control(p *Rules, now, rnd int64, c Command) ([]Transition, error) {
 	m := machine{Record: r, p: p, now: now, rnd: rnd, by: c.Actor, text: c.Reason}
 	if !m.matchesEpoch(c.IfEpoch) {
@@ -25,8 +25,9 @@ func (r *Record) Control(p *Rules, now, rnd int64, c Command) ([]Transition, err
 // where there is none that reads well.
 func (r *Record) Rules() (Rules, bool) { return parseRules(r.policy) }
 
-// matchesEpoch compares the record's epoch with the one that the operator saw: 0 is
-// any, -1 an absent record.
+// matchesEpoch compares the record's epoch with the one that the operator saw:
+// 0 is any, -1 an absent record. It runs first, so that a decision made about
+// an old state never acts on a new one.
 func (m *machine) matchesEpoch(epoch int64) bool {
 	switch {
 	case epoch == 0:
@@ -37,7 +38,7 @@ func (m *machine) matchesEpoch(epoch int64) bool {
 	return m.exists && m.epoch == epoch
 }
 
-// runAction does what the command says.
+// runAction does what the command asks for.
 func (m *machine) runAction(c Command) error {
 	forced := m.mode == ModeForcedOpen || m.mode == ModeForcedClosed
 	switch {
@@ -73,7 +74,8 @@ func (m *machine) runAction(c Command) error {
 	return nil
 }
 
-// tripCircuit opens now, as the first open in a row, for the given time or the policy's.
+// tripCircuit opens now, as the first open in a row. The operator's time is
+// neither jittered nor capped: an explicit time is meant.
 func (m *machine) tripCircuit(forMS int64) {
 	if forMS == 0 {
 		forMS = m.applyJitter(m.p.plannedOpenMS(1))
@@ -81,8 +83,8 @@ func (m *machine) tripCircuit(forMS int64) {
 	m.beginOpen(1, forMS, CauseOperator)
 }
 
-// enterShadow changes the mode and keeps state and times. A round begins anew: its
-// leases belong to the epoch before.
+// enterShadow changes the mode and keeps state and times. A round begins again
+// with no leases, because its leases belong to the epoch before.
 func (m *machine) enterShadow() {
 	since, r := m.since, m.round
 	m.makeTransition(m.state, ModeShadow, CauseOperator)
@@ -90,7 +92,7 @@ func (m *machine) enterShadow() {
 	m.round = round{probes: r.probes, successes: r.successes, leaseMS: r.leaseMS}
 }
 
-// setTerm says how long the mode lasts, why, and who wants it.
+// setTerm sets how long the mode lasts, its reason, and its actor.
 func (m *machine) setTerm(c Command) {
 	m.modeTerm = modeTerm{modeReason: clipText(c.Reason), modeBy: clipText(c.Actor)}
 	if c.For > 0 {

@@ -14,7 +14,7 @@ const (
 	invLeases   invariant = "P2: never more leases than probes, no number twice"
 	invFence    invariant = "P3: a result counts in its own epoch and while its lease is held, and else changes nothing"
 	invSpend    invariant = "P4: a lease is spent once"
-	invRecovery invariant = "P6: a lone client that waits as told reaches closed"
+	invRecovery invariant = "P6: a lone client that waits as long as each rejection says reaches closed"
 	invVerdict  invariant = "admissions are decided by the record and the clock alone"
 	invQuiet    invariant = "an admission that grants no lease writes nothing"
 	invOne      invariant = "at most one transition a step, two a control"
@@ -172,7 +172,7 @@ func (x *explorer) held(e *effect, grant int64) bool {
 	return i >= 0 && min(w.ledger.live[i].deadline, w.now+w.rec.round.leaseMS) > w.now
 }
 
-// foreign is P3 with results of tickets that nobody was given.
+// foreign is P3 with results of tickets that were never granted.
 func (x *explorer) foreign(w *world) string {
 	p, r, base := x.rules(0), &w.rec, x.settled(w, x.rules(0))
 	for _, t := range []Ticket{{1, 0}, {1, 1}, {r.epoch + 1, 0}, {r.epoch + 1, 1}, {r.epoch, r.round.grants + 1}, {r.epoch, 0}} {
@@ -253,9 +253,9 @@ func (x *explorer) one(e *effect) string {
 	case e.stepped && moves > 1:
 		return fmt.Sprintf("%d transitions", moves)
 	case e.stepped && (moves == 1) != (e.reply.Transition.Cause != ""):
-		return fmt.Sprintf("%d transitions, the reply tells of %q", moves, e.reply.Transition.Cause)
+		return fmt.Sprintf("%d transitions, the reply has %q", moves, e.reply.Transition.Cause)
 	case e.commands && (moves > 2 || moves != len(e.moves)):
-		return fmt.Sprintf("%d transitions, the reply tells of %d", moves, len(e.moves))
+		return fmt.Sprintf("%d transitions, the reply has %d", moves, len(e.moves))
 	case e.commands && moves == 2 && e.moves[0].Cause != CauseModeEnded && e.moves[0].Cause != CauseHealed:
 		return fmt.Sprintf("two transitions, the first of them %q", e.moves[0].Cause)
 	}
@@ -309,7 +309,7 @@ func (x *explorer) ttl(e *effect) string {
 	return ""
 }
 
-// longest is what the record must remember at least.
+// longest returns how long the record must remember at least.
 func (x *explorer) longest(r *Record, p *Rules, now int64) int64 {
 	list := []int64{0, r.until - now, r.modeUntil - now}
 	if r.state == StateHalfOpen {
@@ -591,7 +591,7 @@ func (x *explorer) recovers(from *Record, now int64, p *Rules) string {
 			continue
 		}
 		if longest := max(r.openFor, r.round.leaseMS, r.modeFor); reply.LeftMS > longest {
-			return fmt.Sprintf("told to wait %d ms, longer than %d", reply.LeftMS, longest)
+			return fmt.Sprintf("asked to wait %d ms, longer than %d", reply.LeftMS, longest)
 		}
 		now += reply.LeftMS
 	}

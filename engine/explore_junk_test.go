@@ -10,7 +10,7 @@ import (
 // Junk: records that no step wrote. Each number of each field is replaced, alone
 // and (where every step looks) in pairs, and fields are lost, cut and mangled.
 
-// stratum tells records apart that junk is made of.
+// stratum is a kind of record that junk is made of.
 type stratum struct {
 	exists bool
 	state  State

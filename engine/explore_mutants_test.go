@@ -198,7 +198,7 @@ func movingRejection(r *Record, p *Rules, now, rnd int64, b Batch) Reply {
 }
 
 // twoTransitions takes each result as a step of its own, and what belonged to
-// the epoch at the beginning as of the epoch that stands.
+// the epoch at the beginning as of the present epoch.
 func twoTransitions(r *Record, p *Rules, now, rnd int64, b Batch) Reply {
 	if !r.exists {
 		return r.Step(p, now, rnd, b)
@@ -289,7 +289,7 @@ func noLapse(r *Record, p *Rules, now, rnd int64, b Batch) Reply {
 	return r.Step(p, now, rnd, b)
 }
 
-// keptSlot counts an ignored probe as granted for ever.
+// keptSlot counts an ignored probe as granted for good.
 func keptSlot(r *Record, p *Rules, now, rnd int64, b Batch) Reply {
 	reply := r.Step(p, now, rnd, b)
 	for _, res := range b.Results {

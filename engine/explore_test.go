@@ -18,7 +18,7 @@ import (
 
 var deep = flag.Bool("explore.deep", false, "explore to the end or several operations deeper; takes minutes and some GB")
 
-// plan is what one exploration varies, and how far it goes.
+// plan says what one exploration varies, and how far it goes.
 type plan struct {
 	name     string
 	policies []Policy // of host a, of host b
@@ -45,7 +45,7 @@ type explorer struct {
 	longestRow   int64 // of opens, that the policies tell apart
 	furthestBack int64
 
-	// Records to work on: one for each purpose, so that none is made anew.
+	// Records to work on: one for each purpose, so that none is allocated twice.
 	next, base, whole, parts, other Record
 
 	text     []byte // of a key

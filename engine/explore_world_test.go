@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// world is what the exploration calls a state: a record, the clock, and what
+// world is a state of the exploration: a record, the clock, and what
 // the processes that share the record remember. A world is never changed once it
 // is made; its successors share with it what they do not change.
 type world struct {
@@ -28,7 +28,7 @@ type ticket struct {
 	spent bool // its result was sent once already
 }
 
-// ledger is what the exploration itself notes of the leases of one epoch, so
+// ledger is the exploration's own account of the leases of one epoch, so
 // that it need not believe the record's own books.
 type ledger struct {
 	epoch   int64
@@ -38,7 +38,7 @@ type ledger struct {
 	spent   []int64 // leases whose result counted
 }
 
-// backup is what a failover may bring back.
+// backup is a copy that a failover may bring back.
 type backup struct {
 	rec    Record
 	ledger ledger
@@ -111,7 +111,7 @@ func (o op) String() string {
 	return map[opKind]string{opFlush: "flush", opSave: "save", opRollback: "rollback"}[o.kind]
 }
 
-// effect is what an operation did.
+// effect describes one operation and its result.
 type effect struct {
 	op       op
 	p        *Rules
@@ -169,7 +169,7 @@ func (x *explorer) step(e *effect, b Batch) {
 	e.after.ledger = e.before.ledger.after(e)
 	for i := range e.reply.Granted {
 		if len(e.after.tickets) == x.holders {
-			break // nobody is left to hold it: a caller that is gone
+			break // no process is left to hold it: its caller is gone
 		}
 		t := Ticket{Epoch: e.reply.Epoch}
 		if e.reply.FirstLease > 0 {

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// salvageHead takes from a head that does not read well what it can: the epoch, and
-// the mode's name.
+// salvageHead takes from a damaged head what it can: the epoch, so that the
+// next one is higher, and the mode, so that an operator's decision survives.
 func (r *Record) salvageHead(text string) {
 	words := strings.SplitN(text, " ", 4)
 	if len(words) == 4 {
@@ -21,6 +21,7 @@ func (r *Record) salvageHead(text string) {
 	}
 }
 
+// parseMode reads what a mode other than auto carries.
 func (r *Record) parseMode(text string) {
 	if r.mode == ModeAuto {
 		return
@@ -40,7 +41,7 @@ func (r *Record) modeText() string {
 	return fmt.Sprintf(modeLayout, r.modeUntil, r.modeFor, escapeToken(r.modeReason), escapeToken(r.modeBy))
 }
 
-// parseCells reads the window's other buckets, or the count ring.
+// parseCells reads the window's other buckets, or the ring of a count window.
 func (r *Record) parseCells(text map[string]string) {
 	switch r.shape.Kind {
 	case windowTime:
@@ -56,6 +57,8 @@ func (r *Record) parseCells(text map[string]string) {
 	}
 }
 
+// parseCell reads one bucket. It must lie in its own place: bucket b is in
+// field b mod 10.
 func (r *Record) parseCell(i int64, text string) {
 	if text == "" {
 		return
@@ -71,7 +74,8 @@ func (r *Record) parseCell(i int64, text string) {
 	}
 }
 
-// windowReaches reports whether the window still reaches a bucket before the current one.
+// windowReaches reports whether the window still covers a bucket before the
+// current one.
 func (r *Record) windowReaches(bucket int64) bool { return within(bucket, r.cell-buckets+1, r.cell-1) }
 
 // cellText writes a bucket of a time window.
@@ -79,6 +83,7 @@ func (c *cell) cellText() string {
 	return fmt.Sprintf(cellLayout, c.bucket, c.calls, c.fails, c.slows)
 }
 
+// addCells adds the fields of the window.
 func (r *Record) addCells(add func(name, value string)) {
 	switch r.shape.Kind {
 	case windowTime:
@@ -96,6 +101,7 @@ func (r *Record) addCells(add func(name, value string)) {
 	}
 }
 
+// parseChunk reads one field of the ring of a count window.
 func (r *Record) parseChunk(i int64, text string) {
 	part := r.ring[i*chunk : min(int64(len(r.ring)), (i+1)*chunk)]
 	if len(text) != len(part) || strings.Trim(text, "sfSF") != "" {
@@ -105,7 +111,8 @@ func (r *Record) parseChunk(i int64, text string) {
 	copy(part, text)
 }
 
-// parseReporters reads reporters, newest first, each once.
+// parseReporters reads reporters, newest first, each once, with falling
+// numbers.
 func (r *Record) parseReporters(text string) {
 	if !r.isCounting() || text == "" {
 		return
@@ -126,6 +133,7 @@ func (r *Record) parseReporters(text string) {
 	r.reporters = list
 }
 
+// reportersText writes the reporters.
 func (r *Record) reportersText() string {
 	places := make([]string, len(r.reporters))
 	for i, p := range r.reporters {

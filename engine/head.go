@@ -5,7 +5,9 @@ import (
 	"slices"
 )
 
-// sound reports whether an honest step could have written the head.
+// isSoundHead reports whether an honest step could have written the head. A
+// head that contradicts itself is as damaged as one that does not parse: taken
+// as it is, it could keep a circuit open without end.
 func (h *head) isSoundHead() bool {
 	return within(h.epoch, 1, maxEpoch) && h.openFor <= maxMS && h.trips <= MaxTrips && h.newest < logSlots &&
 		(h.trips == 0 || h.openFor > 0) &&
@@ -13,6 +15,7 @@ func (h *head) isSoundHead() bool {
 		(h.state == StateClosed || h.mode == ModeAuto || h.mode == ModeShadow)
 }
 
+// parseHead reads the head; one that is damaged is salvaged.
 func (r *Record) parseHead(text string) {
 	var version int64
 	var state, mode string
@@ -31,6 +34,7 @@ func (r *Record) parseHead(text string) {
 	r.salvageHead(text)
 }
 
+// headText writes the head.
 func (r *Record) headText() string {
 	return fmt.Sprintf(headLayout, schema, r.state, r.mode, r.epoch, r.fingerprint, r.since, r.until,
 		r.openFor, r.trips, r.newest)

@@ -2,8 +2,9 @@ package engine
 
 import "slices"
 
-// rememberReporter remembers who reported a failure or a slow call, where the policy asks
-// for more than one reporter.
+// rememberReporter moves the reporter of a failure or slow call to the front,
+// where the policy asks for more than one reporter. Others pay nothing for the
+// rule.
 func (m *machine) rememberReporter() {
 	if m.p.Reporters == 1 {
 		return
@@ -19,8 +20,9 @@ func (m *machine) rememberReporter() {
 	}
 }
 
-// findCause returns the first condition that holds, "" if none does. The window is
-// judged only in the policy's own shape.
+// findCause returns the first rule that holds. The window is judged only if it
+// has the policy's own shape: counts of another shape would mean something
+// else.
 func (m *machine) findCause() Cause {
 	p := m.p
 	if p.Consecutive > 0 && m.streak >= p.Consecutive && m.hasReportersInStreak() {
@@ -41,14 +43,16 @@ func (m *machine) findCause() Cause {
 	return ""
 }
 
-// hasReportersInStreak reports whether enough distinct reporters failed since the
-// streak began: it is the last so many numbered outcomes.
+// hasReportersInStreak reports whether enough distinct reporters failed since
+// the streak began. A streak is the last so many numbered outcomes, so a
+// reporter lies in it if its number does.
 func (m *machine) hasReportersInStreak() bool {
 	last, known := m.oldestNeededReporter()
 	return known && last.seq > m.seq-m.streak
 }
 
-// hasReportersInWindow reports whether enough distinct reporters lie in the window.
+// hasReportersInWindow reports whether enough distinct reporters lie in the
+// window.
 func (m *machine) hasReportersInWindow() bool {
 	last, known := m.oldestNeededReporter()
 	if m.p.Reporters > 1 && m.shape.Kind == windowTime {
@@ -57,9 +61,9 @@ func (m *machine) hasReportersInWindow() bool {
 	return known && last.seq > m.seq-m.calls.all
 }
 
-// oldestNeededReporter is the last of the reporters that a condition needs: they are kept
-// newest first, so if it lies in the window, all do. A policy that asks for one
-// has the one that reports now.
+// oldestNeededReporter returns the k-th newest reporter of a policy that asks
+// for k. Reporters are kept newest first, so if this one lies in a window, all
+// k do. For k = 1 it is the reporter of the present outcome.
 func (m *machine) oldestNeededReporter() (reporter, bool) {
 	k := m.p.Reporters
 	if k == 1 {

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// appendLog writes a transition to the log.
+// appendLog writes a transition to the log, a ring of 16 entries.
 func (m *machine) appendLog(t Transition) {
 	t.By, t.Text = clipText(t.By), clipText(t.Text)
 	m.newest = (m.newest + 1) % logSlots
@@ -14,7 +14,7 @@ func (m *machine) appendLog(t Transition) {
 	m.transitions = append(m.transitions, t)
 }
 
-// describeTally is what caused a transition, for the log.
+// describeTally returns the counts that caused a transition, for the log.
 func (m *machine) describeTally(cause Cause) string {
 	switch cause {
 	case CauseConsecutive, CauseFailureCount, CauseFailureRate, CauseSlowRate:
@@ -25,7 +25,7 @@ func (m *machine) describeTally(cause Cause) string {
 	return ""
 }
 
-// entry is the transition as the log keeps it:
+// logEntry returns the transition as the log keeps it:
 //
 //	epoch at from[/mode]>to[/mode] cause [tally] [by=token] [text=token]
 func (t Transition) logEntry() string {
@@ -50,6 +50,7 @@ func formatPlace(s State, m Mode) string {
 	return s.String() + "/" + m.String()
 }
 
+// parsePlace reads what formatPlace wrote.
 func parsePlace(text string) (s State, m Mode, ok bool) {
 	state, mode, forced := strings.Cut(text, "/")
 	i := slices.Index(stateNames[:], state)
@@ -90,8 +91,8 @@ func ParseTransition(entry string) (Transition, bool) {
 	return t, true
 }
 
-// findNewest finds the slot of the newest entry by its epoch, where the head cannot
-// tell; -1 if there is none.
+// findNewest finds the newest entry without the help of the head, for a record
+// whose head is lost.
 func (r *Record) findNewest() int64 {
 	slot, epoch := int64(-1), int64(0)
 	for i, entry := range r.log {
@@ -103,7 +104,7 @@ func (r *Record) findNewest() int64 {
 	return slot
 }
 
-// readLog are the readable entries of the log, oldest first.
+// readLog returns the readable entries of the log, oldest first.
 func (r *Record) readLog() []Transition {
 	var list []Transition
 	for i := range int64(logSlots) {

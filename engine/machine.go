@@ -1,27 +1,35 @@
 package engine
 
-// machine is one step or control on a record, in progress. The functions of
-// machine.go, probes.go, window.go, transition.go and control.go stand in
-// scripts/*.lua under the same names and in the same order.
+// The machine is pure: its input is a record, a policy, a time and a random
+// number, its output the changed record and a reply. It does no I/O and reads no
+// clock, so that a test can drive it through every state.
+//
+// Most of its functions exist a second time in scripts/lib, in a file of the same
+// name, under the same name in snake case, in the same order; TestMirror compares
+// the lists. A change of a rule is made on both sides and in a scenario of
+// testdata, which runs on both.
+
+// machine is one step or command on a record, in progress.
 type machine struct {
 	*Record
 	p        *Rules
 	now, rnd int64
-	by       string // who reports the outcome, or the operator
+	by       string // the reporter of the outcome, or the operator
 	text     string // the error's text, or the reason
 	ownMS    int64  // the failure's own open time
 
-	wrote       bool // something but the TTL was written
-	resetsFast  bool // at and next must be set anew
+	wrote       bool // something other than the TTL changed
+	resetsFast  bool // fastFrom and fastUntil must be set again
 	transitions []Transition
 	applied     int64
 	stale       int64
 }
 
-// Step runs a batch as one atomic step at the time now with the random number
-// rnd, an integer below 2^20: first the end of an expired mode, then the
-// results, then the admissions. It makes at most one transition. On an absent
-// record it makes the record, even if the batch is empty.
+// Step runs a batch as one atomic step at the time now: first the end of an
+// expired mode, then the results, then the admissions. rnd is the step's random
+// number, an integer below 2^20. A step makes at most one transition, so that
+// its result equals applying its outcomes one by one. On an absent record it
+// creates the record, even if the batch is empty.
 func (r *Record) Step(p *Rules, now, rnd int64, b Batch) Reply {
 	m := machine{Record: r, p: p, now: now, rnd: rnd}
 	reports := len(b.Results) > 0
@@ -30,6 +38,8 @@ func (r *Record) Step(p *Rules, now, rnd int64, b Batch) Reply {
 		m.endExpiredMode()
 	}
 	reply := Reply{}
+	// Results come before admissions: an outcome that arrives with a question may
+	// change the answer.
 	for i := range b.Results {
 		before := m.applied
 		m.settleResult(&b, b.Results[i])
@@ -42,8 +52,9 @@ func (r *Record) Step(p *Rules, now, rnd int64, b Batch) Reply {
 	return reply
 }
 
-// prepareRecord makes a record that is absent and renews one that does not read well.
-// It reports false if it did either.
+// prepareRecord creates a record that is absent and renews one that is damaged.
+// It returns false if it did either: the record is then as of now, and no time
+// in it needs repair.
 func (m *machine) prepareRecord() bool {
 	if !m.exists {
 		m.renewRecord(CauseCreated)
@@ -56,22 +67,27 @@ func (m *machine) prepareRecord() bool {
 	return true
 }
 
-// isStateReadable checks what every step checks: the head, outside auto the mode, in
-// half-open the round.
+// isStateReadable reports whether the fields that every step depends on are
+// sound: the head; outside auto the mode; in half-open the round. The other
+// fields are checked by the step that needs them, so that damage to one of them
+// costs no more than it must.
 func (m *machine) isStateReadable() bool {
 	return m.isFieldReadable(fieldHead) &&
 		(m.mode == ModeAuto || m.isFieldReadable(fieldMode)) &&
 		(m.state != StateHalfOpen || m.isFieldReadable(fieldRound))
 }
 
-// needsClock reports whether the step reads the clock: closed and auto, an admission
-// looks at no time.
+// needsClock reports whether the step depends on the time. An admission while
+// closed and auto does not, and TIME is a command that the commonest step can
+// save.
 func (m *machine) needsClock(reports bool) bool {
 	return reports || m.state != StateClosed || m.mode != ModeAuto
 }
 
-// reanchorTimes mends times that lie further ahead than their own planned length,
-// after a clock that went back.
+// reanchorTimes repairs times that lie further ahead than their own planned
+// length. That happens after a clock went back, for example in a failover, and
+// would otherwise keep the circuit open, or a lease alive, for as long as the
+// clock went back.
 func (m *machine) reanchorTimes() {
 	m.capTime(&m.since, m.now)
 	if m.state == StateOpen {
@@ -87,6 +103,7 @@ func (m *machine) reanchorTimes() {
 	}
 }
 
+// capTime moves a time back to latest if it lies after it.
 func (m *machine) capTime(t *int64, latest int64) {
 	if *t > latest {
 		*t = latest
@@ -94,21 +111,24 @@ func (m *machine) capTime(t *int64, latest int64) {
 	}
 }
 
-// endExpiredMode releases a mode whose time has run out.
+// endExpiredMode releases a mode whose time is over. It runs before anything
+// else, so that no call is judged by a mode that has ended.
 func (m *machine) endExpiredMode() {
 	if m.mode != ModeAuto && m.modeUntil > 0 && m.now >= m.modeUntil {
 		m.releaseMode(CauseModeEnded)
 	}
 }
 
-// settleResult counts the outcomes of one ticket, or drops them as stale.
+// settleResult counts the outcomes of one ticket, or drops them as stale. A
+// result belongs to the epoch that admitted it: after a transition, also one
+// that this batch just made, it says nothing about the present state.
 func (m *machine) settleResult(b *Batch, res Result) {
 	for _, run := range res.Runs {
 		m.attributeOutcome(b, res.Lease, run.Outcome)
 		before := m.applied
 		switch {
 		case len(m.transitions) > 0 || res.Epoch != m.epoch:
-			// what follows a transition belongs to an epoch that is over
+			// Stale: of another epoch, or behind a transition of this batch.
 		case m.isCounting() && res.Lease == 0:
 			m.settleClosed(run.Outcome, run.N)
 		case m.state == StateHalfOpen && m.mode != ModeForcedOpen && m.mode != ModeForcedClosed:
@@ -118,8 +138,9 @@ func (m *machine) settleResult(b *Batch, res Result) {
 	}
 }
 
-// attributeOutcome notes who reports an outcome, and what a failure carries: the log
-// names them for what this outcome causes, not for the rest of the batch.
+// attributeOutcome sets the reporter and the failure's details for one outcome.
+// The log names them with the transition that this outcome causes, so they must
+// not leak to the next outcome of the batch.
 func (m *machine) attributeOutcome(b *Batch, lease int64, o Outcome) {
 	m.by, m.text, m.ownMS = "", "", 0
 	if lease > 0 || o != Success && o != Ignored {
@@ -130,8 +151,9 @@ func (m *machine) attributeOutcome(b *Batch, lease int64, o Outcome) {
 	}
 }
 
-// noteApplied notes how many outcomes of the i-th result were applied, once one of
-// them was not.
+// noteApplied notes how many outcomes of the i-th result were applied. It does
+// so only once one of them was stale: without stale outcomes the counts follow
+// from the batch, and most replies need no memory for them.
 func (m *machine) noteApplied(b *Batch, i int, applied int64, reply *Reply) {
 	if m.stale == 0 {
 		return
@@ -145,7 +167,10 @@ func (m *machine) noteApplied(b *Batch, i int, applied int64, reply *Reply) {
 	reply.AppliedPerResult[i] = applied
 }
 
-// admitCalls grants what the state allows of n admissions.
+// admitCalls grants what the state allows of n admissions. The first call after
+// the open period begins the round of probes and is its first probe. Forced
+// modes grant nothing here: forced_closed admits calls without a ticket, see
+// Reply.AdmitsUncounted.
 func (m *machine) admitCalls(n int64, reply *Reply) {
 	if n == 0 || m.mode == ModeForcedOpen || m.mode == ModeForcedClosed {
 		return
@@ -161,8 +186,11 @@ func (m *machine) admitCalls(n int64, reply *Reply) {
 	}
 }
 
-// renewTTL sets the TTL when there is none or less than half of it remains. A
-// mode without an end has none: an operator's word does not fade.
+// renewTTL sets the record's time to live when it has none, or when less than
+// half of it is left: most steps then need no PEXPIRE. Only a step that writes
+// or reports renews it, because rejections must not keep an abandoned record
+// alive. A mode without an end has no TTL: an operator's decision must not
+// expire.
 func (m *machine) renewTTL(reports bool) {
 	if m.mode != ModeAuto && m.modeUntil == 0 {
 		if m.expires != 0 {
@@ -181,13 +209,14 @@ func (m *machine) renewTTL(reports bool) {
 		m.resetsFast = true
 	}
 	if !m.isFieldReadable(fieldTally) {
-		m.expires = 0 // there is nowhere to keep it
+		m.expires = 0 // a damaged tally has no place for it
 	}
 	m.setFastInterval(ttl)
 }
 
-// neededTTL is how long the record must outlive this step, in ms: IdleTTL and twice
-// the longest time that the record still has to remember.
+// neededTTL returns how long the record must outlive this step, in ms: the idle
+// time, and twice the longest time that the record still has to remember.
+// Twice, because the TTL may be spent by half before it is renewed.
 func (m *machine) neededTTL() int64 {
 	longest := int64(0)
 	if m.p.Window.Kind == windowTime {
@@ -210,10 +239,11 @@ func (m *machine) neededTTL() int64 {
 	return m.p.IdleMS + 2*min(longest, maxMS)
 }
 
-// setFastInterval sets the time in which a step of the record's own policy that only counts
-// needs to look at nothing else: the bucket stays and half of the TTL is not
-// spent. Where another policy moved on, or the clock went back behind the window,
-// that time is empty.
+// setFastInterval sets the interval in which a step of the record's own policy
+// does nothing but count: the time window keeps its bucket, and no TTL is due.
+// The fast path of step.lua relies on it and checks nothing else. The interval
+// is empty where another policy made this step, or where the clock went back
+// behind the window.
 func (m *machine) setFastInterval(ttl int64) {
 	if m.state != StateClosed || m.mode != ModeAuto {
 		return
@@ -244,7 +274,8 @@ func (m *machine) buildReply(reply *Reply) {
 	}
 }
 
-// remainingMS is how long a rejection still lasts, in ms; in shadow, the state's.
+// remainingMS returns how long a rejection still lasts, in ms. In shadow, where
+// nothing is rejected, it is the time of the state that shadow hides.
 func (m *machine) remainingMS() int64 {
 	switch {
 	case m.mode == ModeForcedOpen:

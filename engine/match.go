@@ -5,16 +5,17 @@ import (
 	"unicode/utf8"
 )
 
-// MatchLayout is match for package scripts, whose replies have the same grammar.
+// MatchLayout reads text by a layout, see [matchText]. Package scripts needs it:
+// replies have the same grammar as records.
 func MatchLayout(text, layout string, out ...any) bool { return matchText(text, layout, out...) }
 
-// EncodeToken is a caller's text as a script takes it: clipped and escaped.
+// EncodeToken returns a caller's text as scripts accept it: clipped and escaped.
 func EncodeToken(s string) string { return escapeToken(clipText(s)) }
 
 // matchText reads text by the layout that fmt.Sprintf wrote it with: %d is an
-// integer from 0 to 2^53 - 1 (*int64), %s a token (*string), everything else
-// stands for itself. It reports false unless the
-// whole text fits; then out may be partly set.
+// integer from 0 to 2^53 - 1 (*int64), %s a token (*string), everything else is
+// literal. It reports false unless the whole text matches; out may then be set in
+// part. It is stricter than fmt.Sscanf: no signs, no spaces, no rest.
 func matchText(text, layout string, out ...any) bool {
 	for {
 		i := strings.IndexByte(layout, '%')
@@ -64,16 +65,16 @@ func leadingToken(text string) int {
 	return i
 }
 
-// isTokenByte reports whether c may stand in a token: what the grammar of a record
-// needs for itself may not.
+// isTokenByte reports whether c may be part of a token. What the grammar of a
+// record needs for itself may not.
 func isTokenByte(c byte) bool { return isPlainByte(c) || c == '%' }
 
 func isPlainByte(c byte) bool {
 	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '.' || c == '_' || c == '-'
 }
 
-// escapeToken writes a caller's text so that nothing in it can be taken for the
-// record's own grammar: other bytes become %XX, no text becomes "-".
+// escapeToken writes a caller's text so that no part of it can be mistaken for the
+// record's own grammar: other bytes become %XX, the empty text becomes "-".
 func escapeToken(s string) string {
 	switch s {
 	case "":
@@ -90,7 +91,7 @@ func escapeToken(s string) string {
 	return s
 }
 
-// unescapeToken undoes token. An escape that token would not have written stays as it is.
+// unescapeToken is the inverse of escapeToken. An escape that escapeToken would not write stays as it is.
 func unescapeToken(s string) string {
 	if s == "-" {
 		return ""

@@ -1,6 +1,8 @@
 package engine
 
-// halfOpen begins a round of probes.
+// startProbing begins a round of probes by the rules of the policy that begins
+// it. A round keeps its numbers to its end, so that processes with other
+// policies settle it alike.
 func (m *machine) startProbing(cause Cause) {
 	m.expireTrips()
 	m.makeTransition(StateHalfOpen, m.mode, cause)
@@ -8,8 +10,8 @@ func (m *machine) startProbing(cause Cause) {
 	m.round = round{probes: m.p.Probes, successes: m.p.Successes, leaseMS: m.p.LeaseMS}
 }
 
-// grantLeases gives leases to as many of n admissions as there are free slots, after
-// taking back those whose time is over.
+// grantLeases gives leases to as many of n admissions as there are free slots,
+// after it took back the slots of lapsed leases.
 func (m *machine) grantLeases(n int64, reply *Reply) {
 	m.reclaimLapsed()
 	r := &m.round
@@ -30,8 +32,8 @@ func (m *machine) grantLeases(n int64, reply *Reply) {
 	m.wrote = true
 }
 
-// reclaimLapsed frees the slots of leases past their deadline: whoever held them is
-// gone, or will be told that its result is stale.
+// reclaimLapsed frees the slots of leases past their deadline, so that a holder
+// that died delays recovery by one lease and no more.
 func (m *machine) reclaimLapsed() {
 	kept := m.round.leases[:0]
 	for _, l := range m.round.leases {
@@ -45,8 +47,10 @@ func (m *machine) reclaimLapsed() {
 	m.round.leases = kept
 }
 
-// settleProbe spends a lease that is held and not past its deadline; it judges
-// one outcome, whatever the run's length.
+// settleProbe spends the lease and counts one outcome, whatever the run's
+// length: one lease is one probe. A slow success counts as a failure only where
+// the reporting policy judges slow calls. An ignored probe counts as nothing
+// and frees its slot.
 func (m *machine) settleProbe(grant int64, o Outcome) {
 	if !m.spendLease(grant) {
 		return
@@ -69,7 +73,8 @@ func (m *machine) settleProbe(grant int64, o Outcome) {
 	}
 }
 
-// spendLease takes the lease out of the round. It reports false if it is not held.
+// spendLease takes the lease out of the round. It returns false if the lease is
+// not held: it was never granted, is spent, or is past its deadline.
 func (m *machine) spendLease(grant int64) bool {
 	for i, l := range m.round.leases {
 		if l.grant == grant && m.now < l.deadline {

@@ -1,10 +1,11 @@
 package engine
 
 // schema is the version of the record's layout. It changes only when an older
-// release could no longer read what a newer one wrote.
+// release could no longer read what a newer one writes: in a rolling update both
+// work on the same records.
 const schema = 1
 
-// Bounds of what an honest step writes.
+// Bounds of what an honest step writes. A number beyond its bound means damage.
 const (
 	maxInt   = 1<<53 - 1 // Lua's numbers are exact below 2^53
 	maxEpoch = 1 << 52
@@ -19,34 +20,38 @@ const (
 )
 
 // Record is all that is known of one breaker. The zero Record is absent: the
-// first step makes it. All times are ms of the storage's clock. A Record is not
+// first step creates it. All times are ms of the storage's clock. A Record is not
 // safe for concurrent use.
+//
+// It is split by who needs what: an admission reads the head, an outcome in closed
+// the tally, an outcome in half-open the round. Each is one field of the Redis
+// hash, so that a step reads and writes as few fields as possible.
 type Record struct {
 	exists bool
 	head
 	modeTerm
 	tally
 	cells     []cell     // of a time window, by bucket number modulo 10; none before the second bucket
-	ring      []byte     // of a count window, one outcome's code each
+	ring      []byte     // of a count window, one letter for each outcome
 	reporters []reporter // newest first
 	round     round
 	policy    string   // the rules' text at the last transition
 	log       []string // entries by slot, as codec.go writes them; as long as slots were used
 
-	// junk keeps fields that did not read well as they were, by name, until
-	// they are written anew.
+	// junk keeps damaged fields as they are, by name, until a step writes them
+	// again. So the step that needs such a field can report that it was damaged.
 	junk map[string]string
-	// unknown keeps fields of a later release.
+	// unknown keeps fields of a later release, which must survive this one.
 	unknown []Field
 }
 
-// head holds what an admission needs; it changes only in a transition, or when
-// a clock went back.
+// head has the fields that an admission needs. It changes only in a transition, or when a
+// clock went back.
 type head struct {
 	state       State
 	mode        Mode
 	epoch       int64  // changes with every transition
-	fingerprint string // of the policy of the last transition
+	fingerprint string // of the policy that made the last transition
 	since       int64  // when the state began
 	until       int64  // open: when probes may start; else 0
 	openFor     int64  // the length of this, or the last, open period
@@ -54,25 +59,27 @@ type head struct {
 	newest      int64  // slot of the newest log entry
 }
 
-// term is what a mode other than auto carries.
+// modeTerm has the fields of a mode other than auto.
 type modeTerm struct {
 	modeUntil, modeFor int64 // its end and planned length; both 0: until released
 	modeReason, modeBy string
 }
 
-// tally holds what an outcome needs in closed.
+// tally has the fields that an outcome needs in closed. It changes with almost
+// every outcome, which is why it is apart from the head.
 type tally struct {
 	streak     int64       // consecutive failures
 	seq        int64       // numbers the outcomes of this epoch, see [machine.settleClosed]
 	shape      WindowShape // of the window; none while it is empty
-	shapeSince int64       // when the shape began to stand
+	shapeSince int64       // when the window took its shape
 	// cell is where the next outcome goes: the bucket's number, or the ring's index.
 	cell  int64
 	clean int64 // fast successes since the last failure or slow call, in a count window
 	calls pair
 	fails pair
 	slows pair
-	// at and next enclose the time in which nothing but counting happens.
+	// From fastFrom to before fastUntil a step only counts, see
+	// [machine.setFastInterval].
 	fastFrom, fastUntil int64
 	expires             int64 // when the TTL ends; 0: there is none
 }
@@ -106,7 +113,7 @@ type lease struct{ grant, deadline int64 }
 // own takes the record as absent from then on.
 func (r *Record) Expires() int64 { return r.expires }
 
-// slotEntry is what stands in a slot of the log; "" if it was not used yet.
+// slotEntry returns the entry in a slot of the log; "" if none was written yet.
 func (r *Record) slotEntry(slot int64) string {
 	if slot < int64(len(r.log)) {
 		return r.log[slot]

@@ -5,13 +5,14 @@ import (
 	"strings"
 )
 
-// settled is the number of probes of the round that have ended.
+// settled returns the number of probes of the round that have ended.
 func (r *round) settled() int64 { return r.succeeded + r.failed }
 
-// freeSlots is the number of probes that may still be granted.
+// freeSlots returns how many probes may still be granted.
 func (r *round) freeSlots() int64 { return r.probes - int64(len(r.leases)) - r.settled() }
 
-// earliestDeadline is the deadline of the lease that ends first; 0 if there is none.
+// earliestDeadline returns the deadline of the lease that ends first; 0 if
+// there is none.
 func (r *round) earliestDeadline() int64 {
 	first := int64(0)
 	for _, l := range r.leases {
@@ -22,6 +23,7 @@ func (r *round) earliestDeadline() int64 {
 	return first
 }
 
+// parseLeases reads leases, which are in the order of their grants.
 func (d *round) parseLeases(text string) bool {
 	if text == "-" {
 		return true
@@ -38,12 +40,14 @@ func (d *round) parseLeases(text string) bool {
 	return true
 }
 
-// sound reports whether an honest step could have written the round.
+// isSoundRound reports whether an honest step could have written the round. A
+// round that fails this could never end.
 func (d *round) isSoundRound() bool {
 	return within(d.probes, 1, MaxProbes) && within(d.successes, 1, d.probes) && within(d.leaseMS, 1, maxMS) &&
 		d.grants <= maxGrant && d.lapsed <= d.grants && d.succeeded < d.successes && d.failed <= d.probes-d.successes && d.freeSlots() >= 0
 }
 
+// parseRound reads the round.
 func (r *Record) parseRound(text string) {
 	if r.state != StateHalfOpen {
 		return
@@ -58,7 +62,7 @@ func (r *Record) parseRound(text string) {
 	r.round = d
 }
 
-// roundText is the round as the record's text has it.
+// roundText writes the round.
 func (d *round) roundText() string {
 	leases := make([]string, len(d.leases))
 	for i, l := range d.leases {

@@ -8,11 +8,12 @@ import (
 	"unique"
 )
 
-// scale is the unit of rates, multipliers and jitter: they travel as integers
-// of 1/10 000, so that Go and Lua do the same arithmetic.
+// scale is the unit of rates, multipliers and jitter. They are integers of
+// 1/10 000 everywhere, so that Go and Lua calculate the same results: no float
+// enters a decision.
 const scale = 10_000
 
-// Window kinds, as they stand in a record and in a policy's text.
+// Window kinds, as they are written in a record and in a policy's text.
 const (
 	windowNone  = "none"
 	windowCount = "count"
@@ -52,8 +53,8 @@ type Rules struct {
 	text unique.Handle[string] // thousands of handles may have it
 }
 
-// rulesLayout is the text of rules without their fingerprint, for printing and
-// for reading. The Lua of lib/policy.lua reads the same.
+// rulesLayout is the text of rules without their fingerprint, for writing and for
+// reading. parse_rules in lib/rules.lua reads the same text.
 const rulesLayout = "consecutive=%d window=%s/%d count=%d rate=%d slow=%d/%d min=%d open_for=%d " +
 	"backoff=%d/%d/%d half_open=%d/%d/%d start_open=%d reporters=%d idle=%d"
 
@@ -81,7 +82,8 @@ func (p Policy) Rules() (Rules, error) {
 	return r, nil
 }
 
-// defaultStreak is the streak rule of a policy that does not name one.
+// defaultStreak returns the streak rule of a policy that does not name one. A
+// policy with a window has a rule already, and gets no second one.
 func (p Policy) defaultStreak() int {
 	if p.Window == (Window{}) {
 		return DefaultConsecutiveFailures
@@ -89,6 +91,7 @@ func (p Policy) defaultStreak() int {
 	return 0
 }
 
+// windowShape returns the window's kind and size.
 func (f *faults) windowShape(w Window) WindowShape {
 	switch {
 	case w.Calls != 0 && w.Period != 0:
@@ -101,6 +104,8 @@ func (f *faults) windowShape(w Window) WindowShape {
 	return WindowShape{Kind: windowNone}
 }
 
+// windowRules sets the rules on the window. It refuses rules that could never hold
+// and sizes without a rule: both are mistakes that would be found in an outage.
 func (f *faults) windowRules(w Window, r *Rules) {
 	r.Count = f.count("Window.FailureCount", w.FailureCount, 0, MaxThreshold)
 	r.Rate = f.share("Window.FailureRate", w.FailureRate)
@@ -140,6 +145,7 @@ func (f *faults) windowRules(w Window, r *Rules) {
 	}
 }
 
+// backoffRules sets how open periods grow.
 func (f *faults) backoffRules(b Backoff, r *Rules) {
 	r.Multiplier = scale
 	switch m := b.Multiplier; {
@@ -156,6 +162,7 @@ func (f *faults) backoffRules(b Backoff, r *Rules) {
 	}
 }
 
+// halfOpenRules sets the numbers of a round of probes.
 func (f *faults) halfOpenRules(h HalfOpen, r *Rules) {
 	r.Successes = f.count("HalfOpen.Successes", h.Successes, 1, MaxProbes)
 	r.Probes = f.count("HalfOpen.Probes", h.Probes, max(1, h.Successes), MaxProbes)
@@ -166,13 +173,17 @@ func (f *faults) halfOpenRules(h HalfOpen, r *Rules) {
 	r.LeaseMS = f.millis("HalfOpen.Lease", h.Lease, unset)
 }
 
-// Text is the compact encoding of the rules, their fingerprint first. It is
-// what a script is given and what a record keeps.
+// Text returns the compact encoding of the rules, their fingerprint first. Scripts
+// get it as an argument, and a record keeps that of its last transition.
 func (r *Rules) Text() string { return r.text.Value() }
 
-// Fingerprint tells whether two processes use the same rules: 8 hex digits.
+// Fingerprint returns 8 hex digits that are equal for equal rules. A record carries
+// those of the policy that wrote it, so that a process notices another policy
+// without reading it.
 func (r *Rules) Fingerprint() string { return r.Text()[:8] }
 
+// encodeRules writes the text. The hash needs no strength: it detects configuration
+// differences between processes of one owner.
 func (r *Rules) encodeRules() string {
 	body := fmt.Sprintf(rulesLayout, r.Consecutive, r.Window.Kind, r.Window.Size, r.Count, r.Rate,
 		r.SlowRate, r.SlowMS, r.MinCalls, r.OpenMS, r.Multiplier, r.MaxMS, r.Jitter,
@@ -203,7 +214,7 @@ func (r *Rules) isSoundRules() bool {
 		r.StartOpen <= 1 && within(r.Reporters, 1, MaxReporters) && within(r.IdleMS, 1, maxMS)
 }
 
-// isSoundShape reports whether the kind is known and the size fits it.
+// isSoundShape reports whether the kind is known and the size is within its range.
 func (s WindowShape) isSoundShape() bool {
 	switch s.Kind {
 	case windowNone:

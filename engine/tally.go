@@ -7,8 +7,9 @@ func (r *Record) isCounting() bool {
 	return r.state == StateClosed && (r.mode == ModeAuto || r.mode == ModeShadow)
 }
 
-// fenceEpoch is the epoch that the tally carries, so that reading the tally alone
-// decides about an outcome: 0 unless closed and auto.
+// fenceEpoch returns the epoch that the tally carries: 0 unless closed and
+// auto. So a script can decide about an outcome from the tally alone, without
+// reading the head.
 func (r *Record) fenceEpoch() int64 {
 	if r.state == StateClosed && r.mode == ModeAuto {
 		return r.epoch
@@ -16,7 +17,7 @@ func (r *Record) fenceEpoch() int64 {
 	return 0
 }
 
-// sound reports whether an honest step could have written the tally.
+// isSoundTally reports whether an honest step could have written the tally.
 func (t *tally) isSoundTally() bool {
 	if t.streak > t.seq || !t.shape.isSoundShape() ||
 		t.fails.current > t.calls.current || t.slows.current > t.calls.current || t.fails.all > t.calls.all || t.slows.all > t.calls.all ||
@@ -36,6 +37,8 @@ func (t *tally) isSoundTally() bool {
 	return t.shapeSince == 0 && t.cell == 0 && t.clean == 0 && t.calls.all == 0
 }
 
+// parseTally reads the tally. Outside closed only its expiry matters. In closed
+// it must carry the head's epoch and policy, or it belongs to another time.
 func (r *Record) parseTally(text string) {
 	var t tally
 	var epoch int64
@@ -52,6 +55,7 @@ func (r *Record) parseTally(text string) {
 	r.tally = t
 }
 
+// tallyText writes the tally.
 func (r *Record) tallyText() string {
 	return fmt.Sprintf(tallyLayout, r.fenceEpoch(), r.fingerprint, r.streak, r.seq, r.shape.Kind, r.shape.Size, r.shapeSince, r.cell, r.clean,
 		r.calls.current, r.calls.all, r.fails.current, r.fails.all, r.slows.current, r.slows.all, r.fastFrom, r.fastUntil, r.expires)

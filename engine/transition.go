@@ -1,10 +1,15 @@
 package engine
 
-// openCircuit begins an open period. o is the outcome that caused it: a failure may
-// carry its own open time.
+// The epoch is the fence of everything: each transition begins a new one, a ticket
+// carries the epoch that admitted its call, and a result of another epoch changes
+// nothing. So a late result cannot open a circuit that has recovered since, nor
+// close one that has opened again, and no process needs to know what others did.
+
+// openCircuit begins an open period. The outcome that caused it matters because
+// a failure may carry its own open time.
 func (m *machine) openCircuit(cause Cause, o Outcome) {
 	m.expireTrips()
-	trips := min(m.trips+1, MaxTrips)
+	trips := min(m.trips+1, MaxTrips) // saturates: only its effect on the plan matters
 	planned := m.p.plannedOpenMS(trips)
 	openFor := m.applyJitter(planned)
 	if m.ownMS > 0 && (o == Failure || o == SlowFailure) {
@@ -13,15 +18,19 @@ func (m *machine) openCircuit(cause Cause, o Outcome) {
 	m.beginOpen(trips, openFor, cause)
 }
 
-// expireTrips starts a new row of opens if the circuit was closed for at least
-// as long as it was last open. Nothing else ages trips.
+// expireTrips ends the row of opens if the circuit stayed closed for at least
+// as long as it was last open. This is the only way in which the backoff
+// shortens, so that a dependency that fails soon after each recovery is left
+// alone for longer and longer.
 func (m *machine) expireTrips() {
 	if m.state == StateClosed && m.now-m.since >= m.openFor {
 		m.trips = 0
 	}
 }
 
-// plannedOpenMS is the length of the trips-th open in a row.
+// plannedOpenMS returns the length of the trips-th open in a row. It multiplies
+// step by step and rounds down each time, as the Lua does, so that both get the
+// same integer.
 func (p *Rules) plannedOpenMS(trips int64) int64 {
 	ms := p.OpenMS
 	for k := int64(1); k < trips && ms < p.MaxMS && p.Multiplier > scale; k++ {
@@ -30,7 +39,8 @@ func (p *Rules) plannedOpenMS(trips int64) int64 {
 	return min(ms, p.MaxMS)
 }
 
-// applyJitter shortens an open period by a random share.
+// applyJitter shortens an open period by a random share, so that circuits that
+// opened together do not probe together.
 func (m *machine) applyJitter(planned int64) int64 {
 	return max(1, planned-planned*m.p.Jitter/scale*(m.rnd/epochsPerMS)/jitterSteps)
 }
@@ -43,27 +53,30 @@ func (m *machine) beginOpen(trips, openFor int64, cause Cause) {
 	m.trips = trips
 }
 
-// closeCircuit ends a round that succeeded. trips and open_for stay: they are the
-// memory of the backoff.
+// closeCircuit ends a round that succeeded. The number of trips and the length
+// of the open period stay: they are the memory of the backoff.
 func (m *machine) closeCircuit(cause Cause) {
 	m.makeTransition(StateClosed, m.mode, cause)
 	m.until = 0
 }
 
-// resetCircuit closes, and forgets the row of opens too.
+// resetCircuit closes the circuit and clears the row of opens.
 func (m *machine) resetCircuit(mode Mode, cause Cause) {
 	m.makeTransition(StateClosed, mode, cause)
 	m.until, m.openFor, m.trips = 0, 0, 0
 }
 
-// releaseMode returns to auto, closed and forgotten.
+// releaseMode returns to auto, closed and without memory: a mode may have
+// hidden the dependency for hours, and what was counted before says nothing
+// about now.
 func (m *machine) releaseMode(cause Cause) {
 	m.resetCircuit(ModeAuto, cause)
 	m.modeTerm = modeTerm{}
 }
 
-// renewRecord makes a record that is absent, or that does not read well, anew. A mode
-// that reads well and has not ended survives, and so do the log and the epoch.
+// renewRecord creates a record that is absent, or replaces one that is damaged.
+// The log, the epoch and a sound mode that has not ended survive, because
+// losing an operator's decision is worse than losing counts.
 func (m *machine) renewRecord(cause Cause) {
 	if !m.exists || !m.isFieldReadable(fieldHead) {
 		m.exists = true
@@ -82,7 +95,8 @@ func (m *machine) renewRecord(cause Cause) {
 	}
 }
 
-// keepValidMode is the mode that a renewed record keeps.
+// keepValidMode returns the mode that a renewed record keeps, and clears its
+// details if it keeps none.
 func (m *machine) keepValidMode() Mode {
 	if m.mode != ModeAuto && m.isFieldReadable(fieldMode) {
 		m.modeUntil = min(m.modeUntil, m.now+m.modeFor)
@@ -94,8 +108,10 @@ func (m *machine) keepValidMode() Mode {
 	return ModeAuto
 }
 
-// makeTransition changes state or mode: a new epoch, an entry in the log, and all
-// that belonged to the old epoch emptied.
+// makeTransition changes state or mode. Everything that belongs to the old
+// epoch is emptied here, in one place, so that no later rule can judge by it.
+// The transition is logged with the tally that caused it, which is why the
+// tally is described first.
 func (m *machine) makeTransition(to State, mode Mode, cause Cause) {
 	from, fromMode, tally := m.state, m.mode, m.describeTally(cause)
 	m.epoch = nextEpoch(m.epoch, m.now, m.rnd)
@@ -112,11 +128,13 @@ func (m *machine) makeTransition(to State, mode Mode, cause Cause) {
 	})
 }
 
-// nextEpoch changes with every transition. Its random part keeps a record that
-// was flushed or rolled back from repeating an epoch, but for 1 in 1024.
+// nextEpoch returns the epoch after old. Epochs grow with the clock, so that a
+// record that was flushed and begins again does not repeat one: tickets of the
+// lost record must stay stale. The random part covers a clock that went back,
+// or a rollback to an old copy, but for 1 case in 1024.
 func nextEpoch(old, now, rnd int64) int64 {
 	epoch := max(now*epochsPerMS, old+1) + rnd%epochsPerMS
-	if epoch > maxEpoch {
+	if epoch > maxEpoch { // a damaged old epoch must not end the sequence
 		epoch = now*epochsPerMS + rnd%epochsPerMS
 	}
 	return epoch

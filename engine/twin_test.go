@@ -281,7 +281,7 @@ func drawCommand(t *rapid.T, epoch int64) engine.Command {
 
 var leadingZero = regexp.MustCompile(`(^|[^0-9])0[0-9]`)
 
-// drawJunk is what a field may be replaced by: almost right, or not at all.
+// drawJunk draws a field's replacement: almost right, or not at all.
 func drawJunk(t *rapid.T, all map[string]string) (field, text string) {
 	field = rapid.SampledFrom([]string{"head", "tally", "round", "rep", "mode", "policy", "w0", "w1", "w2", "w5", "log:03", "later"}).Draw(t, "field")
 	old := all[field]

@@ -2,6 +2,23 @@ package engine
 
 import "strings"
 
+// A window remembers recent outcomes within bounds that do not depend on traffic.
+//
+// A time window has ten buckets, aligned to the storage's clock. The current one
+// is in the tally, as the first number of each pair, so that most outcomes touch
+// one field; the second number is the sum over the whole window. When the clock
+// enters another bucket, the current one moves to its place in cells (its number
+// modulo ten) and the sums are taken again.
+//
+// A count window is a ring of letters. cell is the place of the next outcome; the
+// sums follow from the letter that it replaces. A ring that holds nothing but fast
+// successes (clean equals its size) does not move for another one.
+//
+// The policies of a mixed fleet may ask for different windows. There is one window,
+// of one shape at a time, see mayChangeShape; outcomes are counted in whatever
+// shape it has, and judged by it only where the policy has the same.
+
+// failureOf returns 1 for a failure, else 0.
 func failureOf(o Outcome) int64 {
 	if o == Failure || o == SlowFailure {
 		return 1
@@ -9,6 +26,7 @@ func failureOf(o Outcome) int64 {
 	return 0
 }
 
+// slowOf returns 1 for a slow call, else 0.
 func slowOf(o Outcome) int64 {
 	if o == SlowSuccess || o == SlowFailure {
 		return 1
@@ -16,9 +34,11 @@ func slowOf(o Outcome) int64 {
 	return 0
 }
 
-// settleClosed counts n equal outcomes of a closed circuit, and judges each
-// failure and slow call. It numbers what it counts (seq): every failure and slow
-// call, and in a count window every success that changes the ring.
+// settleClosed counts n equal outcomes of a closed circuit. It judges each
+// failure and each slow call, and stops at the one that opens the circuit; the
+// rest of the run is stale. Outcomes are numbered (seq) where a rule may ask
+// how long ago one was: each failure and slow call, and in a count window each
+// success that changes the ring.
 func (m *machine) settleClosed(o Outcome, n int64) {
 	if !m.isFieldReadable(fieldTally) {
 		m.renewRecord(CauseHealed)
@@ -41,9 +61,9 @@ func (m *machine) settleClosed(o Outcome, n int64) {
 	}
 }
 
-// advanceWindow brings the window to now: mends times after a clock that went back,
-// gives a shape its turn, moves to the current bucket. It reports false if a
-// bucket does not read well.
+// advanceWindow brings the window to the present: it repairs times after a
+// clock that went back, gives another policy's shape its turn, and moves to the
+// current bucket. It returns false if a bucket is damaged.
 func (m *machine) advanceWindow() bool {
 	if m.shape.Kind != windowNone {
 		m.capTime(&m.shapeSince, m.now)
@@ -63,9 +83,10 @@ func (m *machine) advanceWindow() bool {
 	return true
 }
 
-// mayChangeShape reports whether another shape may take the window's place: a time
-// window had its period, a count window is full or an hour old, both at least a
-// minute.
+// mayChangeShape reports whether another shape may take the window's place. Two
+// policies under one name would otherwise empty each other's window with every
+// outcome; so a time window keeps its shape for its period, a count window
+// until it is full or an hour old, and both for at least a minute.
 func (m *machine) mayChangeShape() bool {
 	age := m.now - m.shapeSince
 	if age < minShapeMS {
@@ -77,7 +98,7 @@ func (m *machine) mayChangeShape() bool {
 	return m.calls.all == m.shape.Size || age >= maxShapeMS
 }
 
-// clearWindow forgets window and reporters, and with them the window's shape.
+// clearWindow empties window and reporters, and with them the window's shape.
 func (m *machine) clearWindow() {
 	m.shape, m.shapeSince, m.cell, m.clean = WindowShape{Kind: windowNone}, 0, 0, 0
 	m.calls, m.fails, m.slows = pair{}, pair{}, pair{}
@@ -98,8 +119,10 @@ func (m *machine) setShape(s WindowShape) {
 	m.wrote, m.resetsFast = true, true
 }
 
-// rotateBuckets puts the current bucket away and adds up those that the window still
-// reaches. It reports false if one of them does not read well.
+// rotateBuckets stores the current bucket and adds up the buckets that the
+// window still covers. It adds them up instead of subtracting those that leave,
+// so that a damaged sum does not live on. It returns false if one of them is
+// damaged.
 func (m *machine) rotateBuckets(bucket int64) bool {
 	if len(m.cells) == 0 {
 		m.cells = make([]cell, buckets)
@@ -121,8 +144,9 @@ func (m *machine) rotateBuckets(bucket int64) bool {
 	return true
 }
 
-// countSuccesses counts n fast successes. They cannot trip, so they are not judged. A
-// count window full of them stays as it is.
+// countSuccesses counts n fast successes. They are not judged: no rule can
+// begin to apply because of a success. A count window that holds nothing but
+// successes stays as it is, so that a healthy breaker writes nothing.
 func (m *machine) countSuccesses(n int64) {
 	if m.streak > 0 {
 		m.streak = 0
@@ -171,15 +195,16 @@ func (m *machine) countBadOutcome(o Outcome) {
 	}
 }
 
+// addCalls adds to the current bucket and to the whole window.
 func (m *machine) addCalls(p *pair, n int64) {
 	p.current += n
 	p.all += n
 	m.wrote = true
 }
 
-// pushOutcomes puts n equal outcomes into the count ring, each in place of the oldest
-// once the ring is full. It returns how many: fewer if a part of the ring does
-// not read well.
+// pushOutcomes puts n equal outcomes into the ring of a count window, each in
+// place of the oldest once the ring is full. It returns how many it put in:
+// fewer if a part of the ring is damaged.
 func (m *machine) pushOutcomes(o Outcome, n int64) int64 {
 	pushed := int64(0)
 	for pushed < n {
@@ -192,7 +217,8 @@ func (m *machine) pushOutcomes(o Outcome, n int64) int64 {
 	return pushed
 }
 
-// pushWithinChunk pushes n outcomes within one field of the ring.
+// pushWithinChunk puts n outcomes into one field of the ring. It returns false
+// if that field is damaged.
 func (m *machine) pushWithinChunk(o Outcome, n int64) bool {
 	full := m.calls.all == m.shape.Size
 	if (full || m.cell%chunk > 0) && !m.isFieldReadable(cellField(m.cell/chunk)) {
@@ -221,9 +247,10 @@ func (m *machine) pushWithinChunk(o Outcome, n int64) bool {
 	return true
 }
 
+// outcomeOf returns the outcome that a letter of the ring means.
 func outcomeOf(code byte) Outcome { return Outcome(strings.IndexByte(outcomeCodes, code)) }
 
-// dropWindowJunk forgets what did not read well of a window that is emptied.
+// dropWindowJunk drops the damaged fields of a window that is emptied.
 func (m *machine) dropWindowJunk() {
 	for field := range m.junk {
 		if field == fieldReporters || field[0] == 'w' {

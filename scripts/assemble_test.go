@@ -24,7 +24,7 @@ func tree(files map[string]string) fstest.MapFS {
 	return all
 }
 
-// TestAssemble: an include stands where its line stood, each file once, though
+// TestAssemble: an include takes the place of its line, each file once, though
 // files include each other in a circle.
 func TestAssemble(t *testing.T) {
 	s, err := scripts.Assemble(tree(map[string]string{
@@ -91,7 +91,7 @@ func TestAssemble_includesAll(t *testing.T) {
 	}
 }
 
-var update = flag.Bool("update", false, "write testdata/sha1.txt anew")
+var update = flag.Bool("update", false, "write testdata/sha1.txt again")
 
 // TestGolden pins the scripts: a server runs them for other releases, too.
 func TestGolden(t *testing.T) {

@@ -7,7 +7,7 @@ ARGV[1]  "action for rnd": trip, half_open, reset, force_open, force_closed, sha
 ARGV[2]  the policy's text, fingerprint first
 ARGV[3]  "own" to act by ARGV[2], "stored" to act by the record's policy where it has one that reads well
 ARGV[4]  the epoch that the record must have: 0 for any, -1 for no record
-ARGV[5]  who commands, a token; "-" for nobody
+ARGV[5]  who commands, a token; "-" for none
 ARGV[6]  the reason, a token; "-" for none
 
 Returns  {verdict, now, entries, field, value, field, value, ...}: "done", "conflict" (another epoch) or "forced" (refused in a forced mode); the server's time in ms; the log entries of the transitions made, a line each; then the record as it is now

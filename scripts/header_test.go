@@ -12,8 +12,8 @@ import (
 	"github.com/redbreaker/redbreaker/scripts"
 )
 
-// header is the block at the top of a script, which tells its caller all that
-// there is to know.
+// header is the block at the top of a script, with all that its
+// caller must know.
 type header struct {
 	purpose    string
 	keys, argv []string
@@ -186,7 +186,7 @@ func TestHeader_returns(t *testing.T) {
 	form := regexp.MustCompile(`"[^"]*"|^\{[^}]*\}`)
 	for _, name := range scriptNames {
 		for _, line := range headerOf(t, name).returns {
-			if strings.HasPrefix(line, "otherwise") { // its form stands at its end
+			if strings.HasPrefix(line, "otherwise") { // its form is at its end
 				_, last, _ := strings.Cut(line, `"`)
 				line = `"` + last
 			}

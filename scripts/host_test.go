@@ -294,7 +294,7 @@ func value(l *lua.LState, command string, v any) lua.LValue {
 	panic(fmt.Sprintf("%s answered with a %T", command, v))
 }
 
-// reply is what a script returned, as go-redis shows it.
+// reply returns a script's result as go-redis shows it.
 func reply(v lua.LValue) (any, error) {
 	switch v := v.(type) {
 	case lua.LString:

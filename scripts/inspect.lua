@@ -1,5 +1,5 @@
 --[[
-inspect.lua: a record as it stands.
+inspect.lua: reads a record and changes nothing.
 
 KEYS[1]  the record, a hash
 

@@ -91,7 +91,7 @@ func commands(t testing.TB, name string) []string {
 }
 
 // commandOf returns what an expression calls, if it is redis.call('NAME', ...)
-// or redis.pcall: in ping.lua that stands in a function of its own, try.
+// or redis.pcall: in ping.lua that is in a function of its own, try.
 func commandOf(e ast.Expr) (string, []ast.Expr) {
 	call, ok := e.(*ast.FuncCallExpr)
 	if !ok {

@@ -1,6 +1,6 @@
 --[[
-ping.lua: whether the user may do what the other scripts do, tried on a key of
-its own that is gone a second later.
+ping.lua: tries whether the user may run every command that the other scripts run,
+on a key of its own that expires a second later.
 
 KEYS[1]  a scratch key of the namespace
 

@@ -70,7 +70,7 @@ func TestDecode_surprises(t *testing.T) {
 		strings.Replace(whole, "applied=2", "applied=1", 1),                                       // one outcome is missing
 		strings.Replace(whole, "stale=0", "stale=1", 1),                                           // one too many
 		whole + " applied_each=2",                                                                 // though none is stale
-		strings.Replace(whole, "applied=2 stale=0", "applied=1 stale=1", 1),                       // which is not told
+		strings.Replace(whole, "applied=2 stale=0", "applied=1 stale=1", 1),                       // and the counts are missing
 		strings.Replace(whole, "applied=2 stale=0", "applied=1 stale=1", 1) + " applied_each=1,1", // of more results than there are
 		strings.Replace(whole, "applied=2 stale=0", "applied=1 stale=1", 1) + " applied_each=x",
 		strings.Replace(whole, "applied=2 stale=0", "applied=1 stale=1", 1) + " applied_each=2", // which does not add up

@@ -1,18 +1,18 @@
 --[[
-step.lua: one atomic step on one breaker: the end of an expired mode, then
-results of calls, then admissions.
+step.lua: one atomic step on one breaker: it ends an expired mode, applies results
+of calls, then decides about admissions.
 
 KEYS[1]  the record, a hash
 
 ARGV[1]  "admissions rnd": calls that ask to be admitted, 0 to 10000; a random integer below 2^20
 ARGV[2]  the policy's text, fingerprint first
 ARGV[3]  optional: results: "epoch[.lease] runs" repeated, a run being a letter (s success, f failure, i ignored, S slow success, F slow failure) and a number; "" for none
-ARGV[4]  optional, with the next two: who reports, a token; "-" for nobody
+ARGV[4]  optional, with the next two: who reports, a token; "-" for none
 ARGV[5]  the failures' own open time, in ms, 0 for none
 ARGV[6]  the failures' error text, a token; "-" for none
 
 Returns  "<epoch>": closed, auto, all admitted, all applied, no transition, the same policy
-         "<epoch> <left>": open, auto, all rejected, no outcomes, no transition, the same policy; how long it stays open, in ms
+         "<epoch> <left>": open, auto, all rejected, no outcomes, no transition, the same policy; left is how long it stays open, in ms
          "<state> <mode> epoch=<n> left=<ms> mode_left=<ms> granted=<n> lease=<first> applied=<n> stale=<n> policy=<fingerprint>", then if any are stale " applied_each=<n>,<n>,...", how many outcomes of each result were applied, the first ones, and after a newline the log entry of a transition if there was one
          "!type <type>": the key holds another type; nothing was written
          "!schema <n>": the record is of a newer layout; nothing was written

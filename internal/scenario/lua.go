@@ -66,7 +66,7 @@ type Lua struct {
 	Run func(script string, now int64, args []any) (any, error)
 	// Plain leaves the fast path of step.lua out.
 	Plain bool
-	// Exact tells that the server's TTLs stand still, as miniredis's do.
+	// Exact means that the server's TTLs do not move, as miniredis's do.
 	Exact bool
 }
 

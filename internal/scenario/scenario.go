@@ -249,7 +249,7 @@ func (w *world) result(text string) engine.Result {
 	return res
 }
 
-// step runs a batch on every twin and tells what came of it.
+// step runs a batch on every twin and describes the result.
 func (w *world) step(b engine.Batch, callers []string) string {
 	w.t.Helper()
 	if by := w.take("by"); by != "" {
@@ -280,11 +280,11 @@ func (w *world) step(b engine.Batch, callers []string) string {
 		}
 	}
 	w.compare(before)
-	return w.tell(reply, callers, len(b.Results) > 0, untouched)
+	return w.describe(reply, callers, len(b.Results) > 0, untouched)
 }
 
-// tell is a reply in words.
-func (w *world) tell(r engine.Reply, callers []string, reports, untouched bool) string {
+// describe puts a reply into words.
+func (w *world) describe(r engine.Reply, callers []string, reports, untouched bool) string {
 	var lines []string
 	if r.Transition.Cause != "" {
 		lines = append(lines, r.Transition.String())

@@ -1,7 +1,10 @@
--- Reading and writing the record.
+-- Reading and writing the record. What is read comes before anything is written,
+-- and all that is written goes into one HSET: a step is never half done, not even
+-- if the server dies between two commands.
 
--- load_record reads head and tally, if the tally is not known yet. It returns a reply if
--- the key is not ours to work on.
+-- load_record reads the head, and the tally if the fast path did not read it. It
+-- returns a reply if the key must not be touched: it holds another type, or a
+-- record of a newer layout.
 function m.load_record(tally)
   local head
   if tally then
@@ -25,11 +28,11 @@ function m.load_record(tally)
   m.tally = tally or ''
 end
 
--- save_record writes what the step changed: one HSET, so that nothing is ever half
--- written; then the TTL; then it tells of the transitions. Nobody may be
--- listening or allowed to publish: that must not harm the step.
+-- save_record writes what the step changed, then the TTL, then publishes the
+-- transitions. A user without the right to publish, or a channel without
+-- subscribers, must not fail the step.
 function m.save_record()
-  local args, n = { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }, 0 -- made as long as most steps need it
+  local args, n = { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }, 0 -- as long as most steps need: it need not grow
   local function put(field, text)
     args[n + 1], args[n + 2] = field, text
     n = n + 2

@@ -1,9 +1,9 @@
--- An operator's command: what control.go does.
+-- An operator's command: the mirror of control.go.
 
 local ACTIONS = { trip = true, half_open = true, reset = true, force_open = true, force_closed = true, shadow = true, release = true }
 
--- is_sound_rules tells whether the machine may calculate with the rules. Those of a
--- caller are: they come from a policy that was validated.
+-- is_sound_rules reports whether the machine may calculate with the rules. Only a
+-- record's own policy is checked: a caller's was validated in Go.
 local function is_sound_rules(p)
   return is_sound_shape(p.kind, p.size) and p.consecutive <= $MAX_THRESHOLD and p.count <= $MAX_THRESHOLD and
     p.rate <= $SCALE and p.slow_rate <= $SCALE and p.slow_ms <= $MAX_MS and p.min_calls <= $MAX_THRESHOLD and
@@ -13,7 +13,11 @@ local function is_sound_rules(p)
     p.start_open <= 1 and within(p.reporters, 1, $MAX_REPORTERS) and within(p.idle_ms, 1, $MAX_MS)
 end
 
--- control compares the expected epoch, ends an expired mode, then acts.
+-- control applies a command at the time now: it compares the expected epoch,
+-- ends an expired mode, then acts. It returns the transitions made, two at
+-- most, and ErrConflict or ErrForced if the command was refused. A refused
+-- command still repairs and ends what was due, except after a conflict, which
+-- writes nothing. A command that changes nothing makes no transition.
 function m.control(if_epoch, action, for_ms)
   if not m.matches_epoch(if_epoch) then return 'conflict' end
   if m.exists and m.prepare_record() then
@@ -25,15 +29,16 @@ function m.control(if_epoch, action, for_ms)
   return verdict
 end
 
--- matches_epoch compares the record's epoch with the one that the operator saw: 0 is
--- any, -1 an absent record.
+-- matches_epoch compares the record's epoch with the one that the operator saw:
+-- 0 is any, -1 an absent record. It runs first, so that a decision made about
+-- an old state never acts on a new one.
 function m.matches_epoch(epoch)
   if epoch == 0 then return true end
   if epoch < 0 then return not m.exists end
   return m.exists and m.epoch == epoch
 end
 
--- run_action does what the command says.
+-- run_action does what the command asks for.
 function m.run_action(action, for_ms)
   local forced = m.mode == 'forced_open' or m.mode == 'forced_closed'
   if forced and (action == 'trip' or action == 'half_open') then return 'forced' end
@@ -65,14 +70,15 @@ function m.run_action(action, for_ms)
   return 'done'
 end
 
--- trip_circuit opens now, as the first open in a row, for the given time or the policy's.
+-- trip_circuit opens now, as the first open in a row. The operator's time is
+-- neither jittered nor capped: an explicit time is meant.
 function m.trip_circuit(for_ms)
   if for_ms == 0 then for_ms = m.apply_jitter(m.planned_open_ms(1)) end
   m.begin_open(1, for_ms, 'operator')
 end
 
--- enter_shadow changes the mode and keeps state and times. A round begins anew: its
--- leases belong to the epoch before.
+-- enter_shadow changes the mode and keeps state and times. A round begins again
+-- with no leases, because its leases belong to the epoch before.
 function m.enter_shadow()
   local since = m.since
   m.make_transition(m.state, 'shadow', 'operator')
@@ -80,7 +86,7 @@ function m.enter_shadow()
   if m.state == 'half_open' then m.begin_round(m.probes, m.successes, m.lease_ms) end
 end
 
--- set_term says how long the mode lasts, why, and who wants it.
+-- set_term sets how long the mode lasts, its reason, and its actor.
 function m.set_term(for_ms)
   m.mode_until, m.mode_for, m.mode_reason, m.mode_by = 0, 0, m.text, m.by
   if for_ms > 0 then m.mode_until, m.mode_for = m.now + for_ms, for_ms end

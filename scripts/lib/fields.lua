@@ -1,7 +1,7 @@
 -- The fields that only some steps need, as text: the mirror of fields.go.
 
--- salvage_head takes from a head that does not read well what it can: the epoch, and
--- the mode's name.
+-- salvage_head takes from a damaged head what it can: the epoch, so that the
+-- next one is higher, and the mode, so that an operator's decision survives.
 function m.salvage_head(text)
   m.state, m.mode, m.epoch, m.fingerprint = 'closed', 'auto', 0, ''
   m.since, m.until_ms, m.open_for, m.trips, m.newest = 0, 0, 0, 0, 0
@@ -11,8 +11,7 @@ function m.salvage_head(text)
   if epoch and within(epoch + 0, 1, $MAX_EPOCH) then m.epoch = epoch + 0 end
 end
 
--- parse_mode reads what a mode other than auto carries. It returns false if it
--- does not read well.
+-- parse_mode reads what a mode other than auto carries.
 function m.parse_mode()
   if m.mode_readable == 'unread' then
     local text = redis.call('HGET', KEYS[1], 'mode') or ''
@@ -31,8 +30,7 @@ function m.mode_text()
   return string.format('until=%d for=%d reason=%s by=%s', m.mode_until, m.mode_for, m.mode_reason, m.mode_by)
 end
 
--- parse_cells reads the buckets of a time window, but the one of the current
--- bucket's slot. It returns nil if one does not read well.
+-- parse_cells reads the window's other buckets, or the ring of a count window.
 function m.parse_cells()
   local cells = {}
   local got = redis.call('HMGET', KEYS[1], 'w0', 'w1', 'w2', 'w3', 'w4', 'w5', 'w6', 'w7', 'w8', 'w9')
@@ -53,8 +51,7 @@ end
 -- cell_text writes a bucket of a time window.
 function m.cell_text(c) return string.format('%d %d %d %d', c.bucket, c.calls, c.fails, c.slows) end
 
--- parse_chunk reads one field of the count ring. It returns nil if it does not
--- read well.
+-- parse_chunk reads one field of the ring of a count window.
 function m.parse_chunk(i)
   if not m.cells[i] then
     local text = redis.call('HGET', KEYS[1], string.format('w%d', i)) or ''
@@ -64,8 +61,8 @@ function m.parse_chunk(i)
   return m.cells[i]
 end
 
--- parse_reporters reads reporters, newest first, each once. It returns false if
--- they do not read well.
+-- parse_reporters reads reporters, newest first, each once, with falling
+-- numbers.
 function m.parse_reporters()
   if m.reporters then return true end
   local text = redis.call('HGET', KEYS[1], 'rep') or ''
@@ -84,6 +81,7 @@ function m.parse_reporters()
   return true
 end
 
+-- reporters_text writes the reporters.
 function m.reporters_text()
   local places = {}
   for i, p in ipairs(m.reporters) do places[i] = string.format('%s:%d:%d', p.by, p.seq, p.bucket) end

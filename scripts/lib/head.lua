@@ -6,6 +6,9 @@ local function is_known_mode(name)
   return name == 'auto' or name == 'forced_open' or name == 'forced_closed' or name == 'shadow'
 end
 
+-- is_sound_head reports whether an honest step could have written the head. A
+-- head that contradicts itself is as damaged as one that does not parse: taken
+-- as it is, it could keep a circuit open without end.
 local function is_sound_head()
   return within(m.epoch, 1, $MAX_EPOCH) and m.since <= $MAX_INT and m.until_ms <= $MAX_INT and
     m.open_for <= $MAX_MS and m.trips <= $MAX_TRIPS and m.newest < $LOG_SLOTS and
@@ -14,6 +17,7 @@ local function is_sound_head()
     (m.state == 'closed' or m.mode == 'auto' or m.mode == 'shadow')
 end
 
+-- parse_head reads the head; one that is damaged is salvaged.
 local function parse_head(text)
   local version, state, mode, epoch, fingerprint, place = text:match(
     '^(%d+) (%S+) (%S+) epoch=(%d+) policy=([%w%._%%-]+) since=()')
@@ -27,6 +31,7 @@ local function parse_head(text)
   m.salvage_head(text)
 end
 
+-- head_text writes the head.
 local function head_text()
   return '1 ' .. m.state .. ' ' .. m.mode .. string.format(' epoch=%d policy=', m.epoch) .. m.fingerprint ..
     string.format(' since=%d until=%d open_for=%d trips=%d log=%d', m.since, m.until_ms, m.open_for, m.trips, m.newest)

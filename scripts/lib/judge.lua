@@ -1,7 +1,8 @@
--- Whether the circuit opens: what judge.go does.
+-- Whether the circuit opens: the mirror of judge.go.
 
--- remember_reporter remembers who reported a failure or a slow call, where the policy asks
--- for more than one reporter.
+-- remember_reporter moves the reporter of a failure or slow call to the front,
+-- where the policy asks for more than one reporter. Others pay nothing for the
+-- rule.
 function m.remember_reporter()
   if p.reporters == 1 then return end
   local latest_one = { by = m.by, seq = m.seq, bucket = 0 }
@@ -17,8 +18,9 @@ function m.remember_reporter()
   m.wrote_reporters = true
 end
 
--- find_cause returns the first condition that holds, nil if none does. The window is
--- judged only in the policy's own shape.
+-- find_cause returns the first rule that holds. The window is judged only if it
+-- has the policy's own shape: counts of another shape would mean something
+-- else.
 function m.find_cause()
   if p.consecutive > 0 and m.streak >= p.consecutive and m.has_reporters_in_streak() then return 'consecutive' end
   if p.kind == 'none' or not m.same_shape() or not m.has_reporters_in_window() then return nil end
@@ -28,23 +30,25 @@ function m.find_cause()
   return nil
 end
 
--- has_reporters_in_streak tells whether enough distinct reporters failed since the streak
--- began: it is the last so many numbered outcomes.
+-- has_reporters_in_streak reports whether enough distinct reporters failed
+-- since the streak began. A streak is the last so many numbered outcomes, so a
+-- reporter lies in it if its number does.
 function m.has_reporters_in_streak()
   local last = m.oldest_needed_reporter()
   return last and last.seq > m.seq - m.streak
 end
 
--- has_reporters_in_window tells whether enough distinct reporters lie in the window.
+-- has_reporters_in_window reports whether enough distinct reporters lie in the
+-- window.
 function m.has_reporters_in_window()
   local last = m.oldest_needed_reporter()
   if p.reporters > 1 and m.kind == 'time' then return last and last.bucket > m.cell - $BUCKETS end
   return last and (p.reporters == 1 or last.seq > m.seq - m.calls_all)
 end
 
--- oldest_needed_reporter is the last of the reporters that a condition needs: they are kept
--- newest first, so if it lies in the window, all do. A policy that asks for one
--- has the one that reports now, whose place is the record's own.
+-- oldest_needed_reporter returns the k-th newest reporter of a policy that asks
+-- for k. Reporters are kept newest first, so if this one lies in a window, all
+-- k do. For k = 1 it is the reporter of the present outcome.
 function m.oldest_needed_reporter()
   if p.reporters == 1 then return m end
   return m.reporters[p.reporters]

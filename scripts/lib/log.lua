@@ -1,6 +1,6 @@
--- The log of transitions: what log.go writes.
+-- The log of transitions: the mirror of log.go.
 
--- append_log writes a transition to the log:
+-- append_log writes a transition to the log, a ring of 16 entries.
 -- epoch at from[/mode]>to[/mode] cause [tally] [by=token] [text=token]
 function m.append_log(move, cause, tally)
   m.newest = (m.newest + 1) % $LOG_SLOTS
@@ -11,7 +11,7 @@ function m.append_log(move, cause, tally)
   m.transitions[#m.transitions + 1] = { slot = m.newest, entry = entry }
 end
 
--- describe_tally is what caused a transition, for the log, a space before it.
+-- describe_tally returns the counts that caused a transition, for the log.
 function m.describe_tally(cause)
   if cause == 'consecutive' or cause == 'failure_count' or cause == 'failure_rate' or cause == 'slow_rate' then
     return string.format(' streak=%d calls=%d failures=%d slow=%d', m.streak, m.calls_all, m.fails_all, m.slows_all)
@@ -27,8 +27,8 @@ function m.format_place(state, mode)
   return state .. '/' .. mode
 end
 
--- find_newest finds the slot of the newest entry by its epoch, where the head cannot
--- tell; -1 if there is none.
+-- find_newest finds the newest entry without the help of the head, for a record
+-- whose head is lost.
 function m.find_newest()
   local slot, epoch = -1, 0
   for i = 0, $LOG_SLOTS - 1 do

@@ -1,8 +1,9 @@
--- One step on the record: what machine.go does.
+-- One step on the record: the mirror of machine.go.
 
--- What many steps never call is defined when it is first called: defining a
--- function costs the server as much as running a short one. A step needs two or
--- three of these groups. Named are the functions that a step may call first.
+-- Functions that many steps do not need are defined when the first of their group
+-- is called, because defining a function costs the server as much as running a
+-- short one. A step needs two or three of these groups. The conditions name the
+-- functions that a step may call first.
 setmetatable(m, { __index = function(_, name)
   if name == 'settle_closed' or name == 'clear_window' then
     -- @include lib/window.lua
@@ -20,8 +21,9 @@ setmetatable(m, { __index = function(_, name)
   return m[name]
 end })
 
--- prepare_record makes a record that is absent and renews one that does not read well.
--- It returns false if it did either.
+-- prepare_record creates a record that is absent and renews one that is
+-- damaged. It returns false if it did either: the record is then as of now, and
+-- no time in it needs repair.
 function m.prepare_record()
   if not m.exists then
     m.renew_record('created')
@@ -34,22 +36,27 @@ function m.prepare_record()
   return true
 end
 
--- is_state_readable checks what every step checks: the head, outside auto the mode, in
--- half-open the round.
+-- is_state_readable reports whether the fields that every step depends on are
+-- sound: the head; outside auto the mode; in half-open the round. The other
+-- fields are checked by the step that needs them, so that damage to one of them
+-- costs no more than it must.
 function m.is_state_readable()
   return m.head_readable and
     (m.mode == 'auto' or m.parse_mode()) and
     (m.state ~= 'half_open' or m.parse_round())
 end
 
--- needs_clock tells whether the step reads the clock: closed and auto, an admission
--- looks at no time.
+-- needs_clock reports whether the step depends on the time. An admission while
+-- closed and auto does not, and TIME is a command that the commonest step can
+-- save.
 function m.needs_clock(reports)
   return reports or not m.exists or not m.head_readable or m.state ~= 'closed' or m.mode ~= 'auto'
 end
 
--- reanchor_times mends times that lie further ahead than their own planned length,
--- after a clock that went back.
+-- reanchor_times repairs times that lie further ahead than their own planned
+-- length. That happens after a clock went back, for example in a failover, and
+-- would otherwise keep the circuit open, or a lease alive, for as long as the
+-- clock went back.
 function m.reanchor_times()
   if m.cap_time(m, 'since', m.now) then m.wrote_head = true end
   if m.state == 'open' then
@@ -65,6 +72,7 @@ function m.reanchor_times()
   end
 end
 
+-- cap_time moves a time back to latest if it lies after it.
 function m.cap_time(t, field, latest)
   if t[field] <= latest then return false end
   t[field] = latest
@@ -72,20 +80,22 @@ function m.cap_time(t, field, latest)
   return true
 end
 
--- end_expired_mode releases a mode whose time has run out.
+-- end_expired_mode releases a mode whose time is over. It runs before anything
+-- else, so that no call is judged by a mode that has ended.
 function m.end_expired_mode()
   if m.mode ~= 'auto' and m.mode_until > 0 and m.now >= m.mode_until then m.release_mode('mode_ended') end
 end
 
--- settle_result counts the outcomes of one ticket, or drops them as stale. It returns
--- how many were applied, which are the first ones.
+-- settle_result counts the outcomes of one ticket, or drops them as stale. A
+-- result belongs to the epoch that admitted it: after a transition, also one
+-- that this batch just made, it says nothing about the present state.
 function m.settle_result(result)
   local first = m.applied
   for code, count in result.runs:gmatch('(%a)(%d+)') do
     local before, n = m.applied, count + 0
     m.attribute_outcome(result.lease, code)
     if #m.transitions > 0 or result.epoch ~= m.epoch then
-      -- what follows a transition belongs to an epoch that is over
+      -- stale: of another epoch, or behind a transition of this batch
     elseif is_counting() and result.lease == 0 then
       m.settle_closed(code, n)
     elseif m.state == 'half_open' and m.mode ~= 'forced_open' and m.mode ~= 'forced_closed' then
@@ -96,15 +106,18 @@ function m.settle_result(result)
   return m.applied - first
 end
 
--- attribute_outcome notes who reports an outcome, and what a failure carries: the log
--- names them for what this outcome causes, not for the rest of the batch.
+-- attribute_outcome sets the reporter and the failure's details for one
+-- outcome. The log names them with the transition that this outcome causes, so
+-- they must not leak to the next outcome of the batch.
 function m.attribute_outcome(lease, code)
   m.by, m.text, m.own_ms = '-', '-', 0
   if lease > 0 or code ~= 's' and code ~= 'i' then m.by = m.reporter end
   if code == 'f' or code == 'F' then m.text, m.own_ms = m.failure_text, m.failure_ms end
 end
 
--- admit_calls grants what the state allows of n admissions.
+-- admit_calls grants what the state allows of n admissions. The first call
+-- after the open period begins the round of probes and is its first probe.
+-- Forced modes grant nothing here: forced_closed admits calls without a ticket.
 function m.admit_calls(n, reply)
   if n == 0 or m.mode == 'forced_open' or m.mode == 'forced_closed' then return end
   if m.state == 'open' and m.now >= m.until_ms then m.start_probing('elapsed') end
@@ -115,8 +128,11 @@ function m.admit_calls(n, reply)
   end
 end
 
--- renew_ttl sets the TTL when there is none or less than half of it remains. A
--- mode without an end has none: an operator's word does not fade.
+-- renew_ttl sets the record's time to live when it has none, or when less than
+-- half of it is left: most steps then need no PEXPIRE. Only a step that writes
+-- or reports renews it, because rejections must not keep an abandoned record
+-- alive. A mode without an end has no TTL: an operator's decision must not
+-- expire.
 function m.renew_ttl(reports)
   if m.mode ~= 'auto' and m.mode_until == 0 then
     if m.expires ~= 0 then
@@ -132,12 +148,13 @@ function m.renew_ttl(reports)
     m.expires = m.now + ttl_ms
     m.resets_fast, m.wrote_tally, m.pexpire = true, true, ttl_ms
   end
-  if not m.tally_readable then m.expires = 0 end -- there is nowhere to keep it
+  if not m.tally_readable then m.expires = 0 end -- a damaged tally has no place for it
   m.set_fast_interval(ttl_ms)
 end
 
--- needed_ttl is how long the record must outlive this step, in ms: idle time and twice
--- the longest time that the record still has to remember.
+-- needed_ttl returns how long the record must outlive this step, in ms: the
+-- idle time, and twice the longest time that the record still has to remember.
+-- Twice, because the TTL may be spent by half before it is renewed.
 function m.needed_ttl()
   local longest = 0
   if p.kind == 'time' then longest = p.size end
@@ -153,10 +170,11 @@ function m.needed_ttl()
   return p.idle_ms + 2 * math.min(longest, $MAX_MS)
 end
 
--- set_fast_interval sets the time in which a step of the record's own policy that only counts
--- needs to look at nothing else: the bucket stays and half of the TTL is not
--- spent. Where another policy moved on, or the clock went back behind the window,
--- that time is empty.
+-- set_fast_interval sets the interval in which a step of the record's own
+-- policy does nothing but count: the time window keeps its bucket, and no TTL
+-- is due. The fast path of step.lua relies on it and checks nothing else. The
+-- interval is empty where another policy made this step, or where the clock
+-- went back behind the window.
 function m.set_fast_interval(ttl_ms)
   if m.state ~= 'closed' or m.mode ~= 'auto' then return end
   local next = m.now
@@ -168,8 +186,7 @@ function m.set_fast_interval(ttl_ms)
   end
 end
 
--- build_reply is the reply: the bare epoch if the circuit is closed and auto and all
--- was admitted and applied, else everything.
+-- build_reply completes the reply.
 function m.build_reply(admissions, reply)
   if m.state == 'closed' and m.mode == 'auto' and reply.granted == admissions and m.stale == 0 and #m.transitions == 0 and
     m.fingerprint == p.fingerprint then
@@ -186,7 +203,8 @@ function m.build_reply(admissions, reply)
   return text
 end
 
--- remaining_ms is how long a rejection still lasts, in ms; in shadow, the state's.
+-- remaining_ms returns how long a rejection still lasts, in ms. In shadow,
+-- where nothing is rejected, it is the time of the state that shadow hides.
 function m.remaining_ms()
   if m.mode == 'forced_open' then
     return math.max(0, m.mode_until - m.now)

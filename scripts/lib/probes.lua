@@ -1,6 +1,8 @@
--- A round of probes: what probes.go does.
+-- A round of probes: the mirror of probes.go.
 
--- start_probing begins a round of probes.
+-- start_probing begins a round of probes by the rules of the policy that begins
+-- it. A round keeps its numbers to its end, so that processes with other
+-- policies settle it alike.
 function m.start_probing(cause)
   m.expire_trips()
   m.make_transition('half_open', m.mode, cause)
@@ -14,8 +16,8 @@ function m.begin_round(probes, successes, lease_ms)
   m.wrote_round = true
 end
 
--- grant_leases gives leases to as many of n admissions as there are free slots, after
--- taking back those whose time is over.
+-- grant_leases gives leases to as many of n admissions as there are free slots,
+-- after it took back the slots of lapsed leases.
 function m.grant_leases(n, reply)
   m.reclaim_lapsed()
   local granted = math.min(n, m.free_slots())
@@ -33,8 +35,8 @@ function m.grant_leases(n, reply)
   m.wrote, m.wrote_round = true, true
 end
 
--- reclaim_lapsed frees the slots of leases past their deadline: whoever held them is
--- gone, or will be told that its result is stale.
+-- reclaim_lapsed frees the slots of leases past their deadline, so that a
+-- holder that died delays recovery by one lease and no more.
 function m.reclaim_lapsed()
   local kept = {}
   for _, l in ipairs(m.leases) do
@@ -48,8 +50,10 @@ function m.reclaim_lapsed()
   m.leases = kept
 end
 
--- settle_probe spends a lease that is held and not past its deadline; it judges
--- one outcome, whatever the run's length.
+-- settle_probe spends the lease and counts one outcome, whatever the run's
+-- length: one lease is one probe. A slow success counts as a failure only where
+-- the reporting policy judges slow calls. An ignored probe counts as nothing
+-- and frees its slot.
 function m.settle_probe(lease, code)
   if not m.spend_lease(lease) then return end
   m.applied = m.applied + 1
@@ -65,7 +69,8 @@ function m.settle_probe(lease, code)
   end
 end
 
--- spend_lease takes the lease out of the round. It returns false if it is not held.
+-- spend_lease takes the lease out of the round. It returns false if the lease
+-- is not held: it was never granted, is spent, or is past its deadline.
 function m.spend_lease(lease)
   for i, l in ipairs(m.leases) do
     if l.grant == lease and m.now < l.deadline then

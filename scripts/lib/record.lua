@@ -1,11 +1,11 @@
--- The record as text: what codec.go reads and writes. head and tally are read
--- by every script; the other fields only by the step that needs them, and a
--- field that does not read well begins the record anew only then.
+-- The record in memory. Every script reads the head and the tally; the other
+-- fields are read only by the step that needs them, and a damaged field makes that
+-- step renew the record.
 
--- m is the step in progress: first the record, all times in ms of the server's
--- clock, then what the step has done; and it has the functions of the machine.
--- What a mode or a round of probes carries is set where it is read or begun: with
--- all that one step may need, m stays within 128 fields, where its table would grow.
+-- m is the step in progress: the record (all times in ms of the server's clock),
+-- what the step has done, and the functions of the machine. The fields of a mode
+-- and of a round are set where they are read or begun: so m stays within 128
+-- fields for any step, and its table need not grow.
 local m = {
   exists = false, head_readable = true, tally = '', tally_readable = true,
   state = 'closed', mode = 'auto', epoch = 0, fingerprint = '', since = 0, until_ms = 0, open_for = 0, trips = 0, newest = 0,

@@ -1,7 +1,10 @@
 -- The round of probes as text: the mirror of round.go.
 
+-- free_slots returns how many probes may still be granted.
 function m.free_slots() return m.probes - #m.leases - m.succeeded - m.failed end
 
+-- earliest_deadline returns the deadline of the lease that ends first; 0 if
+-- there is none.
 function m.earliest_deadline()
   local first = 0
   for _, l in ipairs(m.leases) do
@@ -10,6 +13,7 @@ function m.earliest_deadline()
   return first
 end
 
+-- parse_leases reads leases, which are in the order of their grants.
 local function parse_leases(text)
   m.leases = {}
   if text == '-' then return true end
@@ -23,14 +27,15 @@ local function parse_leases(text)
   return true
 end
 
--- is_sound_round tells whether an honest step could have written the round.
+-- is_sound_round reports whether an honest step could have written the round. A
+-- round that fails this could never end.
 local function is_sound_round()
   return within(m.probes, 1, $MAX_PROBES) and within(m.successes, 1, m.probes) and within(m.lease_ms, 1, $MAX_MS) and
     m.grants <= $MAX_GRANT and m.lapsed <= m.grants and m.succeeded < m.successes and
     m.failed <= m.probes - m.successes and m.free_slots() >= 0
 end
 
--- parse_round reads the round of probes. It returns false if it does not read well.
+-- parse_round reads the round.
 function m.parse_round()
   local text = redis.call('HGET', KEYS[1], 'round') or ''
   local probes, successes, lease_ms, grants, place = text:match('^probes=(%d+) successes=(%d+) lease=(%d+) grants=(%d+) succeeded=()')
@@ -41,6 +46,7 @@ function m.parse_round()
   return parse_leases(leases) and is_sound_round()
 end
 
+-- round_text writes the round.
 function m.round_text()
   local leases = {}
   for i, l in ipairs(m.leases) do leases[i] = string.format('%d@%d', l.grant, l.deadline) end

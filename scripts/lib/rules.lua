@@ -1,18 +1,18 @@
--- The policy as text: what rules.go encodes.
+-- The policy as text, as rules.go encodes it.
 
 
 local function within(n, lo, hi) return lo <= n and n <= hi end
 
--- is_sound_shape tells whether the kind is known and the size fits it.
+-- is_sound_shape reports whether the kind is known and the size is within its range.
 local function is_sound_shape(kind, size)
   if kind == 'none' then return size == 0 end
   if kind == 'count' then return within(size, 1, $MAX_CALLS) end
   return kind == 'time' and within(size, 1, $MAX_MS)
 end
 
--- parse_rules returns the rules, or nil for text that is not of their form. Here
--- as elsewhere a text is read by several matches: one of many captures costs more
--- than all of them.
+-- parse_rules returns the rules, or nil for text of another form. Here as elsewhere
+-- a text is read by several matches of a few captures: one match with many captures
+-- costs more than all of them together.
 local function parse_rules(text)
   local fingerprint, consecutive, kind, size, place = text:match('^([%w%._%%-]+) consecutive=(%d+) window=(%a+)/(%d+) count=()')
   if not fingerprint or #fingerprint ~= 8 then return nil end

@@ -2,17 +2,18 @@
 
 local NO_WINDOW = 'none/0 since=0 cell=0 clean=0 calls=0/0 fail=0/0 slow=0/0 fast=' -- of a tally
 
--- is_counting tells whether outcomes without a lease are counted.
+-- is_counting reports whether outcomes without a lease are counted.
 local function is_counting() return m.state == 'closed' and (m.mode == 'auto' or m.mode == 'shadow') end
 
--- fence_epoch is the epoch that the tally carries, so that reading the tally alone
--- decides about an outcome: 0 unless closed and auto.
+-- fence_epoch returns the epoch that the tally carries: 0 unless closed and
+-- auto. So a script can decide about an outcome from the tally alone, without
+-- reading the head.
 local function fence_epoch()
   if m.state == 'closed' and m.mode == 'auto' then return m.epoch end
   return 0
 end
 
--- is_sound_tally tells whether an honest step could have written the tally.
+-- is_sound_tally reports whether an honest step could have written the tally.
 local function is_sound_tally()
   if m.streak > m.seq or not is_sound_shape(m.kind, m.size) or
     m.fails_current > m.calls_current or m.slows_current > m.calls_current or m.fails_all > m.calls_all or m.slows_all > m.calls_all or
@@ -36,8 +37,8 @@ local function clear_tally()
   m.calls_current, m.calls_all, m.fails_current, m.fails_all, m.slows_current, m.slows_all = 0, 0, 0, 0, 0, 0
 end
 
--- scan_tally reads the text's numbers into m, of which those of a window that
--- stands empty are there. It returns the epoch, the fingerprint and the largest
+-- scan_tally reads the text's numbers into m, where the numbers of
+-- an empty window already are. It returns the epoch, the fingerprint and the largest
 -- number, or nil.
 local function scan_tally(text)
   local epoch, fingerprint, streak, seq, place = text:match('^epoch=(%d+) policy=([%w%._%%-]+) streak=(%d+) seq=(%d+) win=()')
@@ -63,6 +64,9 @@ local function scan_tally(text)
   return epoch + 0, fingerprint, math.max(epoch + 0, m.streak, m.seq, m.fast_from, m.fast_until, m.expires, largest)
 end
 
+-- parse_tally reads the tally. Outside closed only its expiry matters. In
+-- closed it must carry the head's epoch and policy, or it belongs to another
+-- time.
 function m.parse_tally(text)
   local epoch, fingerprint, largest = scan_tally(text)
   local reads = epoch and largest <= $MAX_INT and
@@ -71,6 +75,7 @@ function m.parse_tally(text)
   if not reads or not is_counting() then clear_tally() end
 end
 
+-- tally_text writes the tally.
 local function tally_text()
   if m.seq == 0 and m.kind == 'none' then
     return string.format('epoch=%d policy=%s streak=0 seq=0 win=' .. NO_WINDOW .. '%d/%d expires=%d', fence_epoch(),

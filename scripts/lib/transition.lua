@@ -1,7 +1,7 @@
--- Changes of state and mode: what transition.go does.
+-- Changes of state and mode: the mirror of transition.go.
 
--- open_circuit begins an open period. code is the outcome that caused it: a failure may
--- carry its own open time.
+-- open_circuit begins an open period. The outcome that caused it matters
+-- because a failure may carry its own open time.
 function m.open_circuit(cause, code)
   m.expire_trips()
   local trips = math.min(m.trips + 1, $MAX_TRIPS)
@@ -13,13 +13,17 @@ function m.open_circuit(cause, code)
   m.begin_open(trips, open_for, cause)
 end
 
--- expire_trips starts a new row of opens if the circuit was closed for at least
--- as long as it was last open. Nothing else ages trips.
+-- expire_trips ends the row of opens if the circuit stayed closed for at least
+-- as long as it was last open. This is the only way in which the backoff
+-- shortens, so that a dependency that fails soon after each recovery is left
+-- alone for longer and longer.
 function m.expire_trips()
   if m.state == 'closed' and m.now - m.since >= m.open_for then m.trips = 0 end
 end
 
--- planned_open_ms is the length of the trips-th open in a row.
+-- planned_open_ms returns the length of the trips-th open in a row. It
+-- multiplies step by step and rounds down each time, as the Lua does, so that
+-- both get the same integer.
 function m.planned_open_ms(trips)
   local ms = p.open_ms
   for _ = 2, trips do
@@ -29,7 +33,8 @@ function m.planned_open_ms(trips)
   return math.min(ms, p.max_ms)
 end
 
--- apply_jitter shortens an open period by a random share.
+-- apply_jitter shortens an open period by a random share, so that circuits that
+-- opened together do not probe together.
 function m.apply_jitter(plan)
   return math.max(1, plan - math.floor(math.floor(plan * p.jitter / $SCALE) * math.floor(m.rnd / $EPOCHS_PER_MS) / $JITTER_STEPS))
 end
@@ -40,27 +45,30 @@ function m.begin_open(trips, open_for, cause)
   m.until_ms, m.open_for, m.trips = m.now + open_for, open_for, trips
 end
 
--- close_circuit ends a round that succeeded. trips and open_for stay: they are the
--- memory of the backoff.
+-- close_circuit ends a round that succeeded. The number of trips and the length
+-- of the open period stay: they are the memory of the backoff.
 function m.close_circuit(cause)
   m.make_transition('closed', m.mode, cause)
   m.until_ms = 0
 end
 
--- reset_circuit closes, and forgets the row of opens too.
+-- reset_circuit closes the circuit and clears the row of opens.
 function m.reset_circuit(mode, cause)
   m.make_transition('closed', mode, cause)
   m.until_ms, m.open_for, m.trips = 0, 0, 0
 end
 
--- release_mode returns to auto, closed and forgotten.
+-- release_mode returns to auto, closed and without memory: a mode may have
+-- hidden the dependency for hours, and what was counted before says nothing
+-- about now.
 function m.release_mode(cause)
   m.reset_circuit('auto', cause)
   m.mode_until, m.mode_for, m.mode_reason, m.mode_by = 0, 0, '-', '-'
 end
 
--- renew_record makes a record that is absent, or that does not read well, anew. A mode
--- that reads well and has not ended survives, and so do the log and the epoch.
+-- renew_record creates a record that is absent, or replaces one that is
+-- damaged. The log, the epoch and a sound mode that has not ended survive,
+-- because losing an operator's decision is worse than losing counts.
 function m.renew_record(cause)
   if not m.exists or not m.head_readable then
     m.exists = true
@@ -77,7 +85,8 @@ function m.renew_record(cause)
   end
 end
 
--- keep_valid_mode is the mode that a renewed record keeps.
+-- keep_valid_mode returns the mode that a renewed record keeps, and clears its
+-- details if it keeps none.
 function m.keep_valid_mode()
   if m.mode ~= 'auto' and m.parse_mode() then
     if m.mode_until > m.now + m.mode_for then
@@ -90,8 +99,10 @@ function m.keep_valid_mode()
   return 'auto'
 end
 
--- make_transition changes state or mode: a new epoch, an entry in the log, and all
--- that belonged to the old epoch emptied.
+-- make_transition changes state or mode. Everything that belongs to the old
+-- epoch is emptied here, in one place, so that no later rule can judge by it.
+-- The transition is logged with the tally that caused it, which is why the
+-- tally is described first.
 function m.make_transition(to, mode, cause)
   local from, from_mode, tally = m.state, m.mode, m.describe_tally(cause)
   m.epoch = m.next_epoch(m.epoch)
@@ -105,8 +116,10 @@ function m.make_transition(to, mode, cause)
   m.wrote, m.wrote_head, m.wrote_tally, m.resets_fast = true, true, true, true
 end
 
--- next_epoch changes with every transition. Its random part keeps a record that
--- was flushed or rolled back from repeating an epoch, but for 1 in 1024.
+-- next_epoch returns the epoch after old. Epochs grow with the clock, so that a
+-- record that was flushed and begins again does not repeat one: tickets of the
+-- lost record must stay stale. The random part covers a clock that went back,
+-- or a rollback to an old copy, but for 1 case in 1024.
 function m.next_epoch(old)
   local epoch = math.max(m.now * $EPOCHS_PER_MS, old + 1) + m.rnd % $EPOCHS_PER_MS
   if epoch > $MAX_EPOCH then epoch = m.now * $EPOCHS_PER_MS + m.rnd % $EPOCHS_PER_MS end

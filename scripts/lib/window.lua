@@ -1,18 +1,23 @@
--- What is counted while closed: what window.go does.
+-- What is counted while closed: the mirror of window.go, which explains the scheme.
+-- A bucket or a part of the ring is read from Redis when it is needed.
 
+-- failure_of returns 1 for a failure, else 0.
 local function failure_of(code)
   if code == 'f' or code == 'F' then return 1 end
   return 0
 end
 
+-- slow_of returns 1 for a slow call, else 0.
 local function slow_of(code)
   if code == 'S' or code == 'F' then return 1 end
   return 0
 end
 
--- settle_closed counts n equal outcomes of a closed circuit, and judges each
--- failure and slow call. It numbers what it counts (seq): every failure and slow
--- call, and in a count window every success that changes the ring.
+-- settle_closed counts n equal outcomes of a closed circuit. It judges each
+-- failure and each slow call, and stops at the one that opens the circuit; the
+-- rest of the run is stale. Outcomes are numbered (seq) where a rule may ask
+-- how long ago one was: each failure and slow call, and in a count window each
+-- success that changes the ring.
 function m.settle_closed(code, n)
   if not m.tally_readable then
     m.renew_record('healed')
@@ -36,9 +41,9 @@ function m.settle_closed(code, n)
   end
 end
 
--- advance_window brings the window to now: mends times after a clock that went back,
--- gives a shape its turn, moves to the current bucket. It returns false if a
--- bucket does not read well.
+-- advance_window brings the window to the present: it repairs times after a
+-- clock that went back, gives another policy's shape its turn, and moves to the
+-- current bucket. It returns false if a bucket is damaged.
 function m.advance_window()
   if m.kind ~= 'none' then
     if m.cap_time(m, 'shape_since', m.now) then m.wrote_tally = true end
@@ -54,9 +59,10 @@ end
 
 function m.same_shape() return m.kind == p.kind and m.size == p.size end
 
--- may_change_shape tells whether another shape may take the window's place: a time
--- window had its period, a count window is full or an hour old, both at least a
--- minute.
+-- may_change_shape reports whether another shape may take the window's place.
+-- Two policies under one name would otherwise empty each other's window with
+-- every outcome; so a time window keeps its shape for its period, a count
+-- window until it is full or an hour old, and both for at least a minute.
 function m.may_change_shape()
   local age = m.now - m.shape_since
   if age < $MIN_SHAPE_MS then return false end
@@ -64,7 +70,7 @@ function m.may_change_shape()
   return m.calls_all == m.size or age >= $MAX_SHAPE_MS
 end
 
--- clear_window forgets window and reporters, and with them the window's shape.
+-- clear_window empties window and reporters, and with them the window's shape.
 function m.clear_window()
   m.kind, m.size, m.shape_since, m.cell, m.clean = 'none', 0, 0, 0, 0
   m.calls_current, m.calls_all, m.fails_current, m.fails_all, m.slows_current, m.slows_all = 0, 0, 0, 0, 0, 0
@@ -72,8 +78,7 @@ function m.clear_window()
   m.wrote, m.wrote_tally, m.wrote_reporters, m.resets_fast = true, true, true, true
 end
 
--- set_shape gives an empty window its shape. Buckets of an earlier window would
--- look like this one's: they go.
+-- set_shape gives an empty window its shape.
 function m.set_shape(kind, size)
   if kind == 'none' then return end
   m.kind, m.size, m.shape_since = kind, size, m.now
@@ -84,8 +89,10 @@ function m.set_shape(kind, size)
   m.wrote, m.wrote_tally, m.resets_fast = true, true, true
 end
 
--- rotate_buckets puts the current bucket away and adds up those that the window still
--- reaches. It returns false if one of them does not read well.
+-- rotate_buckets stores the current bucket and adds up the buckets that the
+-- window still covers. It adds them up instead of subtracting those that leave,
+-- so that a damaged sum does not live on. It returns false if one of them is
+-- damaged.
 function m.rotate_buckets(bucket)
   local cells = m.parse_cells()
   if not cells then return false end
@@ -105,8 +112,9 @@ function m.rotate_buckets(bucket)
   return true
 end
 
--- count_successes counts n fast successes. They cannot trip, so they are not judged. A
--- count window full of them stays as it is.
+-- count_successes counts n fast successes. They are not judged: no rule can
+-- begin to apply because of a success. A count window that holds nothing but
+-- successes stays as it is, so that a healthy breaker writes nothing.
 function m.count_successes(n)
   if m.streak > 0 then
     m.streak = 0
@@ -147,6 +155,7 @@ function m.count_bad_outcome(code)
   if cause then m.open_circuit(cause, code) end
 end
 
+-- add_calls adds to the current bucket and to the whole window.
 function m.add_calls(calls, fails, slows)
   m.calls_current, m.calls_all = m.calls_current + calls, m.calls_all + calls
   m.fails_current, m.fails_all = m.fails_current + fails, m.fails_all + fails
@@ -154,9 +163,9 @@ function m.add_calls(calls, fails, slows)
   m.wrote, m.wrote_tally = true, true
 end
 
--- push_outcomes puts n equal outcomes into the count ring, each in place of the oldest
--- once the ring is full. It returns how many: fewer if a part of the ring does
--- not read well.
+-- push_outcomes puts n equal outcomes into the ring of a count window, each in
+-- place of the oldest once the ring is full. It returns how many it put in:
+-- fewer if a part of the ring is damaged.
 function m.push_outcomes(code, n)
   local pushed = 0
   while pushed < n do
@@ -167,7 +176,8 @@ function m.push_outcomes(code, n)
   return pushed
 end
 
--- push_within_chunk pushes n outcomes within one field of the ring.
+-- push_within_chunk puts n outcomes into one field of the ring. It returns
+-- false if that field is damaged.
 function m.push_within_chunk(code, n)
   local i, from = math.floor(m.cell / $CHUNK), m.cell % $CHUNK
   local full = m.calls_all == m.size
