@@ -10,106 +10,108 @@ import (
 	"github.com/redbreaker/redbreaker/engine"
 )
 
-// Breaker protects calls to one dependency. Make it with [New] or take it from
-// a [Registry]. All methods are safe for concurrent use. It owns no goroutine
-// while it is idle.
+// Breaker protects calls to one dependency. Create it with [New] or get it from
+// a [Registry]. All methods are safe for concurrent use. An idle Breaker has no
+// goroutine.
 type Breaker struct {
-	*life
-	slow        time.Duration // a call that took at least this is slow; 0: none is
+	*core
+	slowAfter   time.Duration // a call is slow from this length on; 0: no call is
 	classifiers []Classifier
-	timed       bool // the length of calls is wanted, so the clock is read
-	errorText   bool // the log keeps the text of an error, not only its type
+	needsClock  bool // the length of calls is needed, so the clock is read
+	errorText   bool // the log keeps the text of an error and not only its type
 }
 
-// life is what ends with a breaker. It does not refer to it, nor does anything
-// that an event's sink reaches: else a forgotten breaker would never be collected.
-type life struct {
+// core is the part of a breaker that the events of its handle and its registry
+// refer to. It must not refer to the Breaker, and neither may anything that it
+// reaches: otherwise a Breaker that the program has dropped would never be
+// collected.
+type core struct {
 	name    string
 	hooks   *hooks
 	handle  engine.Handle
 	storage engine.Storage
 
-	mu      sync.Mutex  // held to queue an event, and to stop
-	queue   *queue      // nil while no event waits, as nearly always
-	owner   bool        // the storage is not the user's, and ends too
-	stopped atomic.Bool // written under mu
+	mu          sync.Mutex  // guards queue, and is held to set stopped
+	queue       *queue      // nil while no event waits
+	ownsStorage bool        // the storage was made by New and is closed with the breaker
+	stopped     atomic.Bool // set under mu
 }
 
-// stop ends it once; it waits for no hook.
-func (l *life) stop() {
-	l.mu.Lock()
-	before := l.stopped.Swap(true)
-	l.mu.Unlock()
+// stop closes the handle, once. It waits for no hook.
+func (c *core) stop() {
+	c.mu.Lock()
+	before := c.stopped.Swap(true)
+	c.mu.Unlock()
 	if before {
 		return
 	}
-	_ = l.handle.Close() // what is left to tell of a handle that will not close?
-	if l.owner {
-		_ = l.storage.Close()
+	_ = c.handle.Close() // Stop has no way to report an error
+	if c.ownsStorage {
+		_ = c.storage.Close()
 	}
 }
 
-// New makes a breaker. The name is the identity of the circuit: all breakers of
-// one name over one storage share it. Without [WithStorage] the state lives in
-// this breaker alone, so that two New("x") share nothing.
+// New returns a breaker. The name identifies the circuit: all breakers with one
+// name over one storage share it. Without [WithStorage] the state lives in this
+// breaker alone, so two calls of New("x") share nothing.
 //
-// New never touches the network; use [Breaker.Ping] to find a wrong password at
-// start. It returns every fault of name, policy and options at once, each
-// wrapping [ErrInvalid].
+// New does no I/O; use [Breaker.Ping] to detect a wrong password at start. It
+// returns every fault of name, policy and options at once, each of them wrapping
+// [ErrInvalid].
 func New(name string, p Policy, opts ...Option) (*Breaker, error) {
 	s, err := newSettings(opts)
 	if err := errors.Join(engine.CheckName(name), p.Validate(), err); err != nil {
 		return nil, err
 	}
-	return s.open(name, p)
+	return s.newBreaker(name, p)
 }
 
-// open makes a breaker of settings that were found valid.
-func (s *settings) open(name string, p Policy) (*Breaker, error) {
+// newBreaker makes a breaker from arguments that were validated.
+func (s *settings) newBreaker(name string, p Policy) (*Breaker, error) {
 	b := &Breaker{
-		life:        &life{name: name, hooks: s.hooks, storage: s.storage},
-		slow:        wholeMillis(p.Window.SlowCallDuration),
+		core:        &core{name: name, hooks: s.hooks, storage: s.storage},
+		slowAfter:   roundUpToMillis(p.Window.SlowCallDuration),
 		classifiers: s.classifiers,
 		errorText:   s.errorText,
 	}
-	b.timed = b.slow > 0 || len(s.hooks.outcome) > 0
+	b.needsClock = b.slowAfter > 0 || len(s.hooks.onOutcome) > 0
 	if b.storage == nil {
-		b.storage, b.owner = engine.NewMemory(), true
+		b.storage, b.ownsStorage = engine.NewMemory(), true
 	}
 	var err error
-	b.handle, err = s.bind(b.life, p)
+	b.handle, err = s.bindHandle(b.core, p)
 	if err != nil {
 		return nil, err
 	}
 	return b, nil
 }
 
-// bind gives the handle that decides: the storage's, with the fallback around
-// it where the storage may fail.
-func (s *settings) bind(l *life, p Policy) (engine.Handle, error) {
-	h, err := l.storage.Bind(l.name, p, l.put)
+// bindHandle returns the storage's handle, with the fallback around it if the
+// storage can fail.
+func (s *settings) bindHandle(c *core, p Policy) (engine.Handle, error) {
+	h, err := c.storage.Bind(c.name, p, c.enqueue)
 	if err != nil {
 		return nil, err
 	}
-	if _, inProcess := l.storage.(*engine.Memory); inProcess {
+	if _, inProcess := c.storage.(*engine.Memory); inProcess {
 		return h, nil
 	}
-	return newFallback(h, s.fallback, l, p), nil
+	return newFallbackHandle(h, s.fallback, c, p), nil
 }
 
-// Do calls fn if the circuit lets it through, and counts how it ended. It
-// returns fn's error unchanged; or, without calling fn, the error of a context
-// that is already done, a *[RejectedError], or [ErrStopped]. It never returns
-// an error of the storage.
+// Do calls fn if the circuit admits the call, and counts how the call ended. It
+// returns fn's error unchanged. If fn was not called, it returns the error of a
+// context that is already done, a *[RejectedError], or [ErrStopped]. It never
+// returns an error of the storage.
 //
-// A panic of fn, or a runtime.Goexit, is counted as a failure and goes on.
+// A panic or a runtime.Goexit of fn counts as a failure and continues.
 func (b *Breaker) Do(ctx context.Context, fn func(context.Context) error) (err error) {
-	ticket, start, err := b.admit(ctx)
+	ticket, start, err := b.admitCall(ctx)
 	if err != nil {
 		return err
 	}
 	returned := false
-	defer func() { b.settle(ctx, ticket, start, 0, err, returned) }()
+	defer func() { b.settleCall(ctx, ticket, start, 0, err, returned) }()
 	err = fn(ctx)
 	returned = true
 	return err
@@ -122,25 +124,25 @@ func (b *Breaker) Do(ctx context.Context, fn func(context.Context) error) (err e
 // Do not copy the Permit: a copy settles the call again. To pass it on or to
 // store it, use its address.
 func (b *Breaker) Acquire(ctx context.Context) (Permit, error) {
-	ticket, start, err := b.admit(ctx)
+	ticket, start, err := b.admitCall(ctx)
 	if err != nil {
 		return Permit{}, err
 	}
 	return Permit{b: b, epoch: ticket.Epoch, start: start, lease: permitLease{uint32(ticket.Lease)}}, nil
 }
 
-// Name returns the name given to New.
+// Name returns the name that was given to New.
 func (b *Breaker) Name() string { return b.name }
 
-// State returns the state as this process last heard of it; see [Breaker.Status].
+// State returns the last state that this process knows; see [Breaker.Status].
 func (b *Breaker) State() State { return b.handle.Status().State }
 
-// Status returns what this process last heard, without asking the storage.
-// A fleet may have moved on since: Age says how long ago it was heard.
+// Status returns what this process knows of the breaker, without I/O. Other
+// processes may have changed it since: Age is the age of this knowledge.
 func (b *Breaker) Status() Status { return b.handle.Status() }
 
-// Inspect reads the record from the storage and changes nothing. A storage that
-// fails gives a *[StorageError].
+// Inspect reads the record from the storage and changes nothing. If the storage
+// fails, it returns a *[StorageError].
 func (b *Breaker) Inspect(ctx context.Context) (Snapshot, error) {
 	if b.stopped.Load() {
 		return Snapshot{}, ErrStopped
@@ -148,10 +150,10 @@ func (b *Breaker) Inspect(ctx context.Context) (Snapshot, error) {
 	return b.storage.Inspect(ctx, b.name)
 }
 
-// Control carries out an operator's decision, with this breaker's policy, for
-// the whole fleet, and returns the record after it. It returns [ErrInvalid]
-// joined with every fault of the command, [ErrConflict], [ErrForced], or, since
-// it never falls back, a *[StorageError].
+// Control applies an operator's command to the circuit of the whole fleet, with
+// this breaker's policy, and returns the record after it. It returns every fault
+// of the command, each wrapping [ErrInvalid]; [ErrConflict] or [ErrForced] if the
+// record refuses it; or, since commands never use the fallback, a *[StorageError].
 func (b *Breaker) Control(ctx context.Context, c Command) (Snapshot, error) {
 	if err := c.Validate(); err != nil {
 		return Snapshot{}, err
@@ -159,9 +161,9 @@ func (b *Breaker) Control(ctx context.Context, c Command) (Snapshot, error) {
 	return b.handle.Control(ctx, c)
 }
 
-// Ping asks the storage whether it would work, and returns a *[StorageError]
-// that says what to change: call it at start, since New does not. A storage
-// that has nothing to ask, such as the one in memory, gives nil.
+// Ping checks whether the storage works for this process, and returns a
+// *[StorageError] that says what to change. Call it at start, since New does no
+// I/O. For a storage that has nothing to check, such as memory, it returns nil.
 func (b *Breaker) Ping(ctx context.Context) error {
 	if b.stopped.Load() {
 		return ErrStopped
@@ -172,93 +174,93 @@ func (b *Breaker) Ping(ctx context.Context) error {
 	return nil
 }
 
-// Stop ends the use of the breaker in this process; the shared circuit stands
-// as it is. Calls after it return [ErrStopped]; calls under way end as they
-// would, but are not counted, and a probe's slot comes back when its lease
-// runs out. Stop takes no new events for hooks and waits for none. It may be
-// called twice, and from a hook. The storage given by [WithStorage] stays open.
+// Stop ends the use of the breaker in this process. The shared circuit keeps its
+// state. Later calls return [ErrStopped]. Calls in flight end normally but are not
+// counted, and the slot of a probe is free again when its lease ends. Stop accepts
+// no more events for hooks and does not wait for hooks that run. It may be called
+// twice, and from a hook. A storage given by [WithStorage] stays open.
 func (b *Breaker) Stop() { b.stop() }
 
-// admit asks for one call. start is 0 unless the call is timed.
-func (b *Breaker) admit(ctx context.Context) (t Ticket, start int64, err error) {
+// admitCall asks the handle to admit one call. start is 0 unless the call is timed.
+func (b *Breaker) admitCall(ctx context.Context) (t Ticket, start int64, err error) {
 	if err := ctx.Err(); err != nil {
 		return Ticket{}, 0, err
 	}
 	t, err = b.handle.Acquire(ctx)
 	if err != nil {
-		b.hooks.rejected(b.life, err)
+		b.hooks.callOnReject(b.core, err)
 		return Ticket{}, 0, err
 	}
-	if b.timed {
+	if b.needsClock {
 		start = b.handle.Now()
 	}
 	return t, start, nil
 }
 
-// settle ends a call whose function returned err, or did not return. at is the
-// end of a timed call if it was read, else 0.
-func (b *Breaker) settle(ctx context.Context, t Ticket, start, at int64, err error, returned bool) {
+// settleCall counts a call whose function returned err, or did not return. end
+// is when a timed call ended if the clock was already read, else 0.
+func (b *Breaker) settleCall(ctx context.Context, t Ticket, start, end int64, err error, returned bool) {
 	switch {
 	case !returned || err != nil:
-		b.weigh(ctx, t, start, at, err, returned)
-	case start == 0: // nearly every call
-		b.report(ctx, t, Success, 0, nil)
-	case at == 0:
-		b.conclude(ctx, t, start, b.handle.Now(), Success, nil)
+		b.settleError(ctx, t, start, end, err, returned)
+	case start == 0: // the common case
+		b.reportOutcome(ctx, t, Success, 0, nil)
+	case end == 0:
+		b.finishCall(ctx, t, start, b.handle.Now(), Success, nil)
 	default:
-		b.conclude(ctx, t, start, at, Success, nil)
+		b.finishCall(ctx, t, start, end, Success, nil)
 	}
 }
 
-// weigh finds out how a call counts, then settles it.
-func (b *Breaker) weigh(ctx context.Context, t Ticket, start, at int64, err error, returned bool) {
-	if at == 0 {
-		at = b.clock(start)
+// settleError classifies err and counts the call.
+func (b *Breaker) settleError(ctx context.Context, t Ticket, start, end int64, err error, returned bool) {
+	if end == 0 {
+		end = b.readEnd(start)
 	}
-	o, d := Failure, panicked
-	// Deferred, because a classifier may panic too: the call then counts as a failure.
-	defer func() { b.conclude(ctx, t, start, at, o, d) }()
+	o, d := Failure, panicDetail
+	// Deferred, because a classifier may panic too. The call then counts as a failure.
+	defer func() { b.finishCall(ctx, t, start, end, o, d) }()
 	if returned {
 		o = b.classify(ctx, err)
-		d = b.detail(o, err)
+		d = b.failureDetail(o, err)
 	}
 }
 
-// conclude reports a call that may have been timed, then tells the hooks.
-func (b *Breaker) conclude(ctx context.Context, t Ticket, start, at int64, o Outcome, d *engine.Detail) {
-	elapsed := time.Duration(at - start)
-	if b.slow > 0 && elapsed >= b.slow {
-		o = slowed(o)
+// finishCall finds out whether the call was slow, reports it, and calls the hooks.
+func (b *Breaker) finishCall(ctx context.Context, t Ticket, start, end int64, o Outcome, d *engine.Detail) {
+	elapsed := time.Duration(end - start)
+	if b.slowAfter > 0 && elapsed >= b.slowAfter {
+		o = asSlow(o)
 	}
-	b.report(ctx, t, o, at, d)
-	if len(b.hooks.outcome) > 0 {
-		b.hooks.ended(b.life, o, elapsed)
+	b.reportOutcome(ctx, t, o, end, d)
+	if len(b.hooks.onOutcome) > 0 {
+		b.hooks.callOnOutcome(b.core, o, elapsed)
 	}
 }
 
-// report sends what counts. An error is not the caller's: the call has ended,
-// and the fallback has heard of it.
-func (b *Breaker) report(ctx context.Context, t Ticket, o Outcome, at int64, d *engine.Detail) {
+// reportOutcome sends an outcome that counts. An error of the storage is no
+// concern of the caller, whose call has ended; the fallback has noted it.
+func (b *Breaker) reportOutcome(ctx context.Context, t Ticket, o Outcome, end int64, d *engine.Detail) {
 	if t.Counted() && (o != Ignored || t.Lease != 0) {
-		_, _ = b.handle.Report(ctx, t, o, at, d)
+		_, _ = b.handle.Report(ctx, t, o, end, d)
 	}
 }
 
-// clock reads the end of a call that was timed from start.
-func (b *Breaker) clock(start int64) int64 {
+// readEnd reads the clock at the end of a call, if the call is timed.
+func (b *Breaker) readEnd(start int64) int64 {
 	if start == 0 {
 		return 0
 	}
 	return b.handle.Now()
 }
 
-// wholeMillis rounds up as every duration of a policy is.
-func wholeMillis(d time.Duration) time.Duration {
+// roundUpToMillis rounds d up to whole milliseconds, as a policy's durations are.
+func roundUpToMillis(d time.Duration) time.Duration {
 	return time.Duration(engine.CeilMillis(d)) * time.Millisecond
 }
 
-// slowed is the outcome of a call that was slow.
-func slowed(o Outcome) Outcome {
+// asSlow returns the slow form of an outcome.
+func asSlow(o Outcome) Outcome {
 	switch o {
 	case Success:
 		return SlowSuccess

@@ -10,26 +10,27 @@ import (
 	"github.com/redbreaker/redbreaker/engine"
 )
 
-// Classifier says how an error counts: [Success], [Failure] or [Ignored]; any
-// other value, such as 0, leaves it to the next rule. It is not asked about a
-// nil error, which is a success. It runs on the caller's path.
+// Classifier decides how an error counts: [Success], [Failure] or [Ignored]. Any
+// other value, such as 0, leaves the decision to the next rule. A nil error is a
+// success and reaches no Classifier. A Classifier runs on the caller's goroutine.
 //
-// Classifiers are asked in the order of their options. The rules that follow
+// Classifiers run in the order of their options. The rules that follow
 // them ignore an error that says nothing about the dependency: every error of a
 // call whose caller cancelled its context, whatever its type, and a rejection or
 // [ErrStopped] of another breaker inside the call. Every other error is a
 // failure, context.DeadlineExceeded included.
 type Classifier func(error) Outcome
 
-// Ignore ignores every error that errors.Is one of errs.
+// Ignore returns a Classifier that ignores every error for which errors.Is
+// matches one of errs.
 func Ignore(errs ...error) Classifier {
-	return IgnoreIf(func(err error) bool { return isAny(err, errs) })
+	return IgnoreIf(func(err error) bool { return matchesAny(err, errs) })
 }
 
-// IgnoreIf ignores every error for which pred is true.
+// IgnoreIf returns a Classifier that ignores every error for which pred is true.
 func IgnoreIf(pred func(error) bool) Classifier {
 	if pred == nil {
-		return nil // which WithClassifier reports
+		return nil // WithClassifier reports it
 	}
 	return func(err error) Outcome {
 		if pred(err) {
@@ -39,39 +40,42 @@ func IgnoreIf(pred func(error) bool) Classifier {
 	}
 }
 
-// CountAsSuccess counts every error that errors.Is one of errs as a success:
-// the dependency answered, such as with "not found".
+// CountAsSuccess returns a Classifier that counts every error for which errors.Is
+// matches one of errs as a success: the dependency has answered, for example
+// with "not found".
 func CountAsSuccess(errs ...error) Classifier {
 	return func(err error) Outcome {
-		if isAny(err, errs) {
+		if matchesAny(err, errs) {
 			return Success
 		}
 		return 0
 	}
 }
 
-// RetryAfterError makes err a failure that knows its own open time, such as a
-// 503 with a Retry-After: if it opens the circuit, the circuit stays open for d
-// where that is longer than planned, up to Backoff.Max. The error reads and
-// unwraps as err. A nil err gives nil; a d of 0 or less changes nothing.
+// RetryAfterError returns err with an open time of its own, such as that of a 503
+// with a Retry-After header: if this failure opens the circuit, the circuit stays
+// open for d where that is longer than planned, up to Backoff.Max. The result has
+// the text of err and unwraps to err. If err is nil, it returns nil; if d is 0 or
+// less, it returns err.
 func RetryAfterError(err error, d time.Duration) error {
 	if err == nil || d <= 0 {
 		return err
 	}
-	return &retryAfter{err, min(d, engine.MaxDuration)}
+	return &retryAfterError{err, min(d, engine.MaxDuration)}
 }
 
-type retryAfter struct {
+// retryAfterError is the error that RetryAfterError returns.
+type retryAfterError struct {
 	error
 	openFor time.Duration
 }
 
-func (r *retryAfter) Unwrap() error { return r.error }
+func (r *retryAfterError) Unwrap() error { return r.error }
 
-// panicked is the detail of a call that did not return.
-var panicked = &engine.Detail{Text: "panic or Goexit"}
+// panicDetail is the detail of a call that did not return.
+var panicDetail = &engine.Detail{Text: "panic or Goexit"}
 
-// classify asks the user's rules, then the last ones.
+// classify applies the rules of [Classifier].
 func (b *Breaker) classify(ctx context.Context, err error) Outcome {
 	if err == nil {
 		return Success
@@ -103,30 +107,32 @@ var noCaller context.Context = &unknownContext{context.Background()}
 
 type unknownContext struct{ context.Context }
 
-// detail is what a failure carries beside its outcome; nil for all others.
-func (b *Breaker) detail(o Outcome, err error) *engine.Detail {
+// failureDetail returns what the storage gets beside the outcome of a failure; nil
+// for every other outcome.
+func (b *Breaker) failureDetail(o Outcome, err error) *engine.Detail {
 	if o != Failure || err == nil {
 		return nil
 	}
-	d := &engine.Detail{Text: b.describe(err)}
-	var own *retryAfter
+	d := &engine.Detail{Text: b.describeError(err)}
+	var own *retryAfterError
 	if errors.As(err, &own) {
 		d.OpenFor = own.openFor
 	}
 	return d
 }
 
-// describe is what the log keeps of an error.
-func (b *Breaker) describe(err error) string {
+// describeError returns what the record's log keeps of an error.
+func (b *Breaker) describeError(err error) string {
 	if b.errorText {
-		return errorText(err)
+		return fmt.Sprint(err) // unlike err.Error, Sprint survives a nil pointer
 	}
-	return errorType(err)
+	return nameErrorType(err)
 }
 
-// errorType names the type of an error, of the one within where the outer only
-// adds words. The text stays out: it may hold a token, and the storage is shared.
-func errorType(err error) string {
+// nameErrorType returns the type of an error, without wrappers that only add
+// words. It leaves the text out, which may contain a secret: everyone who can read
+// the shared storage can read the log.
+func nameErrorType(err error) string {
 	for {
 		t := reflect.TypeOf(err)
 		inner := errors.Unwrap(err)
@@ -137,16 +143,14 @@ func errorType(err error) string {
 	}
 }
 
-// The types of errors that say nothing of their own.
+// The types of wrappers that nameErrorType skips.
 var (
 	wrapperType    = reflect.TypeOf(fmt.Errorf("%w", ErrInvalid))
-	retryAfterType = reflect.TypeFor[*retryAfter]()
+	retryAfterType = reflect.TypeFor[*retryAfterError]()
 )
 
-// errorText is the text of an error; fmt survives an Error method that panics.
-func errorText(err error) string { return fmt.Sprint(err) }
-
-func isAny(err error, errs []error) bool {
+// matchesAny reports whether errors.Is matches err with one of errs.
+func matchesAny(err error, errs []error) bool {
 	for _, e := range errs {
 		if errors.Is(err, e) {
 			return true

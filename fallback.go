@@ -10,152 +10,166 @@ import (
 	"github.com/redbreaker/redbreaker/engine"
 )
 
-// Fallback says what happens to calls while the storage does not answer.
+// Fallback is what decides about calls while the storage fails.
 type Fallback uint8
 
-// The fallbacks. PyBreaker's fallback_circuit_state is FallbackAllow for closed
-// and FallbackDeny for open.
+// The fallbacks. For PyBreaker's fallback_circuit_state, closed is FallbackAllow
+// and open is FallbackDeny.
 const (
-	// FallbackAllow lets calls pass and counts nothing.
+	// FallbackAllow admits calls and counts nothing.
 	FallbackAllow Fallback = iota + 1
 	// FallbackDeny rejects calls with ReasonUnavailable.
 	FallbackDeny
-	// FallbackLocal, the default, goes on with a breaker of this process: open
-	// stays open for its remaining time, a forced mode stays forced, half-open
-	// begins as open for one lease, and from there the policy decides by what
-	// this process sees. It ends with the outage, and nothing of it is sent later.
+	// FallbackLocal, the default, decides by a breaker of this process, seeded with
+	// the last known shared state: open stays open for its remaining time, a forced
+	// mode stays forced, and half-open becomes open for one lease. From there on
+	// the policy decides by the calls of this process. The local state ends with
+	// the outage; none of it is sent to the storage.
 	FallbackLocal
 )
 
-// calm is how long the storage must have answered without a failure until an
-// outage counts as over. Decisions follow the storage as soon as it answers; only
-// the events wait, so that a storage that flickers does not flood a log.
-const calm = int64(time.Second)
+// recoveryQuiet is how long the storage must have answered without a failure
+// before an outage is over. Only the events wait for it: decisions follow the
+// storage as soon as it answers. Without it, a storage that fails now and then
+// would flood the log.
+const recoveryQuiet = int64(time.Second)
 
-// fallback is a Handle around a storage's. It decides where the storage does
-// not, so that no error of a storage reaches a call, and tells when that begins
-// and ends. It sees to admissions and reports; Control never falls back.
-type fallback struct {
+// fallbackHandle wraps the handle of a storage. It decides when the storage fails,
+// so that no error of a storage reaches a call, and raises the events at the start
+// and the end of an outage. Acquire, Report and Step use the fallback; Control
+// never does.
+type fallbackHandle struct {
 	engine.Handle
-	life   *life // whose name it has, and whose hooks it tells
+	core   *core
 	kind   Fallback
 	policy Policy
 
-	now   atomic.Pointer[outage] // nil while all is well
-	mu    sync.Mutex             // held to begin and to end an outage
-	local *local                 // made by the first outage; guarded by mu
+	outage atomic.Pointer[outage] // nil while the storage works
+	mu     sync.Mutex             // held to begin and to end an outage
+	local  *localBreaker          // made by the first outage; guarded by mu
 }
 
-// outage is a time in which the storage does not answer, or not always.
+// outage is a period in which some or all operations of the storage fail.
 type outage struct {
 	began  int64
-	failed atomic.Int64 // when the storage last failed
-	// failing holds a bit for each operation whose last attempt failed: a
-	// read-only server admits and takes no results, and must not seem to recover
-	// with each admission.
+	failed atomic.Int64 // when an operation last failed
+	// failing has a bit for each operation whose last attempt failed. A read-only
+	// server admits calls but takes no results: without the bits, each admission
+	// would look like the end of the outage.
 	failing atomic.Uint32
-	local   *local // FallbackLocal
+	local   *localBreaker // set with FallbackLocal only
 
-	admitted, rejected, outcomes atomic.Int64
+	admitted, rejected, outcomes atomic.Int64 // decided or counted by the fallback
 }
 
-func newFallback(h engine.Handle, kind Fallback, l *life, p Policy) *fallback {
-	return &fallback{Handle: h, life: l, kind: kind, policy: p}
-}
-
+// Bits of outage.failing.
 const (
-	acquires uint32 = 1 << iota
-	reports
+	acquireBit uint32 = 1 << iota
+	reportBit
 )
 
-// Acquire asks the storage, and decides where it does not answer.
-func (f *fallback) Acquire(ctx context.Context) (Ticket, error) {
+func newFallbackHandle(h engine.Handle, kind Fallback, c *core, p Policy) *fallbackHandle {
+	return &fallbackHandle{Handle: h, core: c, kind: kind, policy: p}
+}
+
+// Acquire asks the storage, and decides itself where the storage fails.
+func (f *fallbackHandle) Acquire(ctx context.Context) (Ticket, error) {
 	t, err := f.Handle.Acquire(ctx)
 	if err == nil {
-		f.answered(acquires)
-		return f.counted(ctx, t)
+		f.noteSuccess(acquireBit)
+		if o := f.localVoter(t.Lease); o != nil {
+			return o.admitLocally(ctx)
+		}
+		return t, nil
 	}
 	if _, rejected := err.(*RejectedError); rejected {
-		f.answered(acquires)
+		f.noteSuccess(acquireBit)
 		return Ticket{}, err
 	}
-	failure, err := f.judge(ctx, "acquire", err)
+	failure, err := f.asStorageError(ctx, "acquire", err)
 	if err != nil {
 		return Ticket{}, err
 	}
-	return f.decide(ctx, f.fails(acquires, failure), failure)
+	return f.decideAdmission(ctx, f.noteFailure(acquireBit, failure), failure)
 }
 
-// counted sees to it that an admission of the storage is counted somewhere. A
-// storage that admits and takes no results would be no breaker at all: then the
-// local one has its say too, until a result is tried again.
-func (f *fallback) counted(ctx context.Context, t Ticket) (Ticket, error) {
-	o := f.now.Load()
-	if o == nil || o.local == nil || o.failing.Load()&reports == 0 || t.Lease != 0 ||
-		f.Now()-o.failed.Load() >= calm {
-		return t, nil
+// localVoter returns the outage whose local breaker must agree to an admission of
+// the storage, nil if none must. If the storage admits calls but takes no results,
+// nothing would count them and the circuit could never open. So the local breaker
+// counts and decides too, until a result is sent again. lease is that of the
+// admission: a probe is always sent.
+func (f *fallbackHandle) localVoter(lease int64) *outage {
+	o := f.outage.Load()
+	if o == nil || o.local == nil || lease != 0 || o.failing.Load()&reportBit == 0 ||
+		f.Now()-o.failed.Load() >= recoveryQuiet {
+		return nil
 	}
-	return o.admit(ctx)
+	return o
 }
 
-// decide is the fallback's answer to a call.
-func (f *fallback) decide(ctx context.Context, o *outage, failure *StorageError) (Ticket, error) {
+// decideAdmission admits or rejects a call in place of the storage.
+func (f *fallbackHandle) decideAdmission(ctx context.Context, o *outage, failure *StorageError) (Ticket, error) {
 	switch {
 	case o.local != nil:
-		return o.admit(ctx)
+		return o.admitLocally(ctx)
 	case f.kind == FallbackDeny:
 		o.rejected.Add(1)
-		s := f.Handle.Status()
-		return Ticket{}, engine.NewRejected(RejectedError{
-			Name: f.life.name, Reason: ReasonUnavailable, State: s.State, Mode: s.Mode, Err: failure,
-		}, 0, nil)
+		return Ticket{}, f.newUnavailable(failure)
 	}
 	o.admitted.Add(1)
 	return Ticket{}, nil
 }
 
-// admit asks the local breaker.
-func (o *outage) admit(ctx context.Context) (Ticket, error) {
+func (f *fallbackHandle) newUnavailable(failure *StorageError) *RejectedError {
+	s := f.Handle.Status()
+	return engine.NewRejected(RejectedError{
+		Name: f.core.name, Reason: ReasonUnavailable, State: s.State, Mode: s.Mode, Err: failure,
+	}, 0, nil)
+}
+
+// admitLocally asks the local breaker.
+func (o *outage) admitLocally(ctx context.Context) (Ticket, error) {
 	t, err := o.local.Acquire(ctx)
 	if err != nil {
 		o.rejected.Add(1)
 		return Ticket{}, err
 	}
 	o.admitted.Add(1)
-	return asLocal(t), nil
+	return markLocal(t), nil
 }
 
-// Report sends a result to where its ticket came from.
-func (f *fallback) Report(ctx context.Context, t Ticket, out Outcome, at int64, d *engine.Detail) (stale bool, err error) {
-	if own, ok := fromLocal(t); ok {
-		return f.reportLocal(ctx, own, out, d)
+// Report sends a result to the breaker that issued its ticket.
+func (f *fallbackHandle) Report(ctx context.Context, t Ticket, out Outcome, at int64, d *engine.Detail) (stale bool, err error) {
+	if own, ok := unmarkLocal(t); ok {
+		return f.reportLocally(ctx, own, out, d)
 	}
 	stale, err = f.Handle.Report(ctx, t, out, at, d)
 	if err == nil {
-		f.answered(reports)
+		f.noteSuccess(reportBit)
 		return stale, nil
 	}
-	// The caller's context does not bound a report, so its end excuses nothing.
-	failure, err := f.judge(context.Background(), "report", err)
+	// A report ignores the caller's context, so the context's end cannot explain err.
+	failure, err := f.asStorageError(context.Background(), "report", err)
 	if err != nil {
 		return false, err
 	}
-	f.fails(reports, failure)
+	f.noteFailure(reportBit, failure)
 	return false, failure
 }
 
-func (f *fallback) reportLocal(ctx context.Context, t Ticket, out Outcome, d *engine.Detail) (bool, error) {
-	o := f.now.Load()
+func (f *fallbackHandle) reportLocally(ctx context.Context, t Ticket, out Outcome, d *engine.Detail) (bool, error) {
+	o := f.outage.Load()
 	if o == nil || o.local == nil {
-		return true, nil // the outage is over, and what was local with it
+		return true, nil // the local state has ended with its outage
 	}
 	o.outcomes.Add(1)
 	return o.local.Report(ctx, t, out, 0, d)
 }
 
-// Status is the local breaker's while it decides, else what was last heard.
-func (f *fallback) Status() Status {
-	o := f.now.Load()
+// Status returns the status of the local breaker while it decides, else what the
+// storage's handle knows.
+func (f *fallbackHandle) Status() Status {
+	o := f.outage.Load()
 	if o == nil {
 		return f.Handle.Status()
 	}
@@ -169,85 +183,86 @@ func (f *fallback) Status() Status {
 	return s
 }
 
-// judge tells an error that is the storage's from those that are the caller's
-// to have.
-func (f *fallback) judge(ctx context.Context, op string, err error) (*StorageError, error) {
+// asStorageError separates errors of the storage from those that the caller must
+// get: it returns the one or the other.
+func (f *fallbackHandle) asStorageError(ctx context.Context, op string, err error) (failure *StorageError, own error) {
 	if errors.Is(err, ErrStopped) {
 		return nil, ErrStopped
 	}
-	var failure *StorageError
 	if errors.As(err, &failure) {
 		return failure, nil
 	}
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
 	}
-	// A storage may see the caller's deadline a moment before the context does.
+	// A storage may notice the caller's deadline a moment before the context does.
 	if deadline, ok := ctx.Deadline(); ok && errors.Is(err, context.DeadlineExceeded) && !time.Now().Before(deadline) {
 		return nil, context.DeadlineExceeded
 	}
-	return &StorageError{Class: ClassUnknown, Op: op, Name: f.life.name, Err: err}, nil
+	return &StorageError{Class: ClassUnknown, Op: op, Name: f.core.name, Err: err}, nil
 }
 
-// fails notes that op failed, and tells of it if all was well.
-func (f *fallback) fails(op uint32, err *StorageError) *outage {
-	o := f.now.Load()
+// noteFailure records that operations failed, and begins an outage if there is none.
+func (f *fallbackHandle) noteFailure(bits uint32, err *StorageError) *outage {
+	o := f.outage.Load()
 	if o == nil {
-		o = f.begin(err)
+		o = f.beginOutage(err)
 	}
 	o.failed.Store(f.Now())
-	o.failing.Or(op)
+	o.failing.Or(bits)
 	return o
 }
 
-// begin begins an outage, unless another call just did.
-func (f *fallback) begin(err *StorageError) *outage {
+// beginOutage begins an outage, unless another call has just done so.
+func (f *fallbackHandle) beginOutage(err *StorageError) *outage {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if o := f.now.Load(); o != nil {
+	if o := f.outage.Load(); o != nil {
 		return o
 	}
 	o := &outage{began: f.Now()}
 	if f.kind == FallbackLocal {
-		o.local = f.stand()
+		o.local = f.seedLocalLocked()
 	}
-	f.now.Store(o)
-	f.life.put(Event{Kind: EventDegraded, Name: f.life.name, Err: err})
+	f.outage.Store(o)
+	f.core.enqueue(Event{Kind: EventDegraded, Name: f.core.name, Err: err})
 	return o
 }
 
-// stand makes the local breaker ready. It is nil only if the engine refuses what
-// the storage took, and then calls pass uncounted.
-func (f *fallback) stand() *local {
+// seedLocalLocked returns the local breaker in the last known shared state. It
+// returns nil only if the engine refuses a policy that the storage accepted; then
+// calls are admitted uncounted.
+func (f *fallbackHandle) seedLocalLocked() *localBreaker {
 	if f.local == nil {
-		l, err := newLocal(f.life.name, f.policy, f.Now, f.life.put)
+		l, err := newLocalBreaker(f.core.name, f.policy, f.Now, f.core.enqueue)
 		if err != nil {
 			return nil
 		}
 		f.local = l
 	}
-	f.local.seed(f.Handle.Status(), f.policy)
+	f.local.seedFrom(f.Handle.Status(), f.policy)
 	return f.local
 }
 
-// answered notes that op works, and tells of it if nothing has failed for a while.
-func (f *fallback) answered(op uint32) {
-	o := f.now.Load()
+// noteSuccess records that operations worked, and ends the outage if nothing has
+// failed for a while.
+func (f *fallbackHandle) noteSuccess(bits uint32) {
+	o := f.outage.Load()
 	if o == nil {
 		return
 	}
-	o.failing.And(^op)
-	if o.failing.Load() != 0 || f.Now()-o.failed.Load() < calm {
+	o.failing.And(^bits)
+	if o.failing.Load() != 0 || f.Now()-o.failed.Load() < recoveryQuiet {
 		return
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.now.Load() != o {
-		return // another call was first
+	if f.outage.Load() != o {
+		return // another call has ended it
 	}
-	f.now.Store(nil)
-	f.life.put(Event{
-		Kind: EventRestored, Name: f.life.name, Outage: time.Duration(f.Now() - o.began),
+	f.outage.Store(nil)
+	f.core.enqueue(Event{
+		Kind: EventRestored, Name: f.core.name, Outage: time.Duration(f.Now() - o.began),
 		Admitted: o.admitted.Load(), Rejected: o.rejected.Load(), Outcomes: o.outcomes.Load(),
 	})
 }

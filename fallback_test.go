@@ -193,7 +193,7 @@ func TestFallback_logsOncePerOutage(t *testing.T) {
 	}
 	store.raise("dep", redbreaker.Event{Kind: redbreaker.EventLost}) // the last in the queue
 	next(t, done)
-	const degraded = `level=WARN msg="redbreaker: the storage does not answer, the fallback decides" breaker=dep error="redbreaker: acquire dep: storage error (not executed): connection refused"`
+	const degraded = `level=WARN msg="redbreaker: storage unavailable, the fallback decides" redbreaker.circuit_breaker.name=dep error="redbreaker: acquire dep: storage error (not executed): connection refused"`
 	if got := strings.Count(out.String(), degraded); got != 2 || strings.Count(out.String(), "\n") != 4 {
 		t.Errorf("the log of two outages:\n%s", out.String())
 	}

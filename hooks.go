@@ -7,49 +7,60 @@ import (
 	"time"
 )
 
-// Hooks are told what happens in this process; all are optional, and repeated
-// [WithHooks] add up. A transition is told where the step that made it ran:
-// other processes of the fleet see its effects, not its hook.
+// Hooks are functions that a breaker calls when something happens in this
+// process. All are optional; the hooks of several [WithHooks] are all called. A
+// transition reaches the hooks of the process whose step made it: other processes
+// see its effects, but their OnTransition is not called.
 //
-// OnOutcome and OnReject run inline, on the caller's path: be quick. The others
-// run on a goroutine of their own, outside every lock, one after the other in
-// the order of events. Up to 256 events wait; beyond that the oldest are dropped
-// and OnAnomaly is told how many, so that the last state always arrives.
+// OnOutcome and OnReject run on the caller's goroutine, so they must be quick.
+// The others run on a goroutine of their own, without locks, one at a time, in
+// the order of the events. Up to 256 events wait; then the oldest is dropped, and
+// OnAnomaly reports how many were, so that the newest event always arrives.
 //
-// A hook may call the breaker and may stop it. One that panics is recovered
-// (the first time is logged to slog.Default); one that calls runtime.Goexit
-// ends, inline, the goroutine of its caller, but only after the call was counted.
+// A hook may call the breaker and may stop it. The panic of a hook is recovered;
+// the first one is logged to slog.Default. A runtime.Goexit of OnOutcome or
+// OnReject ends the caller's goroutine after the call was counted.
 type Hooks struct {
-	// OnTransition is told each change of state or mode.
+	// OnTransition is called for each change of state or mode.
 	OnTransition func(Transition)
-	// OnOutcome is told how each call that was let through ended, counted or
-	// not, and how long it took. It costs two readings of the clock a call.
+	// OnOutcome is called at the end of each admitted call, counted or not, with
+	// the time that the call took. It costs two clock readings per call.
 	OnOutcome func(name string, o Outcome, elapsed time.Duration)
-	// OnReject is told each rejection. Do not change the error: it is shared.
+	// OnReject is called for each rejected call. Do not change the error: other
+	// calls get the same one.
 	OnReject func(*RejectedError)
-	// OnDegraded is told when the storage stops answering (EventDegraded), once
-	// an outage. Unset everywhere, it is logged to slog.Default as a warning.
+	// OnDegraded is called at the first failure of an outage of the storage
+	// (EventDegraded). If no OnDegraded is set, it is logged to slog.Default as a
+	// warning.
 	OnDegraded func(Event)
-	// OnRestored is told when the storage has answered again for a second
-	// (EventRestored): how long the outage was, and what the fallback decided
-	// meanwhile. Unset everywhere, it is logged to slog.Default.
+	// OnRestored is called when the storage has answered for one second without a
+	// failure (EventRestored). The event holds the length of the outage and how
+	// many calls the fallback admitted and rejected. If no OnRestored is set, it
+	// is logged to slog.Default.
 	OnRestored func(Event)
-	// OnAnomaly is told what should not happen: a record that could not be read
-	// (EventHealed, which OnTransition is told too) or was lost (EventLost),
-	// another policy under this name (EventSkew), events dropped (EventDropped).
+	// OnAnomaly is called for what should not happen: a record that could not be
+	// read (EventHealed, for which OnTransition is called too) or that was lost
+	// (EventLost), another policy under this name (EventSkew), and events that
+	// were dropped (EventDropped).
 	OnAnomaly func(Event)
 }
 
-// LogHooks logs transitions, outages and anomalies, not the single call. A
-// circuit that opens, an outage and an anomaly are warnings, the rest is
-// information. nil: slog.Default, as it is when something happens.
+// Names of log attributes. They are those of the metrics.
+const (
+	attrName = "redbreaker.circuit_breaker.name"
+)
+
+// LogHooks returns hooks that log transitions, outages and anomalies, but no
+// single calls. A circuit that opens, an outage and an anomaly are logged as
+// warnings, the rest as information. If l is nil, they use slog.Default as it is
+// at the time of the event.
 func LogHooks(l *slog.Logger) Hooks {
 	log := func(level slog.Level, msg, name string, attrs ...slog.Attr) {
 		to := l
 		if to == nil {
 			to = slog.Default()
 		}
-		to.LogAttrs(context.Background(), level, msg, append([]slog.Attr{slog.String("breaker", name)}, attrs...)...)
+		to.LogAttrs(context.Background(), level, msg, append([]slog.Attr{slog.String(attrName, name)}, attrs...)...)
 	}
 	return Hooks{
 		OnTransition: func(t Transition) {
@@ -60,20 +71,20 @@ func LogHooks(l *slog.Logger) Hooks {
 			log(level, "redbreaker: transition", t.Name, slog.String("transition", t.String()))
 		},
 		OnDegraded: func(e Event) {
-			log(slog.LevelWarn, "redbreaker: the storage does not answer, the fallback decides", e.Name, slog.Any("error", e.Err))
+			log(slog.LevelWarn, "redbreaker: storage unavailable, the fallback decides", e.Name, slog.Any("error", e.Err))
 		},
 		OnRestored: func(e Event) {
-			log(slog.LevelInfo, "redbreaker: the storage answers again", e.Name, slog.Duration("outage", e.Outage),
+			log(slog.LevelInfo, "redbreaker: storage available again", e.Name, slog.Duration("outage", e.Outage),
 				slog.Int64("admitted", e.Admitted), slog.Int64("rejected", e.Rejected), slog.Int64("outcomes", e.Outcomes))
 		},
 		OnAnomaly: func(e Event) {
-			log(slog.LevelWarn, "redbreaker: anomaly", e.Name, slog.String("kind", e.Kind.String()), particular(e))
+			log(slog.LevelWarn, "redbreaker: anomaly", e.Name, slog.String("kind", e.Kind.String()), anomalyAttr(e))
 		},
 	}
 }
 
-// particular is what an anomaly of this kind has to say.
-func particular(e Event) slog.Attr {
+// anomalyAttr returns the attribute that is specific to the kind of an anomaly.
+func anomalyAttr(e Event) slog.Attr {
 	switch e.Kind {
 	case EventLost:
 		return slog.Int64("epoch", e.Epoch)
@@ -85,93 +96,94 @@ func particular(e Event) slog.Attr {
 	return slog.String("transition", e.Transition.String())
 }
 
-// hooks are those of all WithHooks, by what they listen to.
+// hooks are the functions of all WithHooks, by what they are called for.
 type hooks struct {
-	outcome []func(string, Outcome, time.Duration)
-	reject  []func(*RejectedError)
-	events  [EventDropped + 1][]func(Event)
+	onOutcome []func(string, Outcome, time.Duration)
+	onReject  []func(*RejectedError)
+	onEvent   [EventDropped + 1][]func(Event) // by EventKind
 
-	grumble sync.Once // one line for all panics
+	panicLogged sync.Once
 }
+
+// defaultHooks are shared by all breakers without WithHooks.
+var defaultHooks = new(hooks).addDefaults()
 
 func (h *hooks) add(u Hooks) {
 	if u.OnOutcome != nil {
-		h.outcome = append(h.outcome, u.OnOutcome)
+		h.onOutcome = append(h.onOutcome, u.OnOutcome)
 	}
 	if u.OnReject != nil {
-		h.reject = append(h.reject, u.OnReject)
+		h.onReject = append(h.onReject, u.OnReject)
 	}
 	if u.OnTransition != nil {
-		h.listen(func(e Event) { u.OnTransition(e.Transition) }, EventTransition, EventHealed)
+		h.addListener(func(e Event) { u.OnTransition(e.Transition) }, EventTransition, EventHealed)
 	}
-	h.listen(u.OnDegraded, EventDegraded)
-	h.listen(u.OnRestored, EventRestored)
-	h.listen(u.OnAnomaly, EventHealed, EventLost, EventSkew, EventDropped)
+	h.addListener(u.OnDegraded, EventDegraded)
+	h.addListener(u.OnRestored, EventRestored)
+	h.addListener(u.OnAnomaly, EventHealed, EventLost, EventSkew, EventDropped)
 }
 
-func (h *hooks) listen(f func(Event), kinds ...EventKind) {
+func (h *hooks) addListener(f func(Event), kinds ...EventKind) {
 	if f == nil {
 		return
 	}
 	for _, k := range kinds {
-		h.events[k] = append(h.events[k], f)
+		h.onEvent[k] = append(h.onEvent[k], f)
 	}
 }
 
-// unhooked are the hooks of all breakers that were given none.
-var unhooked = new(hooks).complete()
-
-// complete logs an outage that nobody listens to, so that a wrong password is
-// not silently no breaker.
-func (h *hooks) complete() *hooks {
+// addDefaults logs outages that no hook handles, so that a wrong password does
+// not silently leave a program without a shared breaker.
+func (h *hooks) addDefaults() *hooks {
 	log := LogHooks(nil)
-	if len(h.events[EventDegraded]) == 0 {
-		h.listen(log.OnDegraded, EventDegraded)
+	if len(h.onEvent[EventDegraded]) == 0 {
+		h.addListener(log.OnDegraded, EventDegraded)
 	}
-	if len(h.events[EventRestored]) == 0 {
-		h.listen(log.OnRestored, EventRestored)
+	if len(h.onEvent[EventRestored]) == 0 {
+		h.addListener(log.OnRestored, EventRestored)
 	}
 	return h
 }
 
-// listeners of an event; none for a kind that is not known here.
-func (h *hooks) listeners(k EventKind) []func(Event) {
-	if int(k) >= len(h.events) {
+// listenersOf returns the functions to call for an event. A storage may send a
+// kind that this release does not know; nothing listens to it.
+func (h *hooks) listenersOf(k EventKind) []func(Event) {
+	if int(k) >= len(h.onEvent) {
 		return nil
 	}
-	return h.events[k]
+	return h.onEvent[k]
 }
 
-// rejected tells a rejection; err may be another error.
-func (h *hooks) rejected(l *life, err error) {
-	if len(h.reject) == 0 || l.stopped.Load() {
+// callOnReject calls the hooks if err is a rejection.
+func (h *hooks) callOnReject(c *core, err error) {
+	if len(h.onReject) == 0 || c.stopped.Load() {
 		return
 	}
 	if r, ok := err.(*RejectedError); ok {
-		for _, f := range h.reject {
-			h.shield(func() { f(r) })
+		for _, f := range h.onReject {
+			h.callSafely(func() { f(r) })
 		}
 	}
 }
 
-// ended tells the end of a call.
-func (h *hooks) ended(l *life, o Outcome, elapsed time.Duration) {
-	if l.stopped.Load() {
+// callOnOutcome calls the hooks at the end of a call.
+func (h *hooks) callOnOutcome(c *core, o Outcome, elapsed time.Duration) {
+	if c.stopped.Load() {
 		return
 	}
-	for _, f := range h.outcome {
-		h.shield(func() { f(l.name, o, elapsed) })
+	for _, f := range h.onOutcome {
+		h.callSafely(func() { f(c.name, o, elapsed) })
 	}
 }
 
-// shield calls a hook and survives its panic.
-func (h *hooks) shield(f func()) {
+// callSafely calls a hook and recovers its panic.
+func (h *hooks) callSafely(hook func()) {
 	defer func() {
 		if r := recover(); r != nil {
-			h.grumble.Do(func() {
+			h.panicLogged.Do(func() {
 				slog.Default().Error("redbreaker: a hook panicked; later panics are not logged", slog.Any("panic", r))
 			})
 		}
 	}()
-	f()
+	hook()
 }

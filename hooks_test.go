@@ -254,15 +254,15 @@ func TestLogHooks(t *testing.T) {
 	for range 4 {
 		next(t, done)
 	}
-	want := `level=WARN msg="redbreaker: transition" breaker=dep transition="closed > open (consecutive)"
-level=INFO msg="redbreaker: transition" breaker=dep transition="half_open > closed (recovered)"
-level=WARN msg="redbreaker: the storage does not answer, the fallback decides" breaker=dep error="dependency is down"
-level=INFO msg="redbreaker: the storage answers again" breaker=dep outage=1s admitted=0 rejected=0 outcomes=0
-level=WARN msg="redbreaker: anomaly" breaker=dep kind=lost epoch=7
-level=WARN msg="redbreaker: anomaly" breaker=dep kind=skew policy=abcd
-level=WARN msg="redbreaker: anomaly" breaker=dep kind=dropped dropped=3
-level=INFO msg="redbreaker: transition" breaker=dep transition="closed > closed (healed)"
-level=WARN msg="redbreaker: anomaly" breaker=dep kind=healed transition="closed > closed (healed)"
+	want := `level=WARN msg="redbreaker: transition" redbreaker.circuit_breaker.name=dep transition="closed > open (consecutive)"
+level=INFO msg="redbreaker: transition" redbreaker.circuit_breaker.name=dep transition="half_open > closed (recovered)"
+level=WARN msg="redbreaker: storage unavailable, the fallback decides" redbreaker.circuit_breaker.name=dep error="dependency is down"
+level=INFO msg="redbreaker: storage available again" redbreaker.circuit_breaker.name=dep outage=1s admitted=0 rejected=0 outcomes=0
+level=WARN msg="redbreaker: anomaly" redbreaker.circuit_breaker.name=dep kind=lost epoch=7
+level=WARN msg="redbreaker: anomaly" redbreaker.circuit_breaker.name=dep kind=skew policy=abcd
+level=WARN msg="redbreaker: anomaly" redbreaker.circuit_breaker.name=dep kind=dropped dropped=3
+level=INFO msg="redbreaker: transition" redbreaker.circuit_breaker.name=dep transition="closed > closed (healed)"
+level=WARN msg="redbreaker: anomaly" redbreaker.circuit_breaker.name=dep kind=healed transition="closed > closed (healed)"
 `
 	if diff := cmp.Diff(want, out.String()); diff != "" {
 		t.Errorf("log (-want +got):\n%s", diff)

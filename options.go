@@ -6,10 +6,10 @@ import (
 	"reflect"
 )
 
-// Option changes what a breaker, or all breakers of a registry, work with.
+// Option configures a breaker, or all breakers of a registry.
 type Option func(*settings)
 
-// settings is what the options came to.
+// settings is the result of the options.
 type settings struct {
 	storage     Storage
 	hooks       *hooks
@@ -20,86 +20,86 @@ type settings struct {
 	faults []error
 }
 
-// WithStorage keeps the state in s, for all that share it: a Redis, or one
-// memory engine for several breakers of a process. The breaker never closes it.
-// Default: a memory of the breaker's own.
+// WithStorage keeps the state in s, where every breaker over s shares it: a Redis
+// storage, or one memory engine for several breakers of a process. The breaker
+// never closes s. Default: memory of the breaker's own.
 func WithStorage(s Storage) Option {
 	return func(o *settings) {
-		if isNil(s) {
-			o.fault("WithStorage got nil, check the error of what made the storage")
+		if isNilStorage(s) {
+			o.addFault("WithStorage got nil, check the error of what made the storage")
 			return
 		}
 		o.storage = s
 	}
 }
 
-// WithHooks tells h what happens; it may be given several times.
+// WithHooks calls h when something happens. It may be given several times.
 func WithHooks(h Hooks) Option {
 	return func(o *settings) {
-		if o.hooks == unhooked {
+		if o.hooks == defaultHooks {
 			o.hooks = &hooks{}
 		}
 		o.hooks.add(h)
 	}
 }
 
-// WithClassifier asks c about each error before the rules of [Classifier]; it
-// may be given several times, the first is asked first.
+// WithClassifier applies c to each error before the rules of [Classifier]. It may
+// be given several times; the first one given is applied first.
 func WithClassifier(c Classifier) Option {
 	return func(o *settings) {
 		if c == nil {
-			o.fault("WithClassifier got nil, pass a function from error to Outcome")
+			o.addFault("WithClassifier got nil, pass a function from error to Outcome")
 			return
 		}
 		o.classifiers = append(o.classifiers, c)
 	}
 }
 
-// WithFallback says what happens to calls while the storage does not answer.
-// Default: [FallbackLocal].
+// WithFallback sets what decides about calls while the storage fails. Default:
+// [FallbackLocal].
 func WithFallback(f Fallback) Option {
 	return func(o *settings) {
 		if f < FallbackAllow || f > FallbackLocal {
-			o.fault("WithFallback got %d, use FallbackLocal, FallbackAllow or FallbackDeny", f)
+			o.addFault("WithFallback got %d, use FallbackLocal, FallbackAllow or FallbackDeny", f)
 			return
 		}
 		o.fallback = f
 	}
 }
 
-// WithErrorText puts the text of the error that opened the circuit, its first
-// 64 bytes, into the log that the storage keeps. Default: its type alone, since
-// a text may hold what the readers of a shared storage should not see.
+// WithErrorText writes the first 64 bytes of the text of the error that opened the
+// circuit into the record's log. Default: only the type of the error, since a text
+// may contain what readers of a shared storage should not see.
 func WithErrorText() Option {
 	return func(o *settings) { o.errorText = true }
 }
 
-// newSettings applies the options and returns every fault of theirs.
+// newSettings applies the options and returns all their faults.
 func newSettings(opts []Option) (*settings, error) {
-	s := &settings{hooks: unhooked, fallback: FallbackLocal}
+	s := &settings{hooks: defaultHooks, fallback: FallbackLocal}
 	for i, opt := range opts {
 		if opt == nil {
-			s.fault("option %d is nil, leave it out", i+1)
+			s.addFault("option %d is nil, leave it out", i+1)
 			continue
 		}
 		opt(s)
 	}
-	s.hooks.complete()
+	s.hooks.addDefaults()
 	return s, errors.Join(s.faults...)
 }
 
-func (s *settings) fault(format string, args ...any) {
-	s.faults = append(s.faults, invalid(format, args...))
+func (s *settings) addFault(format string, args ...any) {
+	s.faults = append(s.faults, invalidArgument(format, args...))
 }
 
-// invalid is an error about what the caller passed.
-func invalid(format string, args ...any) error {
+// invalidArgument returns an error about what the caller passed.
+func invalidArgument(format string, args ...any) error {
 	return fmt.Errorf("redbreaker: "+format+": %w", append(args, ErrInvalid)...)
 }
 
-// isNil also finds a nil pointer in an interface, which is what is left of a
-// constructor's result when its error was not looked at.
-func isNil(s Storage) bool {
+// isNilStorage also finds a nil pointer in an interface: a constructor returns it
+// beside an error that was not checked.
+func isNilStorage(s Storage) bool {
 	v := reflect.ValueOf(s)
 	return !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil()
 }

@@ -59,32 +59,32 @@ func (l *permitLease) isProbe() bool {
 // stream. A call of a closed circuit may be settled at its very end.
 func (p *Permit) Probe() bool { return p.lease.isProbe() }
 
-// StopClock ends the time by which a call counts as slow, before the call ends:
-// at the first byte of a stream, say, so that a long stream is not a slow one.
-// The second call does nothing. Call it before other goroutines may settle the
-// permit.
+// StopClock ends the measured time of the call before the call itself ends, for
+// example at the first byte of a stream, so that a long stream does not count as
+// slow. A second StopClock does nothing. StopClock must not run concurrently with
+// other methods of the permit.
 func (p *Permit) StopClock() {
 	if p.start > 0 {
 		p.start = min(p.start-p.b.handle.Now(), -1)
 	}
 }
 
-// interval returns when the call began and when it ended, with the end now. A
-// stopped clock leaves the length, negated, in start: the interval is moved so
-// that it ends now, since a result is reported with its own time.
-func (p *Permit) interval() (start, at int64) {
-	at = p.b.clock(p.start)
+// readInterval returns the start and the end of the call, which is now. StopClock
+// has left the negated length in p.start: then the interval is moved to end now,
+// because the storage takes the end as the time of the report.
+func (p *Permit) readInterval() (start, end int64) {
+	end = p.b.readEnd(p.start)
 	if p.start < 0 {
-		return at + p.start, at
+		return end + p.start, end
 	}
-	return p.start, at
+	return p.start, end
 }
 
 // Success counts the call as a success.
 func (p *Permit) Success() {
 	if t, ok := p.take(); ok {
-		start, at := p.interval()
-		p.b.conclude(context.Background(), t, start, at, Success, nil)
+		start, end := p.readInterval()
+		p.b.finishCall(context.Background(), t, start, end, Success, nil)
 	}
 }
 
@@ -92,8 +92,8 @@ func (p *Permit) Success() {
 // [Classifier] would make of it. It honors a [RetryAfterError]. err may be nil.
 func (p *Permit) Failure(err error) {
 	if t, ok := p.take(); ok {
-		start, at := p.interval()
-		p.b.conclude(context.Background(), t, start, at, Failure, p.b.detail(Failure, err))
+		start, end := p.readInterval()
+		p.b.finishCall(context.Background(), t, start, end, Failure, p.b.failureDetail(Failure, err))
 	}
 }
 
@@ -101,15 +101,15 @@ func (p *Permit) Failure(err error) {
 // its slot.
 func (p *Permit) Ignore() {
 	if t, ok := p.take(); ok {
-		start, at := p.interval()
-		p.b.conclude(context.Background(), t, start, at, Ignored, nil)
+		start, end := p.readInterval()
+		p.b.finishCall(context.Background(), t, start, end, Ignored, nil)
 	}
 }
 
 // Settle counts the call as [Breaker.Do] counts a function that returned err: by
 // the rules of [Classifier], with ctx as the caller's context. So whatever err
 // is, the call is ignored if ctx was cancelled.
-func (p *Permit) Settle(ctx context.Context, err error) { p.end(ctx, err, true) }
+func (p *Permit) Settle(ctx context.Context, err error) { p.settleError(ctx, err, true) }
 
 // Done settles the call with *err by the rules of [Classifier]. It does not know
 // the caller's context, so it ignores every context.Canceled; use
@@ -122,21 +122,21 @@ func (p *Permit) Settle(ctx context.Context, err error) { p.end(ctx, err, true) 
 // runtime.Goexit; Do can.
 func (p *Permit) Done(err *error) {
 	if r := recover(); r != nil {
-		p.end(noCaller, nil, false)
+		p.settleError(noCaller, nil, false)
 		panic(r)
 	}
 	if err == nil {
-		p.end(noCaller, nil, true)
+		p.settleError(noCaller, nil, true)
 		return
 	}
-	p.end(noCaller, *err, true)
+	p.settleError(noCaller, *err, true)
 }
 
-// end settles the permit by the classifiers, as Do does.
-func (p *Permit) end(ctx context.Context, err error, returned bool) {
+// settleError settles the permit by the classifiers, as Do does.
+func (p *Permit) settleError(ctx context.Context, err error, returned bool) {
 	if t, ok := p.take(); ok {
-		start, at := p.interval()
-		p.b.settle(ctx, t, start, at, err, returned)
+		start, end := p.readInterval()
+		p.b.settleCall(ctx, t, start, end, err, returned)
 	}
 }
 

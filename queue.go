@@ -3,40 +3,41 @@ package redbreaker
 // queueLimit is how many events wait for slow hooks before the oldest is dropped.
 const queueLimit = 256
 
-// queue brings the events of one breaker to its hooks, in order, on a goroutine
-// of its own. Both live only while there are any.
+// queue delivers the events of one breaker to its hooks, in order, on a goroutine
+// of its own. Queue and goroutine exist only while events wait.
 type queue struct {
-	*life // its mu guards events and dropped
+	*core // its mu guards events and dropped
 
 	events  []Event
-	dropped int // since it was last told
+	dropped int // since the last EventDropped
 
-	// The event under way and the hooks that have yet to hear of it. They belong
-	// to the goroutine; a hook that ends it leaves them to the next one.
-	event *Event
-	todo  []func(Event)
+	// The event in delivery and the hooks that were not called for it yet. Only
+	// the goroutine uses them. If a hook ends the goroutine, the next goroutine
+	// continues with them.
+	current   *Event
+	remaining []func(Event)
 }
 
-// put is the sink of the breaker's handle. It takes an event and never waits: it
-// is called under a storage's lock.
-func (l *life) put(e Event) {
-	if len(l.hooks.listeners(e.Kind)) == 0 {
+// enqueue is the event sink of the breaker's handle. It never blocks, because it
+// is called under a lock of the storage.
+func (c *core) enqueue(e Event) {
+	if len(c.hooks.listenersOf(e.Kind)) == 0 {
 		return
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.stopped.Load() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.stopped.Load() {
 		return
 	}
-	if l.queue == nil {
-		l.queue = &queue{life: l}
-		go l.queue.run()
+	if c.queue == nil {
+		c.queue = &queue{core: c}
+		go c.queue.deliverAll()
 	}
-	l.queue.add(e)
+	c.queue.pushLocked(e)
 }
 
-// add puts an event behind those that wait. The mutex is held.
-func (q *queue) add(e Event) {
+// pushLocked appends an event, and drops the oldest if the queue is full.
+func (q *queue) pushLocked(e Event) {
 	if len(q.events) == queueLimit {
 		q.events = q.events[1:]
 		q.dropped++
@@ -44,49 +45,50 @@ func (q *queue) add(e Event) {
 	q.events = append(q.events, e)
 }
 
-// run tells all events. A hook may panic, which is survived, or end this
-// goroutine, in which case another goes on after it.
-func (q *queue) run() {
+// deliverAll calls the hooks until no event waits. A hook may panic, or end this
+// goroutine by runtime.Goexit; then another goroutine continues.
+func (q *queue) deliverAll() {
 	finished := false
 	defer func() {
 		if !finished {
-			go q.run()
+			go q.deliverAll()
 		}
 	}()
-	for q.next() {
-		f := q.todo[0]
-		q.todo = q.todo[1:]
-		q.hooks.shield(func() { f(*q.event) })
+	for q.hasHook() {
+		hook := q.remaining[0]
+		q.remaining = q.remaining[1:]
+		q.hooks.callSafely(func() { hook(*q.current) })
 	}
 	finished = true
 }
 
-// next makes sure that there is a hook to call; false means that this goroutine
-// is no longer the one that runs.
-func (q *queue) next() bool {
-	for len(q.todo) == 0 {
-		if !q.take() {
+// hasHook reports whether a hook is left to call, and takes the next events until
+// there is one. After false, the queue has ended.
+func (q *queue) hasHook() bool {
+	for len(q.remaining) == 0 {
+		if !q.takeEvent() {
 			return false
 		}
-		q.todo = q.hooks.listeners(q.event.Kind)
+		q.remaining = q.hooks.listenersOf(q.current.Kind)
 	}
 	return true
 }
 
-// take makes the next event the one under way. What was dropped is told first,
-// in the place where it is missing.
-func (q *queue) take() bool {
+// takeEvent makes the next event the current one. Dropped events are reported
+// first, at the place where they are missing. If no event waits, takeEvent ends
+// the queue and returns false.
+func (q *queue) takeEvent() bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	switch {
 	case q.dropped > 0:
-		q.event = &Event{Kind: EventDropped, Name: q.name, Dropped: q.dropped}
+		q.current = &Event{Kind: EventDropped, Name: q.name, Dropped: q.dropped}
 		q.dropped = 0
 	case len(q.events) > 0:
-		q.event = &q.events[0]
+		q.current = &q.events[0]
 		q.events = q.events[1:]
 	default:
-		q.life.queue = nil
+		q.core.queue = nil
 		return false
 	}
 	return true

@@ -13,29 +13,29 @@ import (
 	"github.com/redbreaker/redbreaker/engine"
 )
 
-// defaultMax is how many breakers a registry holds unless told otherwise.
+// defaultMax is RegistryConfig.Max where it is 0.
 const defaultMax = 1024
 
-// RegistryConfig says what breakers a registry makes, and how many it holds.
+// RegistryConfig configures a [Registry].
 type RegistryConfig struct {
-	// Policy is that of every breaker, unless PolicyFor is set.
+	// Policy is the policy of every breaker, unless PolicyFor is set.
 	Policy Policy
-	// PolicyFor gives the policy of the breaker of that name. It is called
-	// once for each breaker made, outside of locks, perhaps concurrently.
+	// PolicyFor returns the policy of the breaker with that name. It is called
+	// once for each breaker that is made, without locks, possibly concurrently.
 	PolicyFor func(name string) Policy
-	// Max is how many breakers the registry holds. Zero: 1024.
+	// Max is the number of breakers that the registry retains. Zero means 1024.
 	Max int
 }
 
-// Registry makes breakers by name, for names that are known only when a call
-// is made, such as hosts. All methods are safe for concurrent use. Its breakers
-// share one storage: the one of [WithStorage], or a memory of the registry's own.
+// Registry makes breakers by name, for names that only a call brings, such as
+// hosts. All methods are safe for concurrent use. Its breakers share one storage:
+// that of [WithStorage], or memory of the registry's own.
 //
-// Beyond Max the breaker that was not asked for the longest is evicted, a
-// healthy one first: one that is open with time left, half-open, or in a mode
-// other than auto goes only when all others are so too. Eviction drops the
-// registry's reference and nothing else: who holds the breaker goes on with it,
-// and Get finds it again as long as someone does.
+// Beyond Max, the registry evicts the least recently used breaker that is healthy.
+// A breaker that is open with time left, half-open, or in a mode other than auto
+// is evicted only if all others are too. Eviction only drops the registry's
+// reference: a breaker that the program still holds keeps working, and Get returns
+// it again.
 type Registry struct {
 	config   RegistryConfig
 	settings *settings
@@ -43,32 +43,32 @@ type Registry struct {
 
 	mu      sync.Mutex
 	entries map[string]*entry
-	// recent closes the ring of the entries held: the one older than it is the
-	// latest asked for, the one newer was not asked for the longest.
-	recent  entry
-	held    int // entries in the ring
-	stopped bool
-	// collected is set by the collector when it took a breaker. It is apart from
-	// the registry, which the collector must be able to take as well.
+	// ring links the retained entries by their last use: ring.older is the most
+	// recently used one, ring.newer the least recently used one.
+	ring     entry
+	retained int // entries in the ring
+	stopped  bool
+	// collected is set by cleanups when the garbage collector has taken a breaker.
+	// It is a pointer because a cleanup must not refer to the registry.
 	collected *atomic.Bool
 }
 
-// entry is a breaker that was made and not seen to be gone.
+// entry is a breaker of the registry, retained or evicted.
 type entry struct {
-	*life
-	held *Breaker              // nil once evicted
-	weak weak.Pointer[Breaker] // from the first eviction on
-	// Those held that were asked for just after it and just before.
+	*core
+	strong *Breaker              // nil once evicted
+	weak   weak.Pointer[Breaker] // set by the first eviction
+	// Neighbors in the ring: the entries used next after this one and last before it.
 	newer, older *entry
 }
 
-// NewRegistry makes a registry. It returns every fault of config and options
-// at once, each wrapping [ErrInvalid].
+// NewRegistry returns a registry. It returns all faults of config and options at
+// once, each of them wrapping [ErrInvalid].
 func NewRegistry(c RegistryConfig, opts ...Option) (*Registry, error) {
 	s, err := newSettings(opts)
 	var faults []error
 	if c.Max < 0 {
-		faults = append(faults, invalid("RegistryConfig.Max is %d, use 1 or more, or 0 for %d", c.Max, defaultMax))
+		faults = append(faults, invalidArgument("RegistryConfig.Max is %d, use 1 or more, or 0 for %d", c.Max, defaultMax))
 	}
 	if err := errors.Join(c.Policy.Validate(), errors.Join(faults...), err); err != nil {
 		return nil, err
@@ -77,7 +77,7 @@ func NewRegistry(c RegistryConfig, opts ...Option) (*Registry, error) {
 		c.Max = defaultMax
 	}
 	r := &Registry{config: c, settings: s, entries: map[string]*entry{}, collected: new(atomic.Bool)}
-	r.recent.newer, r.recent.older = &r.recent, &r.recent
+	r.ring.newer, r.ring.older = &r.ring, &r.ring
 	if s.storage == nil {
 		s.storage = engine.NewMemory()
 		r.owned = s.storage
@@ -85,11 +85,11 @@ func NewRegistry(c RegistryConfig, opts ...Option) (*Registry, error) {
 	return r, nil
 }
 
-// Get returns the breaker of that name, and makes it if there is none or it was
-// stopped. It returns an error wrapping [ErrInvalid] for an empty name or a bad
-// policy of PolicyFor, and [ErrStopped] after Stop.
+// Get returns the breaker with that name. It makes one if there is none or if it
+// was stopped. It returns an error that wraps [ErrInvalid] for an invalid name or
+// an invalid policy of PolicyFor, and [ErrStopped] after Stop.
 func (r *Registry) Get(name string) (*Breaker, error) {
-	if b, err := r.find(name, nil); b != nil || err != nil {
+	if b, err := r.findOrAdd(name, nil); b != nil || err != nil {
 		return b, err
 	}
 	p := r.config.Policy
@@ -99,125 +99,129 @@ func (r *Registry) Get(name string) (*Breaker, error) {
 	if err := errors.Join(engine.CheckName(name), p.Validate()); err != nil {
 		return nil, err
 	}
-	made, err := r.settings.open(name, p)
+	made, err := r.settings.newBreaker(name, p)
 	if err != nil {
 		return nil, err
 	}
-	b, err := r.find(name, made)
-	if b != made { // another was faster
+	b, err := r.findOrAdd(name, made)
+	if b != made { // another goroutine has added one first
 		made.Stop()
 	}
 	return b, err
 }
 
-// find returns the breaker of that name, or keeps the one made where there is none.
-func (r *Registry) find(name string, made *Breaker) (*Breaker, error) {
+// findOrAdd returns the breaker with that name. If there is none, it adds and
+// returns made, which may be nil.
+func (r *Registry) findOrAdd(name string, made *Breaker) (*Breaker, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.stopped {
 		return nil, ErrStopped
 	}
 	if r.collected.Swap(false) {
-		r.sweep()
+		r.removeCollectedLocked()
 	}
 	if e := r.entries[name]; e != nil && !e.stopped.Load() {
 		if b := e.breaker(); b != nil {
-			r.hold(e, b)
+			r.markUsedLocked(e, b)
 			return b, nil
 		}
 	}
 	if made != nil {
-		r.add(made)
+		r.addLocked(made)
 	}
 	return made, nil
 }
 
-// add holds a breaker that was just made, in place of one that is gone.
-func (r *Registry) add(b *Breaker) {
+// addLocked adds a new breaker in place of one that was stopped or collected.
+func (r *Registry) addLocked(b *Breaker) {
 	if old := r.entries[b.name]; old != nil {
-		r.forget(old)
+		r.removeLocked(old)
 	}
-	e := &entry{life: b.life}
+	e := &entry{core: b.core}
 	r.entries[b.name] = e
-	r.hold(e, b)
+	r.markUsedLocked(e, b)
 }
 
-// hold marks e as the latest asked for, and makes room.
-func (r *Registry) hold(e *entry, b *Breaker) {
-	r.drop(e)
-	e.held = b
-	r.held++
-	e.newer, e.older = &r.recent, r.recent.older
+// markUsedLocked makes e the most recently used entry and evicts one beyond Max.
+func (r *Registry) markUsedLocked(e *entry, b *Breaker) {
+	r.unlinkLocked(e)
+	e.strong = b
+	r.retained++
+	e.newer, e.older = &r.ring, r.ring.older
 	e.newer.older, e.older.newer = e, e
-	if r.held > r.config.Max {
-		r.evict(r.victim())
+	if r.retained > r.config.Max {
+		r.evictLocked(r.chooseVictimLocked())
 	}
 }
 
-// victim is the least recently used of those that may go, never the latest.
-func (r *Registry) victim() *entry {
-	for e := r.recent.newer; e != r.recent.older; e = e.newer {
-		if e.stopped.Load() || !telling(e.held.Status()) {
+// chooseVictimLocked returns the least recently used entry that need not be kept,
+// or the least recently used one if all must. It never returns the most recent one.
+func (r *Registry) chooseVictimLocked() *entry {
+	for e := r.ring.newer; e != r.ring.older; e = e.newer {
+		if e.stopped.Load() || !isWorthKeeping(e.strong.Status()) {
 			return e
 		}
 	}
-	return r.recent.newer
+	return r.ring.newer
 }
 
-// telling reports whether a breaker knows something worth keeping.
-func telling(s Status) bool {
+// isWorthKeeping reports whether a breaker rejects or probes, or is in a mode: a
+// new breaker for its name would not know that.
+func isWorthKeeping(s Status) bool {
 	return s.Mode != ModeAuto || s.State == StateHalfOpen || s.State == StateOpen && s.RetryAfter > 0
 }
 
-// evict lets go of a breaker, and takes note when the collector takes it.
-func (r *Registry) evict(e *entry) {
+// evictLocked drops the strong reference to a breaker, and has its collection noted.
+func (r *Registry) evictLocked(e *entry) {
 	if e.weak == (weak.Pointer[Breaker]{}) {
-		e.weak = weak.Make(e.held)
-		runtime.AddCleanup(e.held, func(collected *atomic.Bool) { collected.Store(true) }, r.collected)
+		e.weak = weak.Make(e.strong)
+		runtime.AddCleanup(e.strong, func(collected *atomic.Bool) { collected.Store(true) }, r.collected)
 	}
-	r.drop(e)
+	r.unlinkLocked(e)
 }
 
-// drop drops the reference to a breaker, if it is held.
-func (r *Registry) drop(e *entry) {
-	if e.held == nil {
+// unlinkLocked takes an entry out of the ring, if it is in it.
+func (r *Registry) unlinkLocked(e *entry) {
+	if e.strong == nil {
 		return
 	}
 	e.newer.older, e.older.newer = e.older, e.newer
-	e.held, e.newer, e.older = nil, nil, nil
-	r.held--
+	e.strong, e.newer, e.older = nil, nil, nil
+	r.retained--
 }
 
-// forget ends what is left of a breaker that was collected or stopped.
-func (r *Registry) forget(e *entry) {
-	r.drop(e)
+// removeLocked stops what is left of a breaker and removes its entry.
+func (r *Registry) removeLocked(e *entry) {
+	r.unlinkLocked(e)
 	delete(r.entries, e.name)
 	e.stop()
 }
 
-// sweep forgets what was collected. It is not the collector's work: to close a
-// handle may take locks.
-func (r *Registry) sweep() {
+// removeCollectedLocked removes the entries of collected breakers. The cleanups do
+// not do this themselves, because closing a handle may take locks.
+func (r *Registry) removeCollectedLocked() {
 	for _, e := range r.entries {
 		if e.breaker() == nil {
-			r.forget(e)
+			r.removeLocked(e)
 		}
 	}
 }
 
-// breaker is nil once it was collected.
+// breaker returns nil if the breaker was collected.
 func (e *entry) breaker() *Breaker {
-	if e.held != nil {
-		return e.held
+	if e.strong != nil {
+		return e.strong
 	}
 	return e.weak.Value()
 }
 
-// All returns the breakers that Get would find, in the order of their names. It
-// counts as no use of them. The registry may be used meanwhile.
+// All returns the breakers that Get would return without making one, in the order
+// of their names. It does not count as a use of them. The registry may be used
+// during the iteration, which does not see later changes.
 func (r *Registry) All() iter.Seq2[string, *Breaker] {
 	return func(yield func(string, *Breaker) bool) {
-		for _, b := range r.living() {
+		for _, b := range r.listBreakers() {
 			if !yield(b.name, b) {
 				return
 			}
@@ -225,7 +229,7 @@ func (r *Registry) All() iter.Seq2[string, *Breaker] {
 	}
 }
 
-func (r *Registry) living() []*Breaker {
+func (r *Registry) listBreakers() []*Breaker {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	var all []*Breaker
@@ -238,15 +242,15 @@ func (r *Registry) living() []*Breaker {
 	return all
 }
 
-// Stop stops all breakers of the registry, those evicted too, as
-// [Breaker.Stop] does; Get then returns [ErrStopped]. It may be called twice,
-// and from a hook.
+// Stop stops all breakers of the registry, evicted ones too, as [Breaker.Stop]
+// does. After it, Get returns [ErrStopped]. Stop may be called twice, and from a
+// hook.
 func (r *Registry) Stop() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.stopped = true
 	for _, e := range r.entries {
-		r.forget(e)
+		r.removeLocked(e)
 	}
 	if r.owned != nil {
 		_ = r.owned.Close()
