@@ -233,6 +233,13 @@ func (h *fakeHandle) Report(ctx context.Context, t redbreaker.Ticket, o redbreak
 	return h.Handle.Report(ctx, t, o, at, d)
 }
 
+func (h *fakeHandle) Step(ctx context.Context, b engine.Batch) (engine.Reply, error) {
+	if err := h.f.err("step"); err != nil {
+		return engine.Reply{}, err
+	}
+	return h.Handle.Step(ctx, b)
+}
+
 func (h *fakeHandle) Control(ctx context.Context, c redbreaker.Command) (redbreaker.Snapshot, error) {
 	if err := h.f.err("control"); err != nil {
 		return redbreaker.Snapshot{}, err
