@@ -627,7 +627,7 @@ func blackhole256(bed *testbed) {
 	bed.net.Set(faultproxy.Pass())
 	m.mustRecover(guardMax + quietTime + bed.timeout)
 	time.Sleep(time.Second)
-	if log := lines.String(); strings.Count(log, "\n") != 3 || !strings.Contains(log, "created") || !strings.Contains(log, "does not answer") || !strings.Contains(log, "answers again") {
+	if log := lines.String(); strings.Count(log, "\n") != 3 || !strings.Contains(log, "created") || !strings.Contains(log, "storage unavailable") || !strings.Contains(log, "storage available again") {
 		bed.Errorf("the log says\n%s", log)
 	}
 }
