@@ -16,7 +16,7 @@ import (
 // breakers is the size of a fleet, enough that every master holds some.
 const breakers = 30
 
-// slack is what a loaded machine may add to a promised time.
+// slack is the time that a loaded machine may add to a promised one.
 const slack = 3 * time.Second
 
 // clients returns the clients of three processes with different settings: the

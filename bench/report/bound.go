@@ -47,13 +47,13 @@ type verdict struct {
 	reason               string
 }
 
-// judge checks the results against a bound.
-func (r *results) judge(b *bound, reasons map[string]string) (v verdict, err error) {
+// judgeBound checks the results against a bound.
+func (r *results) judgeBound(b *bound, reasons map[string]string) (v verdict, err error) {
 	v = verdict{bound: b, reason: reasons[b.id]}
-	figure, err := r.worst(b)
+	figure, err := r.worstFigure(b)
 	if err == nil {
 		v.figure = figure.String()
-		figure, err = r.compare(b, figure, &v)
+		figure, err = r.compareToFloor(b, figure, &v)
 	}
 	if errors.Is(err, errNotMeasured) {
 		v.err = err
@@ -63,22 +63,22 @@ func (r *results) judge(b *bound, reasons map[string]string) (v verdict, err err
 		return v, err
 	}
 	v.value = figure.String()
-	s := figure.summary()
-	v.met = b.holds(s.Center)
+	s := figure.summarize()
+	v.met = b.isMetBy(s.Center)
 	switch {
-	case figure.same():
+	case figure.isConstant():
 	case math.IsInf(s.Lo, 0):
 		v.doubt = "too few rounds"
-	case b.holds(s.Lo) != v.met, b.holds(s.Hi) != v.met:
+	case b.isMetBy(s.Lo) != v.met, b.isMetBy(s.Hi) != v.met:
 		v.doubt = "within the noise"
 	}
 	return v, nil
 }
 
-// worst returns, round by round, the worst value of all queries of the bound.
-func (r *results) worst(b *bound) (worst figure, err error) {
+// worstFigure returns, round by round, the worst value of all queries of the bound.
+func (r *results) worstFigure(b *bound) (worst figure, err error) {
 	for i, query := range b.figures {
-		f, err := r.figure(query)
+		f, err := r.findFigure(query)
 		if err != nil {
 			return f, err
 		}
@@ -90,51 +90,51 @@ func (r *results) worst(b *bound) (worst figure, err error) {
 		if b.value == alone && b.atLeast > 0 {
 			combine = func(a, b float64) float64 { return min(a, b) }
 		}
-		worst = worst.with(f, f.unit, combine)
+		worst = worst.combineWith(f, f.unit, combine)
 	}
 	return worst, nil
 }
 
-// compare returns the value of a figure, and notes the floor in the verdict.
-func (r *results) compare(b *bound, f figure, v *verdict) (figure, error) {
+// compareToFloor returns the value of a figure, and notes the floor in the verdict.
+func (r *results) compareToFloor(b *bound, f figure, v *verdict) (figure, error) {
 	if b.value == alone {
 		return f, nil
 	}
-	floor, err := r.floor(b)
+	floor, err := r.sumFloors(b)
 	if err != nil {
 		return f, err
 	}
 	v.floor = floor.String()
 	switch b.value {
 	case slower:
-		return f.over(floor), nil
+		return f.dividedBy(floor), nil
 	case faster:
-		return floor.over(f), nil
+		return floor.dividedBy(f), nil
 	default:
-		return f.minus(floor), nil
+		return f.minusFigure(floor), nil
 	}
 }
 
-func (r *results) floor(b *bound) (floor figure, err error) {
+func (r *results) sumFloors(b *bound) (floor figure, err error) {
 	for i, t := range b.floors {
-		f, err := r.figure(t.query)
+		f, err := r.findFigure(t.query)
 		if err != nil {
 			return f, err
 		}
-		f = f.times(t.times)
+		f = f.multipliedBy(t.times)
 		switch {
 		case i == 0:
 			floor = f
 		case b.lowest:
-			floor = floor.with(f, f.unit, func(a, b float64) float64 { return min(a, b) })
+			floor = floor.combineWith(f, f.unit, func(a, b float64) float64 { return min(a, b) })
 		default:
-			floor = floor.plus(f)
+			floor = floor.plusFigure(f)
 		}
 	}
 	return floor, nil
 }
 
-func (b *bound) holds(value float64) bool {
+func (b *bound) isMetBy(value float64) bool {
 	if b.atLeast != 0 {
 		return value >= b.atLeast
 	}
@@ -149,18 +149,18 @@ func (b *bound) Limit() string {
 	}
 	switch b.value {
 	case slower:
-		return words + " " + quantity(value, "x")
+		return words + " " + formatQuantity(value, "x")
 	case faster:
-		return words + " " + quantity(value, "x") + " faster"
+		return words + " " + formatQuantity(value, "x") + " faster"
 	case distance:
-		return words + " " + quantity(value, b.unit()) + " more"
+		return words + " " + formatQuantity(value, b.figureUnit()) + " more"
 	default:
-		return words + " " + quantity(value, b.unit())
+		return words + " " + formatQuantity(value, b.figureUnit())
 	}
 }
 
-// unit returns the unit of the figures.
-func (b *bound) unit() string {
+// figureUnit returns the unit of the figures.
+func (b *bound) figureUnit() string {
 	return b.figures[0][strings.LastIndex(b.figures[0], " ")+1:]
 }
 

@@ -19,8 +19,8 @@ func peerCall(breaker, rule, path, goroutines string) string {
 	return "peers Peers/breaker=" + breaker + "/rule=" + rule + "/path=" + path + "/goroutines=" + goroutines + " ns/op"
 }
 
-// allocations returns the queries for the allocations of every rule.
-func allocations(path, goroutines string) (queries []string) {
+// allocationQueries returns the queries for the allocations of every rule.
+func allocationQueries(path, goroutines string) (queries []string) {
 	for _, rule := range []string{"consecutive", "count", "time", "slow"} {
 		queries = append(queries, "memory Memory/rule="+rule+"/path="+path+"/goroutines="+goroutines+" allocs/op")
 	}
@@ -30,7 +30,7 @@ func allocations(path, goroutines string) (queries []string) {
 // sections are all bounds, in the order of the page.
 var sections = []section{
 	{"In memory, a call that succeeds, one goroutine", []*bound{
-		{id: "memory-allocs", work: "every rule, allocations", figures: allocations("success", "1")},
+		{id: "memory-allocs", work: "every rule, allocations", figures: allocationQueries("success", "1")},
 		{id: "memory-consecutive", work: "consecutive rule", figures: []string{memorySuccess("consecutive", "1")},
 			against: "two atomic adds", floors: []term{{1, twoAdds}}, value: slower, atMost: 1.5},
 		{id: "memory-count", work: "count window", figures: []string{memorySuccess("count", "1")},
@@ -44,7 +44,7 @@ var sections = []section{
 			floors:  []term{{1, peerCall("go-resiliency", "consecutive", "success", "1")}}, value: slower, atMost: 2},
 	}},
 	{"The same, 64 goroutines on one breaker", []*bound{
-		{id: "crowd-allocs", work: "every rule, allocations", figures: allocations("success", "64")},
+		{id: "crowd-allocs", work: "every rule, allocations", figures: allocationQueries("success", "64")},
 		{id: "crowd-lock", work: "consecutive rule: no lock on the path", figures: []string{memorySuccess("consecutive", "64")},
 			against: "locking and unlocking a mutex", floors: []term{{1, "memory Floor/do=mutex/goroutines=64 ns/op"}}, value: slower, atMost: 1},
 		againstGobreaker("crowd-consecutive", "consecutive rule", "consecutive", "consecutive", "success", 30),
@@ -55,7 +55,7 @@ var sections = []section{
 		againstGobreaker("crowd-failures-time", "time window, 1 % failures", "time", "time", "failures", 5),
 	}},
 	{"In memory, rejected while open", []*bound{
-		{id: "rejected-allocs", work: "every rule, allocations", figures: append(allocations("rejected", "1"), allocations("rejected", "64")...)},
+		{id: "rejected-allocs", work: "every rule, allocations", figures: append(allocationQueries("rejected", "1"), allocationQueries("rejected", "64")...)},
 		{id: "rejected-clock", work: "one clock read: costs less than two",
 			figures: []string{"memory Memory/rule=consecutive/path=rejected/goroutines=1 ns/op"},
 			against: "one clock read", floors: []term{{1, since}}, value: slower, atMost: 2},
@@ -73,8 +73,8 @@ var sections = []section{
 		{id: "script-batch", work: "batch of 64, each operation", figures: []string{"scripts ScriptCost/batch_of_64 x-return1/operation"}, atMost: 0.5},
 	}},
 	{"Strict decisions a second, one process, 256 goroutines", []*bound{
-		decisions("decisions-1", "one breaker", "1", 10),
-		decisions("decisions-100", "100 breakers", "100", 3),
+		decisionRate("decisions-1", "one breaker", "1", 10),
+		decisionRate("decisions-100", "100 breakers", "100", 3),
 	}},
 	{"A lone caller over Redis, 50th percentile, against EVALSHA of the same script", []*bound{
 		{id: "latency-acquire", work: "`Acquire`", figures: []string{"latency Latency/do=acquire x-step"}, atMost: 1.1},
@@ -88,8 +88,8 @@ var sections = []section{
 		roundTrips("success", "strict, closed", 2), roundTrips("rejected", "rejected", 1), roundTrips("probe", "probe that closes", 2),
 	}},
 	{"Growth", []*bound{
-		growth("growth-window", "window of 10 000 against one of 100", "Window/window=10000", "Window/window=100", 1.1),
-		growth("growth-breakers", "100 000 breakers against one", "Growth/breakers=100000", "Growth/breakers=1", 2),
+		growthRatio("growth-window", "window of 10 000 against one of 100", "Window/window=10000", "Window/window=100", 1.1),
+		growthRatio("growth-breakers", "100 000 breakers against one", "Growth/breakers=100000", "Growth/breakers=1", 2),
 	}},
 	{"Redis dead or slow, 256 goroutines", []*bound{
 		outageProcessor("slow"), outageProcessor("blackholed"), outageProcessor("refusing"),
@@ -98,12 +98,12 @@ var sections = []section{
 		{id: "outage-log", work: "lines of log in all", figures: eachOutage("log-lines"), atMost: 10},
 	}},
 	{"Memory of a breaker", []*bound{
-		footprint("redis", "quiet", "in Redis, closed and quiet", kB),
-		footprint("redis", "full", "in Redis, full log and time window", 5*kB),
-		footprint("redis", "count_10000", "in Redis, 2 B for each of 10 000 in a count window", kB+2*10_000),
-		footprint("go", "quiet", "in Go, closed and quiet", kB),
-		footprint("go", "shared", "in Go, over Redis", kB),
-		footprint("go", "registry", "in Go, of a registry, its share in that included", kB),
+		bytesOfBreaker("redis", "quiet", "in Redis, closed and quiet", kB),
+		bytesOfBreaker("redis", "full", "in Redis, full log and time window", 5*kB),
+		bytesOfBreaker("redis", "count_10000", "in Redis, 2 B for each of 10 000 in a count window", kB+2*10_000),
+		bytesOfBreaker("go", "quiet", "in Go, closed and quiet", kB),
+		bytesOfBreaker("go", "shared", "in Go, over Redis", kB),
+		bytesOfBreaker("go", "registry", "in Go, of a registry, its share in that included", kB),
 		{id: "footprint-go-contended", work: "in Go, 64 B for each of at most 64 stripes once contended",
 			figures: []string{"footprint Footprint/where=go/kind=contended B/breaker"}, against: "the same, called by one goroutine",
 			floors: []term{{1, "footprint Footprint/where=go/kind=window B/breaker"}}, value: distance, atMost: 64 * 64},
@@ -134,7 +134,7 @@ func scriptCost(path, work string, times float64) *bound {
 	return &bound{id: "script-" + path, work: work, figures: []string{"scripts ScriptCost/" + path + " x-return1"}, atMost: times}
 }
 
-func decisions(id, work, breakers string, times float64) *bound {
+func decisionRate(id, work, breakers string, times float64) *bound {
 	at := "/storage=redis/breakers=" + breakers + "/goroutines=256"
 	return &bound{id: id, work: work, figures: []string{"contention Contention" + at + "/path=success decisions/s"},
 		against: "one EVALSHA a decision", floors: []term{{1, "contention RoundTrip" + at + "/do=evalsha decisions/s"}}, value: slower, atLeast: times}
@@ -144,8 +144,8 @@ func roundTrips(call, work string, most float64) *bound {
 	return &bound{id: "trips-" + call, work: work, figures: []string{"trips Trips/breaker=redbreaker/call=" + call + " round-trips/call"}, atMost: most}
 }
 
-// growth compares multiples of EVALSHA of "return 1", which was measured with each size.
-func growth(id, work, large, small string, times float64) *bound {
+// growthRatio compares multiples of EVALSHA of "return 1", which was measured with each size.
+func growthRatio(id, work, large, small string, times float64) *bound {
 	return &bound{id: id, work: work, figures: []string{"growth " + large + " x-return1"},
 		against: "the smaller", floors: []term{{1, "growth " + small + " x-return1"}}, value: slower, atMost: times}
 }
@@ -165,7 +165,7 @@ func outageProcessor(redis string) *bound {
 // kB is a kilobyte of the bounds, in bytes.
 const kB = 1024
 
-func footprint(where, kind, work string, most float64) *bound {
+func bytesOfBreaker(where, kind, work string, most float64) *bound {
 	return &bound{id: "footprint-" + where + "-" + kind, work: work,
 		figures: []string{"footprint Footprint/where=" + where + "/kind=" + kind + " B/breaker"}, atMost: most}
 }

@@ -49,11 +49,11 @@ var allCharts = []chart{
 	},
 }
 
-// charts returns the charts of the results.
-func (r *results) charts() (map[string][]byte, error) {
+// drawCharts returns the charts of the results.
+func (r *results) drawCharts() (map[string][]byte, error) {
 	files := map[string][]byte{}
 	for _, c := range allCharts {
-		svg, err := r.draw(c)
+		svg, err := r.drawChart(c)
 		if err != nil {
 			return nil, err
 		}
@@ -62,7 +62,7 @@ func (r *results) charts() (map[string][]byte, error) {
 	return files, nil
 }
 
-func (r *results) draw(c chart) ([]byte, error) {
+func (r *results) drawChart(c chart) ([]byte, error) {
 	p := plot.New()
 	p.Title.Text, p.X.Label.Text, p.Y.Label.Text = c.title, "goroutines", c.quantity
 	p.X.Scale, p.Y.Scale = plot.LogScale{}, plot.LogScale{}
@@ -70,32 +70,32 @@ func (r *results) draw(c chart) ([]byte, error) {
 	p.Legend.Top, p.Legend.Left = true, true
 	var counts plot.ConstantTicks
 	for _, n := range c.goroutines {
-		counts = append(counts, plot.Tick{Value: number(n), Label: n})
+		counts = append(counts, plot.Tick{Value: parseDigits(n), Label: n})
 	}
 	p.X.Tick.Marker = counts
 	p.Add(plotter.NewGrid())
-	p.X.Min, p.X.Max = number(c.goroutines[0]), number(c.goroutines[len(c.goroutines)-1])
+	p.X.Min, p.X.Max = parseDigits(c.goroutines[0]), parseDigits(c.goroutines[len(c.goroutines)-1])
 	for i, line := range c.lines {
-		points, err := r.points(c, line)
+		points, err := r.linePoints(c, line)
 		if err != nil {
 			return nil, err
 		}
 		if len(points) == 0 {
 			continue // the page's tables report the missing results
 		}
-		if err := add(p, i, line.label, points); err != nil {
+		if err := addLine(p, i, line.label, points); err != nil {
 			return nil, err
 		}
 	}
-	decades(&p.Y)
+	roundToDecades(&p.Y)
 	if c.legendAbove {
 		p.Y.Max *= 10
 	}
-	return svg(p)
+	return encodeSVG(p)
 }
 
-// decades makes an axis begin and end with a power of ten.
-func decades(a *plot.Axis) {
+// roundToDecades makes an axis begin and end with a power of ten.
+func roundToDecades(a *plot.Axis) {
 	if a.Min > a.Max { // no line has a point
 		a.Min, a.Max = 1, 1
 	}
@@ -111,28 +111,28 @@ func (unit ticks) Ticks(low, high float64) []plot.Tick {
 	list := plot.LogTicks{}.Ticks(low, high)
 	for i := range list {
 		if list[i].Label != "" {
-			list[i].Label = quantity(list[i].Value, string(unit))
+			list[i].Label = formatQuantity(list[i].Value, string(unit))
 		}
 	}
 	return list
 }
 
-// points are the medians of one line.
-func (r *results) points(c chart, line axis) (points plotter.XYs, err error) {
+// linePoints are the medians of one line.
+func (r *results) linePoints(c chart, line axis) (points plotter.XYs, err error) {
 	for _, n := range c.goroutines {
-		f, err := r.figure(c.query + line.parts + "/goroutines=" + n + " " + c.unit)
+		f, err := r.findFigure(c.query + line.parts + "/goroutines=" + n + " " + c.unit)
 		if errors.Is(err, errNotMeasured) {
 			continue
 		}
 		if err != nil {
 			return nil, err
 		}
-		points = append(points, plotter.XY{X: number(n), Y: f.summary().Center})
+		points = append(points, plotter.XY{X: parseDigits(n), Y: f.summarize().Center})
 	}
 	return points, nil
 }
 
-func add(p *plot.Plot, i int, label string, points plotter.XYs) error {
+func addLine(p *plot.Plot, i int, label string, points plotter.XYs) error {
 	line, dots, err := plotter.NewLinePoints(points)
 	if err != nil {
 		return err
@@ -144,8 +144,8 @@ func add(p *plot.Plot, i int, label string, points plotter.XYs) error {
 	return nil
 }
 
-// svg draws on a white background, since the page may be dark.
-func svg(p *plot.Plot) ([]byte, error) {
+// encodeSVG draws on a white background, since the page may be dark.
+func encodeSVG(p *plot.Plot) ([]byte, error) {
 	canvas := vgsvg.NewWith(vgsvg.UseWH(20*vg.Centimeter, 12*vg.Centimeter))
 	p.Draw(draw.New(canvas))
 	var text bytes.Buffer
@@ -153,7 +153,7 @@ func svg(p *plot.Plot) ([]byte, error) {
 	return text.Bytes(), err
 }
 
-func number(s string) float64 {
+func parseDigits(s string) float64 {
 	f, _ := strconv.ParseFloat(s, 64) // of digits in this file
 	return f
 }

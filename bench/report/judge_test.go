@@ -71,11 +71,11 @@ func TestJudge(t *testing.T) {
 	r := fixture(t)
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			v, err := r.judge(&test.bound, nil)
+			v, err := r.judgeBound(&test.bound, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if diff := cmp.Diff(test.want, v.line()); diff != "" {
+			if diff := cmp.Diff(test.want, v.tableRow()); diff != "" {
 				t.Errorf("(-want +got)\n%s", diff)
 			}
 		})
@@ -84,13 +84,13 @@ func TestJudge(t *testing.T) {
 
 // A query that matches two benchmarks is an error.
 func TestFind_ambiguous(t *testing.T) {
-	if _, err := fixture(t).find("memory Memory/path=success"); err == nil || errors.Is(err, errNotMeasured) {
+	if _, err := fixture(t).findBenchmark("memory Memory/path=success"); err == nil || errors.Is(err, errNotMeasured) {
 		t.Errorf("%v", err)
 	}
 }
 
 func TestReasons(t *testing.T) {
-	got := reasons("# a comment: of no bound\nscripts: the server is slow\n\n")
+	got := parseReasons("# a comment: of no bound\nscripts: the server is slow\n\n")
 	if diff := cmp.Diff(map[string]string{"scripts": "the server is slow"}, got); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
@@ -118,14 +118,14 @@ func TestQuantity(t *testing.T) {
 		{-13.84, "ns/op", "-13.8 ns"},
 		{0.000012, "commands/call", "0.000012"},
 	} {
-		if got := quantity(test.value, test.unit); got != test.want {
+		if got := formatQuantity(test.value, test.unit); got != test.want {
 			t.Errorf("%v %s: %q, want %q", test.value, test.unit, got, test.want)
 		}
 	}
 }
 
 func TestGrid_missingResults(t *testing.T) {
-	got, err := fixture(t).grid("path", "memory Memory", "ns/op", axes("path", "success", "gone"), axes("goroutines", "1", "64"))
+	got, err := fixture(t).renderGrid("path", "memory Memory", "ns/op", axesOf("path", "success", "gone"), axesOf("goroutines", "1", "64"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -145,7 +145,7 @@ func TestList_allUnits(t *testing.T) {
 | two_adds | 10 ns ±20% |  |
 | other | 5 ns ±∞ | 12 300 ±∞ |
 `
-	if diff := cmp.Diff(want, fixture(t).list("memory", "Floor")); diff != "" {
+	if diff := cmp.Diff(want, fixture(t).renderList("memory", "Floor")); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
 }

@@ -14,41 +14,41 @@ func main() {
 	log.SetFlags(0)
 	root := flag.String("root", "../..", "the project's `directory`")
 	flag.Parse()
-	files, err := report(*root)
+	files, err := generateFiles(*root)
 	if err != nil {
 		log.Fatal(err)
 	}
 	for name, text := range files {
-		if err := write(filepath.Join(*root, name), text); err != nil {
+		if err := writeFile(filepath.Join(*root, name), text); err != nil {
 			log.Fatal(err)
 		}
 	}
 }
 
-func write(path string, text []byte) error {
+func writeFile(path string, text []byte) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return err
 	}
 	return os.WriteFile(path, text, 0o644)
 }
 
-// report returns the generated files of the project at a path, by name.
-func report(root string) (map[string][]byte, error) {
+// generateFiles returns the generated files of the project at a path, by name.
+func generateFiles(root string) (map[string][]byte, error) {
 	r, err := readResults(filepath.Join(root, "bench/results"))
 	if err != nil {
 		return nil, err
 	}
-	files, err := r.charts()
+	files, err := r.drawCharts()
 	if err != nil {
 		return nil, err
 	}
-	if files["bench/README.md"], err = r.page(); err != nil {
+	if files["bench/README.md"], err = r.renderPage(); err != nil {
 		return nil, err
 	}
 	readme, err := os.ReadFile(filepath.Join(root, "README.md"))
 	if err != nil {
 		return nil, err
 	}
-	files["README.md"], err = r.headline(readme)
+	files["README.md"], err = r.renderHeadline(readme)
 	return files, err
 }

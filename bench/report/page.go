@@ -20,23 +20,23 @@ var headlineText string
 //go:embed reasons.txt
 var reasonsText string
 
-// page returns the contents of bench/README.md.
-func (r *results) page() ([]byte, error) { return r.fill("page", pageText) }
+// renderPage returns the contents of bench/README.md.
+func (r *results) renderPage() ([]byte, error) { return r.fillTemplate("page", pageText) }
 
 const begin, end = "<!-- bench: begin -->\n", "<!-- bench: end -->\n"
 
-// headline replaces the performance section of the README, which its marks enclose.
-func (r *results) headline(readme []byte) ([]byte, error) {
+// renderHeadline replaces the performance section of the README, which its marks enclose.
+func (r *results) renderHeadline(readme []byte) ([]byte, error) {
 	before, rest, ok := bytes.Cut(readme, []byte(begin))
 	_, after, closed := bytes.Cut(rest, []byte(end))
 	if !ok || !closed {
 		return nil, fmt.Errorf("README.md has no %q and %q", begin, end)
 	}
-	text, err := r.fill("headline", headlineText)
+	text, err := r.fillTemplate("headline", headlineText)
 	return slices.Concat(before, []byte(begin), text, []byte(end), after), err
 }
 
-func (r *results) fill(name, text string) ([]byte, error) {
+func (r *results) fillTemplate(name, text string) ([]byte, error) {
 	t, err := template.New(name).Parse(text)
 	if err != nil {
 		return nil, err
@@ -48,22 +48,22 @@ func (r *results) fill(name, text string) ([]byte, error) {
 
 // Verdicts returns the tables of bounds.
 func (r *results) Verdicts() (string, error) {
-	reasons := reasons(reasonsText)
+	reasons := parseReasons(reasonsText)
 	var text strings.Builder
 	for _, s := range sections {
 		lines := [][]string{{"bound", "", "benchmark", "figure", "floor", "ratio", ""}}
 		var missed []string
 		for _, b := range s.bounds {
-			v, err := r.judge(b, reasons)
+			v, err := r.judgeBound(b, reasons)
 			if err != nil {
 				return "", err
 			}
-			lines = append(lines, v.line())
+			lines = append(lines, v.tableRow())
 			if v.err == nil && !v.met && v.reason != "" {
 				missed = append(missed, fmt.Sprintf("- %s: %s\n", b.id, v.reason))
 			}
 		}
-		fmt.Fprintf(&text, "### %s\n\n%s\n", s.title, markdown(lines))
+		fmt.Fprintf(&text, "### %s\n\n%s\n", s.title, formatTable(lines))
 		if missed != nil {
 			fmt.Fprintf(&text, "%s\n", strings.Join(missed, ""))
 		}
@@ -71,8 +71,8 @@ func (r *results) Verdicts() (string, error) {
 	return text.String(), nil
 }
 
-// line returns the verdict's row of the table.
-func (v verdict) line() []string {
+// tableRow returns the verdict's row of the table.
+func (v verdict) tableRow() []string {
 	floor, value := v.against, v.value
 	if v.floor != "" {
 		floor += ", " + v.floor
@@ -80,11 +80,11 @@ func (v verdict) line() []string {
 	if v.bound.value == alone {
 		value = ""
 	}
-	return []string{v.work, v.Limit(), "`" + v.Benchmark() + "`", v.figure, floor, value, v.word()}
+	return []string{v.work, v.Limit(), "`" + v.Benchmark() + "`", v.figure, floor, value, v.verdictWord()}
 }
 
-// word returns the verdict in a word.
-func (v verdict) word() string {
+// verdictWord returns the verdict in a word.
+func (v verdict) verdictWord() string {
 	word := "met"
 	switch {
 	case v.err != nil:
@@ -103,7 +103,7 @@ func (r *results) Count() (string, error) {
 	var met, missed, open int
 	for _, s := range sections {
 		for _, b := range s.bounds {
-			switch v, err := r.judge(b, nil); {
+			switch v, err := r.judgeBound(b, nil); {
 			case err != nil:
 				return "", err
 			case v.err != nil:
@@ -118,8 +118,8 @@ func (r *results) Count() (string, error) {
 	return fmt.Sprintf("%d met, %d missed, %d not measured", met, missed, open), nil
 }
 
-// reasons parses lines of id and reason for bounds that are missed.
-func reasons(text string) map[string]string {
+// parseReasons parses lines of id and reason for bounds that are missed.
+func parseReasons(text string) map[string]string {
 	list := map[string]string{}
 	for line := range strings.Lines(text) {
 		if id, reason, ok := strings.Cut(strings.TrimSpace(line), ": "); ok && !strings.HasPrefix(id, "#") {
@@ -141,7 +141,7 @@ func (r *results) Machine() string {
 		}
 		lines = append(lines, []string{key, strings.Join(slices.Sorted(maps.Keys(values)), ", ")})
 	}
-	return markdown(append([][]string{{"", ""}}, lines...))
+	return formatTable(append([][]string{{"", ""}}, lines...))
 }
 
 // Commands returns the command of each suite.
@@ -155,23 +155,23 @@ func (r *results) Commands() string {
 
 // Figure returns the median of a query.
 func (r *results) Figure(query string) (string, error) {
-	f, err := r.figure(query)
+	f, err := r.findFigure(query)
 	if errors.Is(err, errNotMeasured) {
 		return "not measured", nil
 	}
 	if err != nil {
 		return "", err
 	}
-	return f.median(), nil
+	return f.formatMedian(), nil
 }
 
 // Times returns the ratio of two queries, the first over the second.
 func (r *results) Times(query, floor string) (string, error) {
-	f, err := r.figure(query)
+	f, err := r.findFigure(query)
 	if err == nil {
 		var g figure
-		if g, err = r.figure(floor); err == nil {
-			return f.over(g).median(), nil
+		if g, err = r.findFigure(floor); err == nil {
+			return f.dividedBy(g).formatMedian(), nil
 		}
 	}
 	if errors.Is(err, errNotMeasured) {

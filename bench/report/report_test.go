@@ -15,7 +15,7 @@ func TestReport_matchesResults(t *testing.T) {
 	if list, err := filepath.Glob(root + "/bench/results/*.txt"); err != nil || len(list) == 0 {
 		t.Skip("nothing has been measured yet")
 	}
-	files, err := report(root)
+	files, err := generateFiles(root)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -33,7 +33,7 @@ func TestReport_matchesResults(t *testing.T) {
 // Without any results the page names every bound, and the charts are empty.
 func TestReport_withoutResults(t *testing.T) {
 	r := new(results)
-	page, err := r.page()
+	page, err := r.renderPage()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,7 +49,7 @@ func TestReport_withoutResults(t *testing.T) {
 	if got := bytes.Count(page, []byte("| **not measured** |")); got != bounds {
 		t.Errorf("%d of %d bounds are not measured", got, bounds)
 	}
-	if _, err := r.charts(); err != nil {
+	if _, err := r.drawCharts(); err != nil {
 		t.Error(err)
 	}
 }
@@ -64,7 +64,7 @@ func TestBounds_idsAreDistinct(t *testing.T) {
 			ids[b.id] = true
 		}
 	}
-	for id := range reasons(reasonsText) {
+	for id := range parseReasons(reasonsText) {
 		if !ids[id] {
 			t.Errorf("reasons.txt knows of %s, which is no bound", id)
 		}
@@ -74,11 +74,11 @@ func TestBounds_idsAreDistinct(t *testing.T) {
 func TestHeadline_replacesMarkedSection(t *testing.T) {
 	r := new(results)
 	readme := []byte("# Title\n" + begin + "old\n" + end + "after\n")
-	once, err := r.headline(readme)
+	once, err := r.renderHeadline(readme)
 	if err != nil {
 		t.Fatal(err)
 	}
-	twice, err := r.headline(once)
+	twice, err := r.renderHeadline(once)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -88,7 +88,7 @@ func TestHeadline_replacesMarkedSection(t *testing.T) {
 	if !bytes.HasPrefix(once, []byte("# Title\n"+begin+"##")) || !bytes.HasSuffix(once, []byte(end+"after\n")) || bytes.Contains(once, []byte("old")) {
 		t.Errorf("%s", once)
 	}
-	if _, err := r.headline([]byte("# Title\n")); err == nil {
+	if _, err := r.renderHeadline([]byte("# Title\n")); err == nil {
 		t.Error("a README without marks was written over")
 	}
 }

@@ -39,15 +39,15 @@ func readResults(dir string) (*results, error) {
 	}
 	r := new(results)
 	for _, path := range paths { // sorted
-		if err := r.read(path); err != nil {
+		if err := r.readSuite(path); err != nil {
 			return nil, err
 		}
 	}
 	return r, nil
 }
 
-// read adds a suite.
-func (r *results) read(path string) error {
+// readSuite adds a suite.
+func (r *results) readSuite(path string) error {
 	f, err := os.Open(path)
 	if err != nil {
 		return err
@@ -61,7 +61,7 @@ func (r *results) read(path string) error {
 			for _, c := range record.Config {
 				s.header[c.Key] = string(c.Value)
 			}
-			r.add(s.name, record)
+			r.addRecord(s.name, record)
 		case *benchfmt.SyntaxError:
 			return record
 		}
@@ -70,9 +70,9 @@ func (r *results) read(path string) error {
 	return lines.Err()
 }
 
-// add adds a value of each unit to the benchmark of this name.
-func (r *results) add(suite string, record *benchfmt.Result) {
-	base, parts := name(record.Name)
+// addRecord adds a value of each unit to the benchmark of this name.
+func (r *results) addRecord(suite string, record *benchfmt.Result) {
+	base, parts := splitName(record.Name)
 	i := slices.IndexFunc(r.benchmarks, func(b *benchmark) bool {
 		return b.suite == suite && b.base == base && slices.Equal(b.parts, parts)
 	})
@@ -93,8 +93,8 @@ func (r *results) add(suite string, record *benchfmt.Result) {
 	}
 }
 
-// name splits a benchmark's name and drops the number of processors.
-func name(n benchfmt.Name) (base string, parts []string) {
+// splitName splits a benchmark's name and drops the number of processors.
+func splitName(n benchfmt.Name) (base string, parts []string) {
 	text, list := n.Parts()
 	for _, part := range list {
 		if part := string(part); strings.HasPrefix(part, "/") {
@@ -108,9 +108,9 @@ func (b *benchmark) String() string {
 	return strings.Join(append([]string{b.base}, b.parts...), "/")
 }
 
-// is reports whether the name has these parts, in any order; do=ping also matches a
+// hasParts reports whether the name has these parts, in any order; do=ping also matches a
 // part that is just ping.
-func (b *benchmark) is(parts []string) bool {
+func (b *benchmark) hasParts(parts []string) bool {
 	return !slices.ContainsFunc(parts, func(want string) bool {
 		_, value, _ := strings.Cut(want, "=")
 		return !slices.Contains(b.parts, want) && !slices.Contains(b.parts, value)
@@ -119,14 +119,14 @@ func (b *benchmark) is(parts []string) bool {
 
 var errNotMeasured = errors.New("not measured")
 
-// find returns the only benchmark that matches a query such as
+// findBenchmark returns the only benchmark that matches a query such as
 // "memory Memory/rule=count": a suite, a name, and some of its parts.
-func (r *results) find(query string) (*benchmark, error) {
+func (r *results) findBenchmark(query string) (*benchmark, error) {
 	suite, name, _ := strings.Cut(query, " ")
 	parts := strings.Split(name, "/")
 	var found []*benchmark
 	for _, b := range r.benchmarks {
-		if b.suite == suite && b.base == parts[0] && b.is(parts[1:]) {
+		if b.suite == suite && b.base == parts[0] && b.hasParts(parts[1:]) {
 			found = append(found, b)
 		}
 	}

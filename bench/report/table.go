@@ -10,17 +10,17 @@ import (
 // adds to the query of a cell.
 type axis struct{ label, parts, unit string }
 
-// axes makes an axis of each value of a key.
-func axes(key string, values ...string) (list []axis) {
+// axesOf makes an axis of each value of a key.
+func axesOf(key string, values ...string) (list []axis) {
 	for _, v := range values {
 		list = append(list, axis{label: v, parts: "/" + key + "=" + v})
 	}
 	return list
 }
 
-// grid returns a table of medians. query names the suite and the benchmark. A row
+// renderGrid returns a table of medians. query names the suite and the benchmark. A row
 // without results says so.
-func (r *results) grid(corner, query, unit string, rows, columns []axis) (string, error) {
+func (r *results) renderGrid(corner, query, unit string, rows, columns []axis) (string, error) {
 	head := []string{corner}
 	for _, c := range columns {
 		head = append(head, c.label)
@@ -29,7 +29,7 @@ func (r *results) grid(corner, query, unit string, rows, columns []axis) (string
 	for _, row := range rows {
 		line := []string{row.label}
 		for _, column := range columns {
-			text, err := r.cell(query, unit, row, column)
+			text, err := r.renderCell(query, unit, row, column)
 			if err != nil {
 				return "", err
 			}
@@ -37,28 +37,28 @@ func (r *results) grid(corner, query, unit string, rows, columns []axis) (string
 		}
 		lines = append(lines, line)
 	}
-	return markdown(lines), nil
+	return formatTable(lines), nil
 }
 
-func (r *results) cell(query, unit string, row, column axis) (string, error) {
+func (r *results) renderCell(query, unit string, row, column axis) (string, error) {
 	for _, a := range []axis{row, column} {
 		if a.unit != "" {
 			unit = a.unit
 		}
 	}
-	f, err := r.figure(query + row.parts + column.parts + " " + unit)
+	f, err := r.findFigure(query + row.parts + column.parts + " " + unit)
 	if errors.Is(err, errNotMeasured) {
 		return "not measured", nil
 	}
 	if err != nil {
 		return "", err
 	}
-	return f.median(), nil
+	return f.formatMedian(), nil
 }
 
-// list returns a table of all benchmarks of a name with all their units except
+// renderList returns a table of all benchmarks of a name with all their units except
 // allocations.
-func (r *results) list(suite, base string) string {
+func (r *results) renderList(suite, base string) string {
 	var found []*benchmark
 	var units []string
 	for _, b := range r.benchmarks {
@@ -87,11 +87,11 @@ func (r *results) list(suite, base string) string {
 		}
 		lines = append(lines, line)
 	}
-	return markdown(lines)
+	return formatTable(lines)
 }
 
-// markdown formats a table whose first line is its header.
-func markdown(lines [][]string) string {
+// formatTable formats a table whose first line is its header.
+func formatTable(lines [][]string) string {
 	var text strings.Builder
 	for i, line := range lines {
 		text.WriteString("| " + strings.Join(line, " | ") + " |\n")

@@ -7,16 +7,16 @@ import (
 
 // The exported methods are the tables of the page; the template calls them.
 
-var crowds = axes("goroutines", "1", "8", "64", "256")
+var crowds = axesOf("goroutines", "1", "8", "64", "256")
 
 // Memory returns the cost of calls over the in-memory engine.
 func (r *results) Memory(path string) (string, error) {
-	return r.grid("rule, by goroutines", "memory Memory/path="+path, "ns/op", axes("rule", "consecutive", "count", "time", "slow"), crowds)
+	return r.renderGrid("rule, by goroutines", "memory Memory/path="+path, "ns/op", axesOf("rule", "consecutive", "count", "time", "slow"), crowds)
 }
 
 // Floors returns the floors of the in-memory engine.
 func (r *results) Floors() (string, error) {
-	return r.grid("by goroutines", "memory Floor", "ns/op", axes("do", "two_adds", "load_add", "mutex", "now", "since"), crowds)
+	return r.renderGrid("by goroutines", "memory Floor", "ns/op", axesOf("do", "two_adds", "load_add", "mutex", "now", "since"), crowds)
 }
 
 // Peers returns the cost of calls over other libraries, in the order of the results.
@@ -32,13 +32,13 @@ func (r *results) Peers(path string) (string, error) {
 			rows = append(rows, row)
 		}
 	}
-	columns := append(axes("goroutines", "1", "8", "64"), axis{label: "allocations", parts: "/goroutines=1", unit: "allocs/op"})
-	return r.grid("breaker and rule, by goroutines", "peers Peers/path="+path, "ns/op", rows, columns)
+	columns := append(axesOf("goroutines", "1", "8", "64"), axis{label: "allocations", parts: "/goroutines=1", unit: "allocs/op"})
+	return r.renderGrid("breaker and rule, by goroutines", "peers Peers/path="+path, "ns/op", rows, columns)
 }
 
-// contenders returns the rows of contending calls and the floors of the same server,
+// contendingRows returns the rows of contending calls and the floors of the same server,
 // which the same goroutines reach with single commands.
-func contenders(storage, breakers string) (rows []axis) {
+func contendingRows(storage, breakers string) (rows []axis) {
 	at := "/storage=" + storage + "/breakers=" + breakers
 	for _, p := range [][2]string{{"success", "success"}, {"failures", "1 % failures"}, {"rejected", "rejected"},
 		{"herd", "herd at one probe"}, {"recover", "trips and recovers"}} {
@@ -56,14 +56,14 @@ func contenders(storage, breakers string) (rows []axis) {
 
 // Contention returns decisions a second.
 func (r *results) Contention(storage, breakers string) (string, error) {
-	return r.grid("by goroutines", "contention ", "decisions/s", contenders(storage, breakers),
-		axes("goroutines", "1", "8", "64", "256", "1024"))
+	return r.renderGrid("by goroutines", "contention ", "decisions/s", contendingRows(storage, breakers),
+		axesOf("goroutines", "1", "8", "64", "256", "1024"))
 }
 
 // Waits returns the latency of calls at 256 goroutines and their cost on the server.
 func (r *results) Waits(storage, breakers string) (string, error) {
 	const at = "/goroutines=256"
-	return r.grid("at 256 goroutines", "contention ", "", contenders(storage, breakers), []axis{
+	return r.renderGrid("at 256 goroutines", "contention ", "", contendingRows(storage, breakers), []axis{
 		{label: "p50", parts: at, unit: "p50-ns"}, {label: "p99", parts: at, unit: "p99-ns"},
 		{label: "scripts a decision", parts: at, unit: "scripts/decision"},
 		{label: "server time a decision", parts: at, unit: "server-us/decision"},
@@ -72,15 +72,15 @@ func (r *results) Waits(storage, breakers string) (string, error) {
 
 // Shared returns one quantity of shared breakers, for gobreaker and redbreaker.
 func (r *results) Shared(path, unit string) (string, error) {
-	return r.grid("breaker, by callers", "shared Shared/path="+path, unit,
-		axes("breaker", "gobreaker", "redbreaker", "redbreaker-process"), crowds)
+	return r.renderGrid("breaker, by callers", "shared Shared/path="+path, unit,
+		axesOf("breaker", "gobreaker", "redbreaker", "redbreaker-process"), crowds)
 }
 
 // Trips returns the round trips by kind of call.
 func (r *results) Trips() (string, error) {
-	return r.grid("", "trips Trips", "round-trips/call", axes("breaker", "gobreaker", "redbreaker"),
-		axes("call", "success", "failure", "trip", "rejected", "probe"))
+	return r.renderGrid("", "trips Trips", "round-trips/call", axesOf("breaker", "gobreaker", "redbreaker"),
+		axesOf("call", "success", "failure", "trip", "rejected", "probe"))
 }
 
 // List returns all results of the benchmarks of a name.
-func (r *results) List(suite, base string) string { return r.list(suite, base) }
+func (r *results) List(suite, base string) string { return r.renderList(suite, base) }

@@ -1,6 +1,6 @@
-// Command fallback shows what a service goes through when its Redis dies and
-// comes back: the calls do not notice, a dependency that fails meanwhile still
-// trips the circuit of this process, and the fleet's circuit is back afterwards.
+// Command fallback runs a service whose Redis dies and comes back: calls still pass
+// meanwhile, a dependency that fails trips the circuit of this process, and afterwards
+// the fleet's circuit decides again.
 //
 //	go run ./fallback
 package main
@@ -71,19 +71,27 @@ func run(ctx context.Context) error {
 	if err := server.Restart(); err != nil {
 		return err
 	}
-	// The guard asks Redis again after a while, at a call; then the shared record
-	// wins: the fleet's circuit never opened.
-	for ctx, cancel := context.WithTimeout(ctx, 20*time.Second); ; {
-		defer cancel()
-		err := payments.Do(ctx, works)
+	// The guard sends a trial to Redis after a pause, when a call comes. Then the
+	// shared record decides again: the fleet's circuit never opened.
+	if err := callUntil(ctx, payments, back); err != nil {
+		return err
+	}
+	fmt.Println("the circuit is", payments.State())
+	return nil
+}
+
+// callUntil makes calls until back, for at most 20 seconds.
+func callUntil(ctx context.Context, b *redbreaker.Breaker, back <-chan struct{}) error {
+	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+	defer cancel()
+	for {
+		err := b.Do(ctx, func(context.Context) error { return nil })
 		select {
 		case <-back:
-			fmt.Println("the circuit is", payments.State())
 			return nil
 		case <-time.After(20 * time.Millisecond):
-		}
-		if ctx.Err() != nil {
-			return fmt.Errorf("no answer from Redis yet: %w", errors.Join(ctx.Err(), err))
+		case <-ctx.Done():
+			return fmt.Errorf("no answer from Redis: %w", errors.Join(ctx.Err(), err))
 		}
 	}
 }

@@ -72,8 +72,8 @@ func get(ctx context.Context, b *redbreaker.Breaker, url string) (*http.Response
 	})
 }
 
-// judge is what the breaker makes of a response: a server that fails, or that
-// wants to be left alone, is a failure. A 404 is an answer.
+// judge returns the failure that the breaker counts: a 5xx or a 429. Other answers,
+// such as a 404, are successes.
 func judge(r *http.Response, err error) error {
 	if err != nil {
 		return err

@@ -1,5 +1,5 @@
-// Command keyed gives each host a breaker of its own, so that one that is down
-// does not take the others with it.
+// Command keyed gives each host its own breaker, so that one host that is down does
+// not affect calls to the others.
 //
 //	go run ./keyed
 package main
@@ -22,17 +22,28 @@ type Transport struct {
 	Next     http.RoundTripper
 }
 
-// RoundTrip sends a request if its host's circuit lets it through.
+// RoundTrip sends a request if the circuit of its host admits it. It closes the
+// request's body in any case, as the contract of http.RoundTripper demands: a request
+// that is not sent has no other party that would.
 func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
+	sent := false
+	defer func() {
+		if !sent && r.Body != nil {
+			_ = r.Body.Close()
+		}
+	}()
 	host, err := t.Breakers.Get(r.URL.Host)
 	if err != nil {
 		return nil, err
 	}
 	return redbreaker.CallCheck(r.Context(), host, serverError, func(context.Context) (*http.Response, error) {
+		sent = true
 		return t.Next.RoundTrip(r)
 	})
 }
 
+// serverError returns the failure that the breaker counts; the caller still gets the
+// response.
 func serverError(r *http.Response, err error) error {
 	if err == nil && r.StatusCode >= 500 {
 		return errors.New(r.Status)
@@ -57,7 +68,7 @@ func run() error {
 
 	breakers, err := redbreaker.NewRegistry(redbreaker.RegistryConfig{
 		Policy: redbreaker.Policy{ConsecutiveFailures: 2, OpenFor: time.Minute},
-		Max:    100, // hosts; beyond that, the one not asked for the longest goes
+		Max:    100, // hosts; beyond that the least recently used one is removed
 	})
 	if err != nil {
 		return err

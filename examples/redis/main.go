@@ -48,7 +48,7 @@ func run(ctx context.Context) error {
 	}
 	defer two.close()
 
-	// Whatever an earlier run has left: an operator's reset, for the whole fleet.
+	// Reset what an earlier run has left, as an operator would for the whole fleet.
 	if _, err := one.payments.Control(ctx, redbreaker.Command{Action: redbreaker.ActionReset, Actor: "example"}); err != nil {
 		return err
 	}
@@ -71,7 +71,7 @@ func run(ctx context.Context) error {
 	return nil
 }
 
-// replica is what a service keeps for its lifetime.
+// replica holds what a service keeps for its lifetime.
 type replica struct {
 	rdb      redis.UniversalClient
 	store    *storage.Redis
@@ -93,11 +93,11 @@ func newReplica(ctx context.Context, url string) (*replica, error) {
 	if err != nil {
 		return nil, err
 	}
-	// New touches no network. To fail at start for a wrong password, ask.
+	// New uses no network. Ping fails now if the password is wrong.
 	return &replica{rdb, store, payments}, payments.Ping(ctx)
 }
 
-// close ends it in the order in which the one needs the other.
+// close ends the parts in the order of their dependencies.
 func (r *replica) close() {
 	r.payments.Stop()
 	_ = r.store.Close()

@@ -17,11 +17,11 @@ import (
 	"github.com/redbreaker/redbreaker/storage/cas"
 )
 
-// A herd is 64 goroutines in each of two processes, on one breaker in one file.
+// A herd is 64 goroutines in each of two processes that use one breaker in one file.
 const (
 	processes  = 2
 	goroutines = 64
-	failures   = 25 // that each of them reports
+	failures   = 25 // reported by each goroutine
 	probes     = 3
 )
 
@@ -31,7 +31,7 @@ var herdPolicy = engine.Policy{
 	HalfOpen:            engine.HalfOpen{Probes: probes, Successes: probes, Lease: time.Minute},
 }
 
-// herded is what a process of the herd has seen.
+// herded holds the counts of one process of the herd.
 type herded struct {
 	Reported, Stale int
 	Leases          []int64       // granted to it, after the circuit has opened

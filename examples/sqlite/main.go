@@ -4,8 +4,8 @@
 //
 //	go run ./sqlite [FILE]
 //
-// starts itself twice on one file. docs/storages.md tells what a store must keep,
-// and store_test.go runs the suite on this one.
+// starts itself twice on one file. docs/storages.md lists what a store must
+// guarantee, and store_test.go runs the conformance suite on this one.
 package main
 
 import (
@@ -47,8 +47,8 @@ func temporary(f func(path string) error) error {
 	return errors.Join(f(filepath.Join(dir, "breakers.db")), os.RemoveAll(dir))
 }
 
-// host starts one process after the other; the second never sees the dependency
-// fail, and yet knows.
+// host starts one process after the other. The second never sees the dependency fail,
+// and finds the circuit open.
 func host(path string) error {
 	self, err := os.Executable()
 	if err != nil {

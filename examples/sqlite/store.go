@@ -16,15 +16,15 @@ import (
 	"github.com/redbreaker/redbreaker/storage/cas"
 )
 
-// Store keeps breakers in one table of a SQLite file, for all processes of a
-// host. It has no clock of its own: they all have the host's.
+// Store keeps breakers in one table of a SQLite file, for all processes of a host. It
+// needs no clock, since they share the host's.
 type Store struct{ db *sql.DB }
 
 var _ cas.Store = (*Store)(nil)
 
-// pragmas: readers do not wait for writers; a writer waits for another, for less
-// than the storage's time bound; a power cut may lose the last outcomes, which a
-// breaker can bear, but never the file.
+// pragmas: readers do not wait for writers; a writer waits for another for less than
+// the storage's timeout; a power cut may lose the last outcomes, which a breaker
+// tolerates, but does not corrupt the file.
 const pragmas = "?_pragma=journal_mode(WAL)&_pragma=busy_timeout(150)&_pragma=synchronous(NORMAL)"
 
 // Names and records are blobs, so that SQLite compares bytes and nothing else:
@@ -57,8 +57,8 @@ func (s *Store) Load(ctx context.Context, name string) (record []byte, version i
 	return record, version, classed(err)
 }
 
-// Swap writes a record, in one statement: SQLite runs it whole or not at all,
-// and the number of rows tells whether the version was still the same.
+// Swap writes a record in one atomic statement; the number of rows it changed says
+// whether the version was still the same.
 func (s *Store) Swap(ctx context.Context, name string, version int64, record []byte, ttl time.Duration) (bool, error) {
 	expires := sql.NullInt64{Int64: time.Now().Add(ttl).UnixMilli(), Valid: ttl > 0}
 	const (
@@ -67,8 +67,8 @@ func (s *Store) Swap(ctx context.Context, name string, version int64, record []b
 	)
 	query := update
 	if version == 0 {
-		// A record that was swept and made again must not begin where it began
-		// before: a version names one record only.
+		// A version names one record only, so a record that was swept and made again
+		// must not begin with the same version.
 		query, version = insert, rand.Int64N(1<<62)+1
 	}
 	result, err := s.db.ExecContext(ctx, query, record, expires, []byte(name), version)
@@ -79,8 +79,8 @@ func (s *Store) Swap(ctx context.Context, name string, version int64, record []b
 	return rows == 1, err
 }
 
-// Sweep deletes what has expired. Nothing depends on it but the file's size: the
-// storage takes an expired record as absent.
+// Sweep deletes expired records, to limit the file's size: the storage ignores them
+// in any case.
 func (s *Store) Sweep(ctx context.Context) error {
 	_, err := s.db.ExecContext(ctx, `DELETE FROM breakers WHERE expires < ?`, time.Now().UnixMilli())
 	return err
@@ -89,15 +89,15 @@ func (s *Store) Sweep(ctx context.Context) error {
 // Close closes the file.
 func (s *Store) Close() error { return s.db.Close() }
 
-// classed adds to an error what is known about the statement: SQLite has no
-// network in which an answer could be lost. What is not known here, such as a
-// context's end, stays as it is.
+// classed wraps an error of SQLite with its class, which says whether the statement was
+// executed: there is no network that could lose an answer. Other errors, such as the
+// end of a context, are returned as they are.
 func classed(err error) error {
 	var e *sqlite.Error
 	if !errors.As(err, &e) {
 		return err
 	}
-	switch e.Code() & 0xff { // the rest tells details
+	switch e.Code() & 0xff { // the higher bits hold details
 	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_INTERRUPT:
 		return &engine.StorageError{Class: engine.ClassNotExecuted, Err: err}
 	case sqlite3.SQLITE_READONLY, sqlite3.SQLITE_FULL, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT:

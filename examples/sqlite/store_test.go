@@ -19,14 +19,14 @@ import (
 	"github.com/redbreaker/redbreaker/storage/storagetest"
 )
 
-// The suite runs on one file from two processes: the second client's statements
-// are run by a process of their own.
+// The suite runs on one file from two processes: another process runs the second
+// client's statements.
 func TestStore_conformance(t *testing.T) {
 	other := startOther(t)
 	storagetest.Run(t, func(t testing.TB) storagetest.Harness { return openSuite(t, other, true) })
 }
 
-// And on the host's own clock, as a program has it.
+// The same on the host's clock, as a program uses it.
 func TestStore_conformanceOnTheHostsClock(t *testing.T) {
 	other := startOther(t)
 	storagetest.Run(t, func(t testing.TB) storagetest.Harness { return openSuite(t, other, false) })
@@ -110,7 +110,7 @@ func exec1(t testing.TB, s *Store, query string, args ...any) {
 	}
 }
 
-// corrupt puts text into a field of a record, as anybody could by hand.
+// corrupt replaces a field of a record by text.
 func corrupt(t testing.TB, s *Store, name, field, text string) {
 	t.Helper()
 	record, _, err := s.Load(t.Context(), name)
@@ -164,7 +164,7 @@ func TestStore_sweep(t *testing.T) {
 	}
 }
 
-// What SQLite says about a statement reaches the breaker's class.
+// The errors of SQLite have the right class.
 func TestStore_classes(t *testing.T) {
 	ctx := t.Context()
 	path := filepath.Join(t.TempDir(), "a.db")
@@ -192,7 +192,7 @@ func TestStore_classes(t *testing.T) {
 		t.Fatal(err)
 	}
 	if s, err := Open(path + "2"); err == nil {
-		t.Error("opened what is no database", s.Close())
+		t.Error("opened a file that is not a database", s.Close())
 	}
 }
 

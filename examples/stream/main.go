@@ -93,7 +93,7 @@ func begin(ctx context.Context, b *redbreaker.Breaker, url string) (s *stream, e
 	if err != nil {
 		return nil, err
 	}
-	response, err := http.DefaultClient.Do(request) //nolint:bodyclose // whoever reads the stream does
+	response, err := http.DefaultClient.Do(request) //nolint:bodyclose // the reader of the stream closes it
 	if err != nil {
 		return nil, err
 	}

@@ -21,13 +21,13 @@ func atAddress(t testing.TB) machine {
 }
 
 func (f foreign) Addr() string { return f.addr }
-func (f foreign) Kill()        { f.cannot("kill") }
-func (f foreign) Stop()        { f.cannot("stop") }
-func (f foreign) Restart()     { f.cannot("restart") }
-func (f foreign) Pause()       { f.cannot("pause") }
-func (f foreign) Resume()      { f.cannot("resume") }
+func (f foreign) Kill()        { f.failUnsupported("kill") }
+func (f foreign) Stop()        { f.failUnsupported("stop") }
+func (f foreign) Restart()     { f.failUnsupported("restart") }
+func (f foreign) Pause()       { f.failUnsupported("pause") }
+func (f foreign) Resume()      { f.failUnsupported("resume") }
 
-func (f foreign) cannot(verb string) {
+func (f foreign) failUnsupported(verb string) {
 	f.t.Helper()
 	Skip(f.t, "the server at "+f.addr+" is not ours to "+verb)
 }

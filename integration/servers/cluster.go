@@ -34,32 +34,32 @@ type ClusterOf struct {
 // Cluster starts a cluster of three masters and three replicas.
 func Cluster(t testing.TB, opts ...Option) *ClusterOf {
 	t.Helper()
-	o := settings(opts)
-	if o.image == "" && source(t) == fromAddress {
+	o := applyOptions(opts)
+	if o.image == "" && serverSource(t) == fromAddress {
 		Skip(t, "a cluster does not come from an address: unset "+envSource+" or "+envAddr)
 	}
 	c := &ClusterOf{t: t, ids: map[string]*Node{}}
 	for i := range nodes {
-		n := start(t, o,
+		n := startNode(t, o,
 			"--cluster-enabled", "yes", "--cluster-config-file", "nodes.conf",
 			"--cluster-node-timeout", strconv.FormatInt(NodeTimeout.Milliseconds(), 10),
 			"--repl-diskless-sync-delay", "0")
 		if o.proxied {
 			n.proxy = newProxy(t, n.Direct())
-			n.announce()
+			n.announceProxy()
 		}
 		n.Do("cluster", "set-config-epoch", i+1)
 		c.ids[n.Do("cluster", "myid").(string)] = n
 		c.Nodes = append(c.Nodes, n)
 	}
-	c.meet()
-	c.share()
+	c.introduceNodes()
+	c.assignSlots()
 	t.Logf("cluster of %d: %s", nodes, c.Nodes[0].Version())
 	return c
 }
 
-// announce makes the cluster announce the proxy's address to clients.
-func (n *Node) announce() {
+// announceProxy makes the cluster announce the proxy's address to clients.
+func (n *Node) announceProxy() {
 	n.t.Helper()
 	_, port := n.hostPort()
 	_, own, _ := net.SplitHostPort(n.Direct())
@@ -69,14 +69,14 @@ func (n *Node) announce() {
 	n.Do("config", "set", "cluster-announce-ip", "127.0.0.1")
 }
 
-// meet introduces the nodes to each other.
-func (c *ClusterOf) meet() {
+// introduceNodes introduces the nodes to each other.
+func (c *ClusterOf) introduceNodes() {
 	c.t.Helper()
 	for _, n := range c.Nodes[1:] {
 		host, port, _ := net.SplitHostPort(n.Direct())
 		c.Nodes[0].Do("cluster", "meet", host, port)
 	}
-	await(c.t, "the nodes know each other", 30*time.Second, func() bool {
+	waitUntil(c.t, "the nodes know each other", 30*time.Second, func() bool {
 		for _, n := range c.Nodes {
 			if n.Info("cluster")["cluster_enabled"] != "1" || n.clusterInfo()["cluster_known_nodes"] != strconv.Itoa(nodes) {
 				return false
@@ -86,9 +86,9 @@ func (c *ClusterOf) meet() {
 	})
 }
 
-// share assigns the slots to the first half of the nodes, and replicates them to the
+// assignSlots assigns the slots to the first half of the nodes, and replicates them to the
 // other half.
-func (c *ClusterOf) share() {
+func (c *ClusterOf) assignSlots() {
 	c.t.Helper()
 	for i, n := range c.Nodes[:masters] {
 		args := []any{"cluster", "addslots"}
@@ -98,19 +98,19 @@ func (c *ClusterOf) share() {
 		n.Do(args...)
 		id := n.Do("cluster", "myid")
 		replica := c.Nodes[masters+i]
-		await(c.t, "a replica takes its master", 30*time.Second, func() bool {
+		waitUntil(c.t, "a replica takes its master", 30*time.Second, func() bool {
 			_, err := replica.Try("cluster", "replicate", id)
 			return err == nil
 		})
 	}
 	c.AwaitHealthy(30 * time.Second)
-	await(c.t, "every node knows every replica", 30*time.Second, func() bool {
+	waitUntil(c.t, "every node knows every replica", 30*time.Second, func() bool {
 		for _, n := range c.Nodes {
 			reply, err := n.Try("cluster", "slots")
 			if err != nil {
 				return false
 			}
-			for _, s := range c.parse(reply.([]any)) {
+			for _, s := range c.parseSlots(reply.([]any)) {
 				if len(s.owners) < 2 {
 					return false
 				}
@@ -124,7 +124,7 @@ func (c *ClusterOf) share() {
 // replica has its data.
 func (c *ClusterOf) AwaitHealthy(d time.Duration) {
 	c.t.Helper()
-	await(c.t, "the cluster is healthy", d, func() bool {
+	waitUntil(c.t, "the cluster is healthy", d, func() bool {
 		alive := 0
 		for _, n := range c.Nodes {
 			info, err := n.tryClusterInfo()
@@ -147,7 +147,7 @@ func (c *ClusterOf) AwaitHealthy(d time.Duration) {
 func (n *Node) clusterInfo() map[string]string {
 	n.t.Helper()
 	info, err := n.tryClusterInfo()
-	check(n.t, "ask for the cluster's state", err)
+	mustSucceed(n.t, "ask for the cluster's state", err)
 	return info
 }
 
@@ -191,19 +191,19 @@ type slots struct {
 	owners   []*Node // the master first
 }
 
-// view returns the slot map of the first node that answers.
-func (c *ClusterOf) view() []slots {
+// slotMap returns the slot map of the first node that answers.
+func (c *ClusterOf) slotMap() []slots {
 	c.t.Helper()
 	for _, n := range c.Nodes {
 		if reply, err := n.Try("cluster", "slots"); err == nil {
-			return c.parse(reply.([]any))
+			return c.parseSlots(reply.([]any))
 		}
 	}
 	c.t.Fatal("servers: no node of the cluster answers")
 	return nil
 }
 
-func (c *ClusterOf) parse(reply []any) []slots {
+func (c *ClusterOf) parseSlots(reply []any) []slots {
 	var view []slots
 	for _, entry := range reply {
 		e := entry.([]any)
@@ -220,22 +220,22 @@ func (c *ClusterOf) parse(reply []any) []slots {
 // MasterOf returns the node that serves the slot.
 func (c *ClusterOf) MasterOf(slot uint16) *Node {
 	c.t.Helper()
-	return c.shard(slot).owners[0]
+	return c.nodesOf(slot).owners[0]
 }
 
 // ReplicaOf returns a replica of the node that serves the slot.
 func (c *ClusterOf) ReplicaOf(slot uint16) *Node {
 	c.t.Helper()
-	s := c.shard(slot)
+	s := c.nodesOf(slot)
 	if len(s.owners) < 2 {
 		c.t.Fatalf("servers: slot %d has no replica", slot)
 	}
 	return s.owners[1]
 }
 
-func (c *ClusterOf) shard(slot uint16) slots {
+func (c *ClusterOf) nodesOf(slot uint16) slots {
 	c.t.Helper()
-	for _, s := range c.view() {
+	for _, s := range c.slotMap() {
 		if s.from <= int64(slot) && int64(slot) <= s.to {
 			return s
 		}
@@ -249,7 +249,7 @@ func (c *ClusterOf) Masters() []*Node {
 	c.t.Helper()
 	var all []*Node
 	seen := map[*Node]bool{}
-	for _, s := range c.view() {
+	for _, s := range c.slotMap() {
 		if n := s.owners[0]; !seen[n] {
 			seen[n] = true
 			all = append(all, n)
@@ -261,7 +261,7 @@ func (c *ClusterOf) Masters() []*Node {
 // Promote makes the replica a master by a failover that its master agrees to.
 func (c *ClusterOf) Promote(replica *Node) {
 	c.t.Helper()
-	await(c.t, "the replica is promoted", 30*time.Second, func() bool {
+	waitUntil(c.t, "the replica is promoted", 30*time.Second, func() bool {
 		role, err := replica.Try("role")
 		if r, ok := role.([]any); err == nil && ok && r[0] == "master" {
 			return true

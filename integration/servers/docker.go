@@ -40,14 +40,14 @@ func startContainer(t testing.TB, image string, args []string, more ...testconta
 	t.Helper()
 	port := freePort(t)
 	cmd := append([]string{
-		program(image), "--bind", "127.0.0.1", "--port", strconv.Itoa(port),
+		serverProgram(image), "--bind", "127.0.0.1", "--port", strconv.Itoa(port),
 		"--save", "", "--appendonly", "no",
 	}, args...)
-	return run(t, image, port, cmd, "Ready to accept connections", more...)
+	return runContainer(t, image, port, cmd, "Ready to accept connections", more...)
 }
 
-// copied copies the files of a directory into the container.
-func copied(from, to string, names ...string) []testcontainers.ContainerCustomizer {
+// copyFiles copies the files of a directory into the container.
+func copyFiles(from, to string, names ...string) []testcontainers.ContainerCustomizer {
 	var files []testcontainers.ContainerFile
 	for _, name := range names {
 		files = append(files, testcontainers.ContainerFile{HostFilePath: filepath.Join(from, name), ContainerFilePath: to + "/" + name, FileMode: 0o644})
@@ -59,14 +59,14 @@ func startSentinelContainer(t testing.TB, image, config string) machine {
 	t.Helper()
 	port := freePort(t)
 	file := filepath.Join(t.TempDir(), "sentinel.conf")
-	check(t, "write the sentinel's configuration", os.WriteFile(file, []byte(config), 0o644))
-	cmd := []string{program(image), "/sentinel.conf", "--sentinel", "--bind", "127.0.0.1", "--port", strconv.Itoa(port)}
-	return run(t, image, port, cmd, "Sentinel ID is", testcontainers.WithFiles(testcontainers.ContainerFile{
+	mustSucceed(t, "write the sentinel's configuration", os.WriteFile(file, []byte(config), 0o644))
+	cmd := []string{serverProgram(image), "/sentinel.conf", "--sentinel", "--bind", "127.0.0.1", "--port", strconv.Itoa(port)}
+	return runContainer(t, image, port, cmd, "Sentinel ID is", testcontainers.WithFiles(testcontainers.ContainerFile{
 		HostFilePath: file, ContainerFilePath: "/sentinel.conf", FileMode: 0o666,
 	}))
 }
 
-func run(t testing.TB, image string, port int, cmd []string, ready string, more ...testcontainers.ContainerCustomizer) machine {
+func runContainer(t testing.TB, image string, port int, cmd []string, ready string, more ...testcontainers.ContainerCustomizer) machine {
 	t.Helper()
 	ctx := context.Background()
 	options := append([]testcontainers.ContainerCustomizer{
@@ -83,16 +83,16 @@ func run(t testing.TB, image string, port int, cmd []string, ready string, more 
 		t.Cleanup(func() { _ = testcontainers.TerminateContainer(c.Container, testcontainers.StopTimeout(0)) })
 	}
 	if err != nil {
-		t.Fatalf("servers: run %s: %v\n%s", image, err, logs(c))
+		t.Fatalf("servers: run %s: %v\n%s", image, err, containerLogs(c))
 	}
 	engine, err := testcontainers.NewDockerClientWithOpts(ctx)
-	check(t, "reach the Docker engine", err)
+	mustSucceed(t, "reach the Docker engine", err)
 	t.Cleanup(func() { _ = engine.Close() })
 	return &boxed{t: t, container: c.Container, engine: engine, addr: net.JoinHostPort("127.0.0.1", strconv.Itoa(port))}
 }
 
-// logs returns the output of a container that failed.
-func logs(c *tcredis.RedisContainer) string {
+// containerLogs returns the output of a container that failed.
+func containerLogs(c *tcredis.RedisContainer) string {
 	if c == nil || c.Container == nil {
 		return ""
 	}
@@ -110,13 +110,13 @@ func (b *boxed) Addr() string { return b.addr }
 func (b *boxed) Kill() {
 	b.t.Helper()
 	_, err := b.engine.ContainerKill(context.Background(), b.container.GetContainerID(), client.ContainerKillOptions{Signal: "KILL"})
-	check(b.t, "kill a container", err)
+	mustSucceed(b.t, "kill a container", err)
 }
 
 func (b *boxed) Stop() {
 	b.t.Helper()
 	grace := 10 * time.Second
-	check(b.t, "stop a container", b.container.Stop(context.Background(), &grace))
+	mustSucceed(b.t, "stop a container", b.container.Stop(context.Background(), &grace))
 }
 
 func (b *boxed) Restart() {
@@ -124,20 +124,20 @@ func (b *boxed) Restart() {
 	if b.container.IsRunning() {
 		b.Stop()
 	}
-	check(b.t, "restart a container", b.container.Start(context.Background()))
-	await(b.t, "the server answers again", time.Minute, func() bool { return answers(b.addr) })
+	mustSucceed(b.t, "restart a container", b.container.Start(context.Background()))
+	waitUntil(b.t, "the server answers again", time.Minute, func() bool { return doesAnswer(b.addr) })
 }
 
 func (b *boxed) Pause() {
 	b.t.Helper()
 	_, err := b.engine.ContainerPause(context.Background(), b.container.GetContainerID(), client.ContainerPauseOptions{})
-	check(b.t, "pause a container", err)
+	mustSucceed(b.t, "pause a container", err)
 }
 
 func (b *boxed) Resume() {
 	b.t.Helper()
 	_, err := b.engine.ContainerUnpause(context.Background(), b.container.GetContainerID(), client.ContainerUnpauseOptions{})
-	check(b.t, "resume a container", err)
+	mustSucceed(b.t, "resume a container", err)
 }
 
 // freePort returns a port on which nothing listens at the moment, nor 10000 above it,
@@ -146,7 +146,7 @@ func freePort(t testing.TB) int {
 	t.Helper()
 	for {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
-		check(t, "find a free port", err)
+		mustSucceed(t, "find a free port", err)
 		port := l.Addr().(*net.TCPAddr).Port
 		_ = l.Close()
 		if port+10000 >= 1<<16 {
@@ -161,7 +161,7 @@ func freePort(t testing.TB) int {
 	}
 }
 
-func check(t testing.TB, what string, err error) {
+func mustSucceed(t testing.TB, what string, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatalf("servers: %s: %v", what, err)

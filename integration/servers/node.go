@@ -40,7 +40,7 @@ func Image(name string) Option { return func(o *options) { o.image = name } }
 // Proxied puts a proxy in front of each server, which Partition needs.
 func Proxied() Option { return func(o *options) { o.proxied = true } }
 
-func settings(opts []Option) options {
+func applyOptions(opts []Option) options {
 	var o options
 	for _, opt := range opts {
 		opt(&o)
@@ -48,12 +48,12 @@ func settings(opts []Option) options {
 	return o
 }
 
-// start starts one server.
-func start(t testing.TB, o options, args ...string) *Node {
+// startNode starts one server.
+func startNode(t testing.TB, o options, args ...string) *Node {
 	t.Helper()
 	args = append(args, o.args...)
 	n := &Node{t: t}
-	switch from := source(t); {
+	switch from := serverSource(t); {
 	case o.image != "":
 		n.machine = startContainer(t, o.image, args)
 	case from == fromDocker:
@@ -68,7 +68,7 @@ func start(t testing.TB, o options, args ...string) *Node {
 
 func mustImage(t testing.TB) string {
 	t.Helper()
-	name := image()
+	name := availableImage()
 	if name == "" {
 		Skip(t, "there is no Docker engine, or no image "+os.Getenv(envImage)+": make server-images builds some")
 	}
@@ -79,14 +79,14 @@ func mustImage(t testing.TB) string {
 // so use a namespace.
 func Standalone(t testing.TB, opts ...Option) *Node {
 	t.Helper()
-	o := settings(opts)
+	o := applyOptions(opts)
 	var n *Node
-	if o.image == "" && len(o.args) == 0 && source(t) == fromAddress {
+	if o.image == "" && len(o.args) == 0 && serverSource(t) == fromAddress {
 		n = &Node{t: t, machine: atAddress(t)}
 		n.ctl = redis.NewClient(&redis.Options{Addr: n.machine.Addr()})
 		t.Cleanup(func() { _ = n.ctl.Close() })
 	} else {
-		n = start(t, o)
+		n = startNode(t, o)
 	}
 	if o.proxied {
 		n.proxy = newProxy(t, n.machine.Addr())
@@ -201,12 +201,12 @@ func (n *Node) CommandStats() map[string]Stat {
 
 func (n *Node) hostPort() (string, string) {
 	host, port, err := net.SplitHostPort(n.Addr())
-	check(n.t, "split an address", err)
+	mustSucceed(n.t, "split an address", err)
 	return host, port
 }
 
-// answers reports whether a server at addr replies, with or without an error.
-func answers(addr string) bool {
+// doesAnswer reports whether a server at addr replies, with or without an error.
+func doesAnswer(addr string) bool {
 	rdb := redis.NewClient(&redis.Options{Addr: addr, MaxRetries: -1, DialTimeout: time.Second, ReadTimeout: time.Second})
 	defer rdb.Close()
 	err := rdb.Ping(context.Background()).Err()
@@ -214,8 +214,8 @@ func answers(addr string) bool {
 	return err == nil || asError(err, &answer)
 }
 
-// await polls until ok, for at most d.
-func await(t testing.TB, what string, d time.Duration, ok func() bool) {
+// waitUntil polls until ok, for at most d.
+func waitUntil(t testing.TB, what string, d time.Duration, ok func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(d); !ok(); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(deadline) {

@@ -22,28 +22,28 @@ type PairOf struct {
 // Pair starts a primary and a replica that replicates through a proxy.
 func Pair(t testing.TB, opts ...Option) *PairOf {
 	t.Helper()
-	o := settings(opts)
-	if o.image == "" && source(t) == fromAddress {
+	o := applyOptions(opts)
+	if o.image == "" && serverSource(t) == fromAddress {
 		Skip(t, "a primary with a replica does not come from an address: unset "+envSource+" or "+envAddr)
 	}
-	p := &PairOf{t: t, Primary: start(t, o, "--repl-diskless-sync-delay", "0"), Replica: start(t, o)}
+	p := &PairOf{t: t, Primary: startNode(t, o, "--repl-diskless-sync-delay", "0"), Replica: startNode(t, o)}
 	p.link = newProxy(t, p.Primary.Direct())
 	p.serving.Store(p.Primary)
 	host, port, _ := net.SplitHostPort(p.link.Addr())
 	p.Replica.Do("replicaof", host, port)
-	await(t, "the replica is in sync", 30*time.Second, p.linked)
+	waitUntil(t, "the replica is in sync", 30*time.Second, p.isLinked)
 	t.Logf("primary and replica: %s", p.Primary.Version())
 	return p
 }
 
-func (p *PairOf) linked() bool {
+func (p *PairOf) isLinked() bool {
 	return p.Replica.Info("replication")["master_link_status"] == "up"
 }
 
 // AwaitReplicated waits until the replica has all that the primary wrote.
 func (p *PairOf) AwaitReplicated() {
 	p.t.Helper()
-	await(p.t, "the replica has caught up", 10*time.Second, func() bool {
+	waitUntil(p.t, "the replica has caught up", 10*time.Second, func() bool {
 		return p.Primary.Info("replication")["master_repl_offset"] == p.Replica.Info("replication")["slave_repl_offset"]
 	})
 }
@@ -89,15 +89,15 @@ type SentinelOf struct {
 // Sentinel starts a primary, a replica and three sentinels.
 func Sentinel(t testing.TB, opts ...Option) *SentinelOf {
 	t.Helper()
-	o := settings(opts)
-	from := source(t)
+	o := applyOptions(opts)
+	from := serverSource(t)
 	if o.image == "" && from == fromAddress {
 		Skip(t, "sentinels do not come from an address: unset "+envSource+" or "+envAddr)
 	}
-	s := &SentinelOf{t: t, Data: []*Node{start(t, o, "--repl-diskless-sync-delay", "0"), start(t, o, "--repl-diskless-sync-delay", "0")}}
+	s := &SentinelOf{t: t, Data: []*Node{startNode(t, o, "--repl-diskless-sync-delay", "0"), startNode(t, o, "--repl-diskless-sync-delay", "0")}}
 	host, port, _ := net.SplitHostPort(s.Data[0].Direct())
 	s.Data[1].Do("replicaof", host, port)
-	await(t, "the replica is in sync", 30*time.Second, func() bool {
+	waitUntil(t, "the replica is in sync", 30*time.Second, func() bool {
 		return s.Data[1].Info("replication")["master_link_status"] == "up"
 	})
 	config := "sentinel monitor " + masterName + " " + host + " " + port + " 2\n" +
@@ -106,13 +106,13 @@ func Sentinel(t testing.TB, opts ...Option) *SentinelOf {
 	for range 3 {
 		s.Sentinels = append(s.Sentinels, startSentinel(t, o, config))
 	}
-	await(t, "the sentinels know all", 30*time.Second, func() bool {
+	waitUntil(t, "the sentinels know all", 30*time.Second, func() bool {
 		for _, n := range s.Sentinels {
 			reply, err := n.Try("sentinel", "master", masterName)
 			if err != nil {
 				return false
 			}
-			if m := pairs(reply); m["num-slaves"] != "1" || m["num-other-sentinels"] != "2" {
+			if m := parsePairs(reply); m["num-slaves"] != "1" || m["num-other-sentinels"] != "2" {
 				return false
 			}
 		}
@@ -128,7 +128,7 @@ func startSentinel(t testing.TB, o options, config string) *Node {
 	switch {
 	case o.image != "":
 		n.machine = startSentinelContainer(t, o.image, config)
-	case source(t) == fromDocker:
+	case serverSource(t) == fromDocker:
 		n.machine = startSentinelContainer(t, mustImage(t), config)
 	default:
 		n.machine = startSentinelProcess(t, config)
@@ -175,11 +175,11 @@ func (s *SentinelOf) Promote() {
 	s.t.Helper()
 	before := s.Primary()
 	s.Sentinels[0].Do("sentinel", "failover", masterName)
-	await(s.t, "the sentinels have promoted the replica", 30*time.Second, func() bool { return s.Primary() != before })
+	waitUntil(s.t, "the sentinels have promoted the replica", 30*time.Second, func() bool { return s.Primary() != before })
 }
 
-// pairs parses a flat list or a RESP3 map of names and values.
-func pairs(reply any) map[string]string {
+// parsePairs parses a flat list or a RESP3 map of names and values.
+func parsePairs(reply any) map[string]string {
 	m := map[string]string{}
 	switch r := reply.(type) {
 	case []any:

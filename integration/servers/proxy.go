@@ -20,7 +20,7 @@ func newProxy(t testing.TB, upstream string) *Proxy {
 	t.Helper()
 	server := toxiproxy.NewServer(toxiproxy.NewMetricsContainer(nil), zerolog.Nop())
 	p := toxiproxy.NewProxy(server, t.Name(), "127.0.0.1:0", upstream)
-	check(t, "start a proxy", p.Start())
+	mustSucceed(t, "start a proxy", p.Start())
 	t.Cleanup(p.Stop)
 	return &Proxy{t, p}
 }
@@ -32,7 +32,7 @@ func (p *Proxy) Addr() string { return p.p.Listen }
 func (p *Proxy) Blackhole() {
 	p.t.Helper()
 	for _, stream := range []string{"upstream", "downstream"} {
-		p.add(`{"name":"` + stream + `","type":"timeout","stream":"` + stream + `","attributes":{"timeout":0}}`)
+		p.addToxic(`{"name":"` + stream + `","type":"timeout","stream":"` + stream + `","attributes":{"timeout":0}}`)
 	}
 }
 
@@ -40,12 +40,12 @@ func (p *Proxy) Blackhole() {
 func (p *Proxy) Heal() {
 	p.t.Helper()
 	for _, stream := range []string{"upstream", "downstream"} {
-		check(p.t, "heal a partition", p.p.Toxics.RemoveToxic(context.Background(), stream))
+		mustSucceed(p.t, "heal a partition", p.p.Toxics.RemoveToxic(context.Background(), stream))
 	}
 }
 
-func (p *Proxy) add(toxic string) {
+func (p *Proxy) addToxic(toxic string) {
 	p.t.Helper()
 	_, err := p.p.Toxics.AddToxicJson(strings.NewReader(toxic))
-	check(p.t, "add a fault", err)
+	mustSucceed(p.t, "add a fault", err)
 }

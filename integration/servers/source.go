@@ -37,8 +37,8 @@ type machine interface {
 	Resume()
 }
 
-// source returns the source of the test's servers, or skips the test.
-func source(t testing.TB) string {
+// serverSource returns the source of the test's servers, or skips the test.
+func serverSource(t testing.TB) string {
 	t.Helper()
 	switch s := os.Getenv(envSource); s {
 	case fromAddress, fromDocker, fromProcess:
@@ -50,7 +50,7 @@ func source(t testing.TB) string {
 	if os.Getenv(envAddr) != "" {
 		return fromAddress
 	}
-	if image() == "" {
+	if availableImage() == "" {
 		return fromProcess // skips the test without a program
 	}
 	return fromDocker
@@ -59,16 +59,16 @@ func source(t testing.TB) string {
 // UsesDocker reports whether the servers run in Docker.
 func UsesDocker(t testing.TB) bool {
 	t.Helper()
-	return source(t) == fromDocker
+	return serverSource(t) == fromDocker
 }
 
-// image returns the image to run, or "" if it is neither present nor can be pulled.
-func image() string {
+// availableImage returns the image to run, or "" if it is neither present nor can be pulled.
+func availableImage() string {
 	name := os.Getenv(envImage)
 	if name == "" {
 		name = defaultImage
 	}
-	if hasImage(name) || pull(name) {
+	if hasImage(name) || pullImage(name) {
 		return name
 	}
 	return ""
@@ -77,20 +77,20 @@ func image() string {
 // hasImage reports whether the Docker engine has the image. It uses the docker command,
 // which a machine with an engine has.
 func hasImage(name string) bool {
-	return docker("image", "inspect", name) == nil
+	return runDocker("image", "inspect", name) == nil
 }
 
 // pulled caches the result of each pull, since a pull that fails takes long.
 var pulled = map[string]bool{}
 
-func pull(name string) bool {
+func pullImage(name string) bool {
 	if _, tried := pulled[name]; !tried {
-		pulled[name] = docker("info") == nil && docker("pull", "-q", name) == nil
+		pulled[name] = runDocker("info") == nil && runDocker("pull", "-q", name) == nil
 	}
 	return pulled[name]
 }
 
-func docker(args ...string) error {
+func runDocker(args ...string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	return exec.CommandContext(ctx, "docker", args...).Run()
@@ -105,8 +105,8 @@ func Skip(t testing.TB, reason string) {
 	t.Skip("servers: skipped: " + reason)
 }
 
-// program returns the server's command in an image.
-func program(image string) string {
+// serverProgram returns the server's command in an image.
+func serverProgram(image string) string {
 	if strings.Contains(image, "valkey") {
 		return "valkey-server"
 	}

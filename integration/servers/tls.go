@@ -13,7 +13,7 @@ import (
 // key server.key of dir. Its clients use the configuration trust.
 func TLS(t testing.TB, dir string, trust *tls.Config) *Node {
 	t.Helper()
-	from := source(t)
+	from := serverSource(t)
 	if from == fromAddress {
 		Skip(t, "a server that takes TLS does not come from an address: unset "+envSource+" or "+envAddr)
 	}
@@ -26,7 +26,7 @@ func TLS(t testing.TB, dir string, trust *tls.Config) *Node {
 	}
 	n := &Node{t: t}
 	if from == fromDocker {
-		n.machine = startContainer(t, mustImage(t), at("/tls"), copied(dir, "/tls", "server.crt", "server.key")...)
+		n.machine = startContainer(t, mustImage(t), at("/tls"), copyFiles(dir, "/tls", "server.crt", "server.key")...)
 	} else {
 		n.machine = startProcess(t, at(dir))
 	}

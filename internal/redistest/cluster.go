@@ -24,12 +24,12 @@ func StartCluster(t testing.TB, masters int) []*Server {
 	for i := range servers {
 		servers[i] = Start(t, "--cluster-enabled", "yes", "--cluster-config-file", "nodes.conf")
 		clients[i] = servers[i].Client()
-		servers[i].check("number", clients[i].Do(ctx, "cluster", "set-config-epoch", i+1).Err())
+		servers[i].mustSucceed("number", clients[i].Do(ctx, "cluster", "set-config-epoch", i+1).Err())
 		first, end := slots*i/masters, slots*(i+1)/masters
-		servers[i].check("give slots to", clients[i].ClusterAddSlotsRange(ctx, first, end-1).Err())
+		servers[i].mustSucceed("give slots to", clients[i].ClusterAddSlotsRange(ctx, first, end-1).Err())
 		if i > 0 {
 			host, port, _ := net.SplitHostPort(servers[0].Addr())
-			servers[i].check("introduce", clients[i].ClusterMeet(ctx, host, port).Err())
+			servers[i].mustSucceed("introduce", clients[i].ClusterMeet(ctx, host, port).Err())
 		}
 	}
 	for i, s := range servers {
@@ -43,7 +43,7 @@ func (s *Server) awaitCluster(rdb *redis.Client) {
 	s.t.Helper()
 	for deadline := time.Now().Add(startTime); ; time.Sleep(10 * time.Millisecond) {
 		info, err := rdb.ClusterInfo(context.Background()).Result()
-		s.check("ask for the cluster", err)
+		s.mustSucceed("ask for the cluster", err)
 		if strings.Contains(info, "cluster_state:ok") {
 			return
 		}

@@ -10,7 +10,7 @@
 // test binary alone; the server ends with the binary, however that ends. Tests that
 // kill, pause or configure a server start a private one with [Start].
 //
-// Without a server these tests are skipped and say what is missing. With
+// Without a server these tests are skipped and name the missing program. With
 // REDBREAKER_REQUIRE_REDIS=1 they fail instead, so that CI cannot pass by skipping.
 //
 // The package starts no goroutine, so goleak reports none.

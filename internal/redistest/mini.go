@@ -11,5 +11,5 @@ import (
 func Mini(t testing.TB) (*miniredis.Miniredis, *redis.Client) {
 	t.Helper()
 	m := miniredis.RunT(t)
-	return m, client(t, m.Addr())
+	return m, newClient(t, m.Addr())
 }

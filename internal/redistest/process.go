@@ -50,12 +50,12 @@ func startProcess(program, dir string, args ...string) (*process, error) {
 		if p.port, err = freePort(); err != nil {
 			return err
 		}
-		return p.start()
+		return p.startOnPort()
 	})
 }
 
-// restart starts the server again, on the port that it had.
-func (p *process) restart() error { return whilePortTaken(p.start) }
+// restartOnPort starts the server again, on the port that it had.
+func (p *process) restartOnPort() error { return whilePortTaken(p.startOnPort) }
 
 // whilePortTaken repeats start while it returns errPortTaken: another process may
 // take the port between its choice and the server's start, or while a server is down.
@@ -88,12 +88,12 @@ func freePort() (int, error) {
 // addr returns the host and port of the server.
 func (p *process) addr() string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(p.port)) }
 
-// logfile returns the path of the server's log.
-func (p *process) logfile() string { return filepath.Join(p.dir, "redis.log") }
+// logFile returns the path of the server's log.
+func (p *process) logFile() string { return filepath.Join(p.dir, "redis.log") }
 
-// start starts the server on its port, and returns when it accepts connections.
-func (p *process) start() error {
-	if err := os.Remove(p.logfile()); err != nil && !errors.Is(err, os.ErrNotExist) {
+// startOnPort starts the server on its port, and returns when it accepts connections.
+func (p *process) startOnPort() error {
+	if err := os.Remove(p.logFile()); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
 	input, lifeline, err := os.Pipe()
@@ -112,7 +112,7 @@ func (p *process) start() error {
 	p.cmd = exec.Command("sh", append([]string{
 		"-c", script, "sh", p.dir, p.program,
 		"--bind", "127.0.0.1", "--port", strconv.Itoa(p.port),
-		"--dir", p.dir, "--logfile", p.logfile(),
+		"--dir", p.dir, "--logfile", p.logFile(),
 		"--save", "", "--appendonly", "no",
 	}, p.args...)...)
 	p.cmd.Stdin, p.cmd.Stdout, p.cmd.Stderr = input, theirs, theirs
@@ -122,7 +122,7 @@ func (p *process) start() error {
 	}
 	theirs.Close() // or output would never end
 	if err := p.awaitReady(); err != nil {
-		return errors.Join(err, p.kill())
+		return errors.Join(err, p.killProcess())
 	}
 	return nil
 }
@@ -134,7 +134,7 @@ func (p *process) awaitReady() error {
 	for deadline := time.Now().Add(startTime); ; {
 		text, exited := p.pollOutput(5 * time.Millisecond)
 		complaint = append(complaint, text...)
-		log, err := os.ReadFile(p.logfile())
+		log, err := os.ReadFile(p.logFile())
 		switch {
 		case err != nil && !errors.Is(err, os.ErrNotExist):
 			return err
@@ -161,22 +161,22 @@ func (p *process) pollOutput(wait time.Duration) (text []byte, exited bool) {
 	return buf[:n], errors.Is(err, io.EOF)
 }
 
-// running reports whether the server was started and not yet stopped.
-func (p *process) running() bool { return p.lifeline != nil }
+// isRunning reports whether the server was started and not yet stopped.
+func (p *process) isRunning() bool { return p.lifeline != nil }
 
-// kill ends the server at once, as a crash would.
-func (p *process) kill() error {
+// killProcess ends the server at once, as a crash would.
+func (p *process) killProcess() error {
 	return p.endWith(p.cmd.Process.Kill)
 }
 
-// stop shuts the server down in order.
-func (p *process) stop() error {
+// stopProcess shuts the server down in order.
+func (p *process) stopProcess() error {
 	return p.endWith(func() error { return p.cmd.Process.Signal(syscall.SIGTERM) })
 }
 
 // endWith calls signal, which ends the server, and waits for the exit.
 func (p *process) endWith(signal func() error) error {
-	if !p.running() {
+	if !p.isRunning() {
 		return nil
 	}
 	err := signal()
@@ -191,16 +191,16 @@ func (p *process) endWith(signal func() error) error {
 	return err
 }
 
-// closeFiles closes the files that start opened.
+// closeFiles closes the files that startOnPort opened.
 func (p *process) closeFiles() {
 	p.lifeline.Close()
 	p.output.Close()
 	p.lifeline, p.output = nil, nil
 }
 
-// signal sends the named signal to the running server. The shell's kill knows STOP
+// sendSignal sends the named signal to the running server. The shell's kill knows STOP
 // and CONT on systems where package syscall does not.
-func (p *process) signal(name string) error {
+func (p *process) sendSignal(name string) error {
 	out, err := exec.Command("sh", "-c", `kill -s "$1" "$2"`, "sh", name, strconv.Itoa(p.cmd.Process.Pid)).CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("kill -s %s: %w: %s", name, err, out)

@@ -80,7 +80,7 @@ func TestStart_argsWin(t *testing.T) {
 }
 
 func TestStart_badArgs(t *testing.T) {
-	program(t)
+	mustFindProgram(t)
 	got := record(t, func(tb testing.TB) { Start(tb, "--no-such-option", "1") })
 	if !got.failed || !strings.Contains(got.text, "no-such-option") {
 		t.Errorf("got %+v; want a failure that shows what the server said", got)
@@ -143,7 +143,7 @@ func TestRestart_portTaken(t *testing.T) {
 	s.Kill()
 	l, err := net.Listen("tcp", s.Addr())
 	must(t, err)
-	if err := s.p.start(); !errors.Is(err, errPortTaken) {
+	if err := s.p.startOnPort(); !errors.Is(err, errPortTaken) {
 		t.Errorf("start on a taken port: %v", err)
 	}
 	must(t, l.Close())
@@ -204,7 +204,7 @@ func TestProgram_missing(t *testing.T) {
 
 // However a test binary ends, its servers end with it and leave no files.
 func TestServers_endWithTheBinary(t *testing.T) {
-	program(t)
+	mustFindProgram(t)
 	for _, how := range []string{"exit", "kill"} {
 		t.Run(how, func(t *testing.T) {
 			tmp := t.TempDir()

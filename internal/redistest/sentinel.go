@@ -14,7 +14,7 @@ func StartSentinel(t testing.TB, config string) *Server {
 	dir := t.TempDir()
 	file, start := filepath.Join(dir, "sentinel.conf"), filepath.Join(dir, "start")
 	// Its file comes first on a sentinel's command line.
-	script := fmt.Sprintf("#!/bin/sh\nexec %q %q --sentinel \"$@\"\n", program(t), file)
+	script := fmt.Sprintf("#!/bin/sh\nexec %q %q --sentinel \"$@\"\n", mustFindProgram(t), file)
 	for path, text := range map[string]string{file: config, start: script} {
 		if err := os.WriteFile(path, []byte(text), 0o700); err != nil {
 			t.Fatal(err)

@@ -18,7 +18,7 @@ type Server struct {
 // and override the defaults: a free loopback port, nothing on disk, no password.
 func Start(t testing.TB, args ...string) *Server {
 	t.Helper()
-	p, err := startProcess(program(t), t.TempDir(), args...)
+	p, err := startProcess(mustFindProgram(t), t.TempDir(), args...)
 	if err != nil {
 		t.Fatalf("redistest: start a server: %v", err)
 	}
@@ -31,44 +31,44 @@ func Start(t testing.TB, args ...string) *Server {
 func (s *Server) Addr() string { return s.p.addr() }
 
 // Client returns a client of the server that is closed at the test's end.
-func (s *Server) Client() *redis.Client { return client(s.t, s.Addr()) }
+func (s *Server) Client() *redis.Client { return newClient(s.t, s.Addr()) }
 
 // Kill ends the server at once, as a crash would. It does nothing if the server does
 // not run.
 func (s *Server) Kill() {
 	s.t.Helper()
-	s.check("kill", s.p.kill())
+	s.mustSucceed("kill", s.p.killProcess())
 }
 
 // Stop shuts the server down in order. It does nothing if the server does not run,
 // and blocks while it is paused.
 func (s *Server) Stop() {
 	s.t.Helper()
-	s.check("stop", s.p.stop())
+	s.mustSucceed("stop", s.p.stopProcess())
 }
 
 // Restart stops the server if it runs, and starts it on the same port with the data
 // that it kept on disk, by default none.
 func (s *Server) Restart() {
 	s.t.Helper()
-	s.check("stop", s.p.stop())
-	s.check("restart", s.p.restart())
+	s.mustSucceed("stop", s.p.stopProcess())
+	s.mustSucceed("restart", s.p.restartOnPort())
 }
 
 // Pause suspends the server: it keeps its connections, accepts new ones, and answers
 // nothing until Resume.
 func (s *Server) Pause() {
 	s.t.Helper()
-	s.check("pause", s.p.signal("STOP"))
+	s.mustSucceed("pause", s.p.sendSignal("STOP"))
 }
 
 // Resume ends a pause; the server then answers what it was sent.
 func (s *Server) Resume() {
 	s.t.Helper()
-	s.check("resume", s.p.signal("CONT"))
+	s.mustSucceed("resume", s.p.sendSignal("CONT"))
 }
 
-func (s *Server) check(verb string, err error) {
+func (s *Server) mustSucceed(verb string, err error) {
 	s.t.Helper()
 	if err != nil {
 		s.t.Fatalf("redistest: %s the server at %s: %v", verb, s.Addr(), err)

@@ -32,7 +32,7 @@ func Addr(t testing.TB) string {
 	if addr := os.Getenv(envAddr); addr != "" {
 		return addr
 	}
-	program := program(t)
+	program := mustFindProgram(t)
 	shared.once.Do(func() {
 		var dir string
 		if dir, shared.err = os.MkdirTemp("", "redistest-"); shared.err == nil {
@@ -48,7 +48,7 @@ func Addr(t testing.TB) string {
 // Client returns a client of the shared server that is closed at the test's end.
 func Client(t testing.TB) *redis.Client {
 	t.Helper()
-	rdb := client(t, Addr(t))
+	rdb := newClient(t, Addr(t))
 	if err := rdb.Ping(context.Background()).Err(); err != nil {
 		t.Fatalf("redistest: the server at %s does not answer: %v", Addr(t), err)
 	}
@@ -83,7 +83,7 @@ func removeKeys(addr, pattern string) error {
 	return keys.Err()
 }
 
-func client(t testing.TB, addr string) *redis.Client {
+func newClient(t testing.TB, addr string) *redis.Client {
 	rdb := redis.NewClient(&redis.Options{Addr: addr})
 	t.Cleanup(func() { _ = rdb.Close() })
 	return rdb
