@@ -49,7 +49,7 @@ func TestKey_forms(t *testing.T) {
 	}
 }
 
-// The longest name that stands in full, and the shortest that does not.
+// The longest name that is written in full, and the shortest that is not.
 func TestKey_longNames(t *testing.T) {
 	k := keysOf(t, "shop")
 	for _, test := range []struct {

@@ -17,7 +17,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// known are slots as a server tells them.
+// known holds slots as a server computed them.
 var known = map[string]uint16{
 	"":           0,
 	"123456789":  0x31c3, // the check value in the cluster specification
@@ -100,10 +100,10 @@ func TestSlot_distribution(t *testing.T) {
 	}
 }
 
-// goRedisSlot returns the slot that a ClusterClient sends a key to. It exports
-// no such function, but tells which node it would ask: so let one client see a
-// node for each of the slot's high bits, and another for each of the low ones.
-// Nothing is dialed.
+// goRedisSlot returns the slot to which a ClusterClient sends a key. The client
+// exports no such function, but shows the node that it would use. So one client
+// gets a node for each of the slot's high bits, another one for each of the low
+// bits. Nothing is dialed.
 func goRedisSlot(t *testing.T) func(key string) uint16 {
 	const half = 128 // the root of Slots
 	client := func(node func(slot int) int) *redis.ClusterClient {

@@ -10,7 +10,7 @@ type Ticket struct{ Epoch, Lease int64 }
 // Counted reports whether the outcome of the ticket's call is to be reported.
 func (t Ticket) Counted() bool { return t.Epoch != 0 }
 
-// Detail is what a failure may carry beyond its outcome.
+// Detail holds the parts of a failure beyond its outcome.
 type Detail struct {
 	// OpenFor is the open time that the failure itself asks for, such as a
 	// Retry-After, up to [MaxDuration]. Zero: none.

@@ -32,8 +32,8 @@ func TestRejectedError(t *testing.T) {
 	}
 }
 
-// TestRejectedError_noEnd: a forced breaker until released, an unavailable
-// storage, and an error that nobody completed know no end.
+// TestRejectedError_noEnd: a forced mode without end, an unavailable storage, and
+// an error that was not made by NewRejected have no known end.
 func TestRejectedError_noEnd(t *testing.T) {
 	storage := &engine.StorageError{Class: engine.ClassUnknown, Op: "acquire", Name: "payments", Err: io.ErrUnexpectedEOF}
 	e := engine.NewRejected(engine.RejectedError{Name: "payments", Reason: engine.ReasonUnavailable, Err: storage}, 0, func() int64 { return 7 })

@@ -65,7 +65,7 @@ type call struct {
 	locked  bool // a step decided it, not a published decision
 }
 
-// callResult is what a call returned.
+// callResult holds the values that a call returned.
 type callResult struct {
 	ticket Ticket
 	answer string

@@ -153,7 +153,7 @@ func (w *alone) control(t *rapid.T) {
 	w.compare(t)
 }
 
-// lifetime is what counts for nothing in memory.
+// lifetime matches the parts of a tally that have no effect in memory.
 var lifetime = regexp.MustCompile(` fast=\d+/\d+ expires=\d+`)
 
 // compare holds the records against each other, which folds the stripes.

@@ -9,8 +9,8 @@ import (
 // The scheme of the lock-free part
 //
 // Each record in memory has a mutex, but most calls never take it. They load one
-// atomic pointer to the published [decision]: what is decided about a call for as
-// long as the record does not change. Successes, which must be counted, are added
+// atomic pointer to the published [decision], which decides about calls for as long
+// as the record does not change. Successes, which must be counted, are added
 // to stripes: counters, each on a cache line of its own, that belong to the
 // decision and are folded into the record later.
 //

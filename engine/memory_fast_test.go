@@ -11,7 +11,7 @@ import (
 	"github.com/redbreaker/redbreaker/engine"
 )
 
-// What the calls that take no lock must not lose.
+// Calls that take no mutex lose nothing.
 
 // TestMemory_tally: many goroutines report known numbers of successes and
 // failures while the clock moves from bucket to bucket, and the tally says so.
@@ -51,9 +51,9 @@ func TestMemory_tally(t *testing.T) {
 	}
 }
 
-// TestMemory_hears: each handle takes notice of each epoch, though most of its
-// calls look at nothing but a pointer.
-func TestMemory_hears(t *testing.T) {
+// TestMemory_eventsOfEachEpoch: each handle raises the events of each epoch, though
+// most of its calls only load a pointer.
+func TestMemory_eventsOfEachEpoch(t *testing.T) {
 	m, _ := memory(t)
 	var skews []string
 	h := bind(t, m, engine.Policy{}, nil)
@@ -78,12 +78,12 @@ func TestMemory_hears(t *testing.T) {
 	}
 	s, _ := m.Inspect(t.Context(), "payments")
 	if len(skews) != 1 || skews[0] != s.Fingerprint {
-		t.Errorf("heard of %q, want once of %s", skews, s.Fingerprint)
+		t.Errorf("skew events of %q, want one of %s", skews, s.Fingerprint)
 	}
 }
 
-// TestMemory_windows: a handle whose policy has another window gives it its turn
-// by a success, whatever the phase.
+// TestMemory_windows: a success of a handle whose policy has another window gives
+// that window its turn, whatever the published decision.
 func TestMemory_windows(t *testing.T) {
 	m, now := memory(t)
 	ctx := t.Context()
@@ -108,8 +108,8 @@ func TestMemory_windows(t *testing.T) {
 	}
 }
 
-// TestMemory_rejection: all that is rejected in one period, through any handle,
-// gets the same error, at no cost but a look at the clock.
+// TestMemory_rejection: all rejections of one period, through any handle, return the
+// same error.
 func TestMemory_rejection(t *testing.T) {
 	for name, c := range map[string]engine.Command{
 		"open":   {Action: engine.ActionTrip, For: time.Hour},
@@ -161,8 +161,7 @@ func TestMemory_allocatesNothing(t *testing.T) {
 	}
 }
 
-// BenchmarkMemory_stripes is a failure among successes, by how many stripes
-// there are to seal.
+// BenchmarkMemory_stripes measures a failure, by the number of stripes that it seals.
 func BenchmarkMemory_stripes(b *testing.B) {
 	for _, n := range []int{1, 8, 64} {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {

@@ -10,8 +10,8 @@ import (
 	"github.com/redbreaker/redbreaker/engine"
 )
 
-// TestMemory_heap weighs handles, one on each record, that are closed and quiet:
-// so little that a breaker over them takes under 1 KB, and what their windows hold.
+// TestMemory_heap bounds the heap of a handle and its record, closed and quiet: so
+// that a breaker takes less than 1 KB besides the content of its window.
 func TestMemory_heap(t *testing.T) {
 	const n = 1000
 	for name, test := range map[string]struct {
@@ -29,7 +29,7 @@ func TestMemory_heap(t *testing.T) {
 			for i := range names {
 				names[i] = strconv.Itoa(i)
 			}
-			before := heap()
+			before := heapBytes()
 			for i := range handles {
 				handles[i], _ = m.Bind(names[i], engine.Policy{Window: test.window}, nil)
 				for range 200 {
@@ -37,7 +37,7 @@ func TestMemory_heap(t *testing.T) {
 					_, _ = handles[i].Report(context.Background(), ticket, engine.Success, 0, nil)
 				}
 			}
-			each := (heap() - before) / n
+			each := (heapBytes() - before) / n
 			if t.Logf("%d B", each); each > test.most {
 				t.Errorf("a breaker takes %d B, want at most %d", each, test.most)
 			}
@@ -47,8 +47,8 @@ func TestMemory_heap(t *testing.T) {
 	}
 }
 
-// heap is what is in use after a collection.
-func heap() uint64 {
+// heapBytes returns the heap in use after a collection.
+func heapBytes() uint64 {
 	runtime.GC()
 	runtime.GC()
 	var s runtime.MemStats

@@ -30,7 +30,7 @@ func newMemoryRecord() *memoryRecord {
 func (r *memoryRecord) lockAndFold() {
 	r.mu.Lock()
 	d := r.published.Load()
-	if n := d.sealStripes(); n > 0 {
+	if n := d.sealStripesLocked(); n > 0 {
 		m := machine{Record: &r.record}
 		m.countSuccesses(n) // all of one bucket, and before whatever the caller does
 	}
@@ -43,13 +43,20 @@ func (r *memoryRecord) lockAndFold() {
 // the mutex, and returns the decision. The record belongs to m under that name.
 func (r *memoryRecord) publishAndUnlock(m *Memory, name string) *decision {
 	defer r.mu.Unlock()
+	return r.publishLocked(m, name)
+}
+
+// publishLocked publishes the decision that follows from the record. If it is the
+// one that is published already, its stripes count again: most steps change
+// nothing that a decision contains, and so allocate nothing.
+func (r *memoryRecord) publishLocked(m *Memory, name string) *decision {
 	var next verdict
 	if !m.closed.Load() {
 		next = r.record.verdict(r.stripeCount)
 	}
 	d := r.published.Load()
 	if d.verdict == next {
-		d.unsealStripes()
+		d.unsealStripesLocked()
 		return d
 	}
 	yieldPoint()

@@ -67,8 +67,7 @@ func (d *decision) addToStripe() bool {
 }
 
 // pickStripe returns the stripe of this goroutine. The address of the goroutine's
-// stack tells goroutines apart; no other number that differs between them is as
-// cheap to read. The product mixes the address (2^64 divided by the golden ratio),
+// stack differs between goroutines; no other number that does is as cheap to read. The product mixes the address (2^64 divided by the golden ratio),
 // and its stripeBits highest bits are the index.
 func (d *decision) pickStripe() *stripe {
 	var onStack byte
@@ -77,9 +76,9 @@ func (d *decision) pickStripe() *stripe {
 	return &d.stripes[index&uint64(len(d.stripes)-1)]
 }
 
-// sealStripes seals the stripes and returns the successes that they counted. The
-// caller holds the record's mutex.
-func (d *decision) sealStripes() (n int64) {
+// sealStripesLocked seals the stripes and returns the successes that they counted.
+// The caller holds the record's mutex.
+func (d *decision) sealStripesLocked() (n int64) {
 	for i := range d.stripes {
 		n += d.stripes[i].n.Swap(sealValue())
 		yieldPoint()
@@ -87,9 +86,9 @@ func (d *decision) sealStripes() (n int64) {
 	return n
 }
 
-// unsealStripes sets the stripes to 0, so that they count again. The caller holds
-// the record's mutex.
-func (d *decision) unsealStripes() {
+// unsealStripesLocked sets the stripes to 0, so that they count again. The caller
+// holds the record's mutex.
+func (d *decision) unsealStripesLocked() {
 	for i := range d.stripes {
 		d.stripes[i].n.Store(0)
 		yieldPoint()

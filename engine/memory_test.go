@@ -13,8 +13,8 @@ import (
 	"github.com/redbreaker/redbreaker/engine"
 )
 
-// What every storage promises, the conformance suite tests. Here is what only
-// the in-memory engine does.
+// The conformance suite tests the promises of every storage. These tests cover what
+// the in-memory engine adds.
 
 // memory is an engine on a clock that the test moves.
 func memory(t testing.TB) (*engine.Memory, *atomic.Int64) {
@@ -166,7 +166,7 @@ func TestMemory_controlFirst(t *testing.T) {
 	}
 }
 
-// TestMemory_control_refused: what is refused makes no record.
+// TestMemory_control_refused: a refused command creates no record.
 func TestMemory_control_refused(t *testing.T) {
 	m, _ := memory(t)
 	for want, c := range map[error]engine.Command{
@@ -233,8 +233,8 @@ func TestMemory_closed(t *testing.T) {
 	}
 }
 
-// TestMemory_contexts: a context that is done counts for what asks, not for what
-// tells: a report gives its context's values only.
+// TestMemory_contexts: a context that is done ends an admission or a command. A
+// report uses only its context's values.
 func TestMemory_contexts(t *testing.T) {
 	m, _ := memory(t)
 	h := bind(t, m, engine.Policy{ConsecutiveFailures: 1}, nil)
@@ -261,7 +261,7 @@ func TestMemory_contexts(t *testing.T) {
 	}
 }
 
-// TestMemory_Report: what is not counted is not stale either, a detail arrives.
+// TestMemory_Report: an uncounted outcome is not stale, and a detail reaches the log.
 func TestMemory_Report(t *testing.T) {
 	m, _ := memory(t)
 	h := bind(t, m, engine.Policy{ConsecutiveFailures: 1}, nil)

@@ -152,8 +152,8 @@ func (f *faults) share(field string, rate float64) int64 {
 	return 0
 }
 
-// CeilMillis returns d in milliseconds, rounded up so that nothing ends early; 0
-// for what is not positive.
+// CeilMillis returns d in milliseconds, rounded up so that nothing ends early; 0 if
+// d is not positive.
 func CeilMillis(d time.Duration) int64 {
 	if d <= 0 {
 		return 0

@@ -28,7 +28,6 @@ func TestPolicy_invalid(t *testing.T) {
 		want   string
 	}{
 		{engine.Policy{ConsecutiveFailures: -1}, "ConsecutiveFailures is -1, use 1 to 2147483647"},
-		{engine.Policy{ConsecutiveFailures: math.MaxInt32 + 1}, "ConsecutiveFailures is 2147483648, use 1 to 2147483647"},
 		{engine.Policy{OpenFor: -1}, "OpenFor is -1ns, use " + days},
 		{engine.Policy{OpenFor: 366*day + 1}, "OpenFor is 8784h0m0.000000001s, use " + days},
 		{engine.Policy{MinReporters: -1}, "MinReporters is -1, use 1 to 16"},
@@ -50,7 +49,7 @@ func TestPolicy_invalid(t *testing.T) {
 		{with(func(w *engine.Window) { w.FailureRate = 0.00004 }), "Window.FailureRate is 4e-05, the smallest is 0.0001"},
 		{with(func(w *engine.Window) { w.FailureCount = -2 }), "Window.FailureCount is -2, use 1 to 2147483647"},
 		{with(func(w *engine.Window) { w.FailureCount = 11 }), "Window.FailureCount is 11, above Calls (10) it can never hold"},
-		{with(func(w *engine.Window) { w.SlowCallRate = 0.5 }), "Window.SlowCallRate needs SlowCallDuration, say what is slow"},
+		{with(func(w *engine.Window) { w.SlowCallRate = 0.5 }), "Window.SlowCallRate needs SlowCallDuration, the time that makes a call slow"},
 		{with(func(w *engine.Window) { w.SlowCallRate, w.SlowCallDuration = 2, 1 }), "Window.SlowCallRate is 2, use a share above 0 to 1 (for 2 percent write 0.02)"},
 		{with(func(w *engine.Window) { w.SlowCallDuration = time.Second }), "Window.SlowCallDuration has no effect without SlowCallRate"},
 		{with(func(w *engine.Window) { w.SlowCallRate, w.SlowCallDuration = 0.5, -time.Second }), "Window.SlowCallDuration is -1s, use " + days},
@@ -82,7 +81,22 @@ func TestPolicy_invalid(t *testing.T) {
 	}
 }
 
-// TestPolicy_invalid_allAtOnce: who has made three mistakes is told of three.
+// TestPolicy_invalid_threshold: a threshold fits 32 bits; where int has 32, none
+// exceeds them.
+func TestPolicy_invalid_threshold(t *testing.T) {
+	n := math.MaxInt32
+	n++
+	if n < 0 {
+		t.Skip("skipped: int has 32 bits")
+	}
+	err := engine.Policy{ConsecutiveFailures: n}.Validate()
+	want := "redbreaker: policy: ConsecutiveFailures is 2147483648, use 1 to 2147483647: invalid argument"
+	if err == nil || err.Error() != want {
+		t.Errorf("error %v, want %s", err, want)
+	}
+}
+
+// TestPolicy_invalid_allAtOnce: an error names every fault.
 func TestPolicy_invalid_allAtOnce(t *testing.T) {
 	err := engine.Policy{
 		OpenFor:  -time.Second,
@@ -153,8 +167,8 @@ func TestRules(t *testing.T) {
 	}
 }
 
-// TestRules_policy: the rules give back a policy that makes the same rules, and
-// the fingerprint tells policies apart.
+// TestRules_policy: the policy of rules has the same rules, and different policies
+// have different fingerprints.
 func TestRules_policy(t *testing.T) {
 	seen := map[string]engine.Policy{}
 	for _, p := range twinPolicies {

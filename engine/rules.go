@@ -138,7 +138,7 @@ func (f *faults) windowRules(w Window, r *Rules) {
 		f.add("Window.FailureCount is %d, above Calls (%d) it can never hold", w.FailureCount, w.Calls)
 	}
 	if w.SlowCallRate != 0 && w.SlowCallDuration == 0 {
-		f.add("Window.SlowCallRate needs SlowCallDuration, say what is slow")
+		f.add("Window.SlowCallRate needs SlowCallDuration, the time that makes a call slow")
 	}
 	if w.SlowCallDuration != 0 && w.SlowCallRate == 0 {
 		f.add("Window.SlowCallDuration has no effect without SlowCallRate")

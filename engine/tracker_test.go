@@ -51,7 +51,7 @@ func kinds(events []engine.Event) string {
 	return s
 }
 
-func TestObserver_transitions(t *testing.T) {
+func TestTracker_transitions(t *testing.T) {
 	w := watch(t, engine.Policy{})
 	w.ApplyReply(engine.Batch{}, w.reply(1, engine.CauseCreated))
 	w.ApplyReply(reports, w.reply(2, engine.CauseConsecutive))
@@ -67,9 +67,9 @@ func TestObserver_transitions(t *testing.T) {
 	}
 }
 
-// TestObserver_lost: a record made anew under a process that knew one was lost,
-// unless it may have expired: nothing was reported for half of IdleTTL.
-func TestObserver_lost(t *testing.T) {
+// TestTracker_lost: a record created under a process that knew one was lost, unless
+// it may have expired: nothing was reported for half of IdleTTL.
+func TestTracker_lost(t *testing.T) {
 	hour := int64(time.Hour)
 	for name, test := range map[string]struct {
 		quiet int64
@@ -99,9 +99,9 @@ func TestObserver_lost(t *testing.T) {
 	}
 }
 
-// TestObserver_skew: each foreign policy is told of once, and a record that
-// shows ever new ones fills no memory.
-func TestObserver_skew(t *testing.T) {
+// TestTracker_skew: each foreign policy raises one event, and a record that shows
+// ever new ones fills no memory.
+func TestTracker_skew(t *testing.T) {
 	w := watch(t, engine.Policy{})
 	for _, fingerprint := range []string{w.rules.Fingerprint(), "", "aaaa0001", "aaaa0001", "aaaa0002", w.rules.Fingerprint(), "aaaa0001"} {
 		w.ApplyReply(engine.Batch{}, engine.Reply{Epoch: 1, Policy: fingerprint})
@@ -121,7 +121,7 @@ func TestObserver_skew(t *testing.T) {
 	}
 }
 
-func TestObserver_admission(t *testing.T) {
+func TestTracker_admission(t *testing.T) {
 	w := watch(t, engine.Policy{})
 	closed := engine.Reply{Epoch: 5, Granted: 2}
 	probes := engine.Reply{Epoch: 5, State: engine.StateHalfOpen, Granted: 2, FirstLease: 7, LeftMS: 3000}
@@ -159,9 +159,9 @@ func TestObserver_admission(t *testing.T) {
 	}
 }
 
-// TestObserver_sharedRejection: the rejections of one period share one error,
+// TestTracker_sharedRejection: the rejections of one period share one error,
 // though the network shakes its end a little.
-func TestObserver_sharedRejection(t *testing.T) {
+func TestTracker_sharedRejection(t *testing.T) {
 	w := watch(t, engine.Policy{})
 	open := engine.Reply{Epoch: 5, State: engine.StateOpen, LeftMS: 60_000}
 	reject := func() error {
@@ -184,7 +184,7 @@ func TestObserver_sharedRejection(t *testing.T) {
 	}
 }
 
-func TestObserver_status(t *testing.T) {
+func TestTracker_status(t *testing.T) {
 	w := watch(t, engine.Policy{})
 	if diff := cmp.Diff(engine.Status{Age: -1}, w.Status()); diff != "" {
 		t.Errorf("nothing heard yet (-want +got):\n%s", diff)
@@ -207,8 +207,8 @@ func TestObserver_status(t *testing.T) {
 	}
 }
 
-// TestObserver_commanded: what a command did through this handle is heard, too.
-func TestObserver_commanded(t *testing.T) {
+// TestTracker_commanded: what a command did through this handle is heard, too.
+func TestTracker_commanded(t *testing.T) {
 	w := watch(t, engine.Policy{})
 	w.ApplyCommand(engine.Snapshot{Epoch: -1}, nil) // refused on an absent record
 	if s := w.Status(); s.Age != -1 || len(w.events) > 0 {
@@ -229,8 +229,8 @@ func TestObserver_commanded(t *testing.T) {
 	}
 }
 
-// TestObserver_noSink: a handle without a sink raises nothing.
-func TestObserver_noSink(t *testing.T) {
+// TestTracker_noSink: a handle without a sink raises nothing.
+func TestTracker_noSink(t *testing.T) {
 	o := engine.NewTracker("x", mustRules(t, engine.Policy{}), func() int64 { return 1 }, nil)
 	o.ApplyReply(engine.Batch{}, engine.Reply{Epoch: 1, Policy: "aaaa0001", Transition: engine.Transition{Cause: engine.CauseCreated}})
 }

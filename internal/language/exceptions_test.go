@@ -8,12 +8,12 @@ type exception struct {
 
 var exceptions = []exception{
 	{"internal/language", "*", "the rules name the words that they look for"},
+	{"engine", "publishLocked", "publishAndUnlock ends what lockAndFold began"},
 }
 
 // notYet are the folders that are not held yet; the list ends empty.
 var notYet = []string{
 	".",
-	"cluster",
 	"cmd/redbreaker",
 	"cmd/redbreaker/internal/demo",
 	"cmd/redbreaker/internal/target",
@@ -25,5 +25,4 @@ var notYet = []string{
 	"scripts/lib",
 	"storage",
 	"storage/cas",
-	"storage/storagetest",
 }

@@ -15,16 +15,16 @@ var arguments = []test{
 	{"no_sink", noSink},
 }
 
-func emptyName(t *env) {
-	_, err := t.A.Bind("", three, nil)
-	t.is("Bind", engine.ErrInvalid, err)
+func emptyName(t *testEnv) {
+	_, err := t.A.Bind("", threeFailures, nil)
+	t.checkError("Bind", engine.ErrInvalid, err)
 	_, err = t.A.Inspect(t.Context(), "")
-	t.is("Inspect", engine.ErrInvalid, err)
+	t.checkError("Inspect", engine.ErrInvalid, err)
 	_, err = t.A.Control(t.Context(), "", engine.Command{Action: engine.ActionTrip})
-	t.is("Control", engine.ErrInvalid, err)
+	t.checkError("Control", engine.ErrInvalid, err)
 }
 
-func badPolicies(t *env) {
+func badPolicies(t *testEnv) {
 	for _, p := range []engine.Policy{
 		{ConsecutiveFailures: -1},
 		{OpenFor: -time.Second},
@@ -36,12 +36,12 @@ func badPolicies(t *env) {
 		{MinReporters: engine.MaxReporters + 1},
 	} {
 		_, err := t.A.Bind(name, p, nil)
-		t.is("Bind", engine.ErrInvalid, err)
+		t.checkError("Bind", engine.ErrInvalid, err)
 	}
 }
 
-func badCommands(t *env) {
-	a, _ := t.pair(three)
+func badCommands(t *testEnv) {
+	a, _ := t.pair(threeFailures)
 	for _, c := range []engine.Command{
 		{},
 		{Action: engine.ActionRelease + 1},
@@ -51,15 +51,15 @@ func badCommands(t *env) {
 		{Action: engine.ActionReset, IfEpoch: -2},
 	} {
 		_, err := a.Control(t.Context(), c)
-		t.is("Control", engine.ErrInvalid, err)
+		t.checkError("Control", engine.ErrInvalid, err)
 		_, err = t.A.Control(t.Context(), name, c)
-		t.is("Control by name", engine.ErrInvalid, err)
+		t.checkError("Control by name", engine.ErrInvalid, err)
 	}
-	t.equal("exists", false, t.inspect().Exists)
+	t.checkEqual("exists", false, t.inspect().Exists)
 }
 
-func badBatches(t *env) {
-	a, _ := t.pair(three)
+func badBatches(t *testEnv) {
+	a, _ := t.pair(threeFailures)
 	ticket := a.admit()
 	before := t.inspect()
 	for _, b := range []engine.Batch{
@@ -75,13 +75,13 @@ func badBatches(t *env) {
 		{Detail: engine.Detail{OpenFor: -1}},
 	} {
 		_, err := a.Step(t.Context(), b)
-		t.is("Step", engine.ErrInvalid, err)
+		t.checkError("Step", engine.ErrInvalid, err)
 	}
-	t.equal("record", untimed(before), untimed(t.inspect()))
+	t.checkEqual("record", untimed(before), untimed(t.inspect()))
 }
 
-func badReports(t *env) {
-	a, _ := t.pair(three)
+func badReports(t *testEnv) {
+	a, _ := t.pair(threeFailures)
 	ticket := a.admit()
 	before := t.inspect()
 	for _, r := range []struct {
@@ -97,15 +97,15 @@ func badReports(t *env) {
 		{ticket, engine.Failure, &engine.Detail{OpenFor: 2 * engine.MaxDuration}},
 	} {
 		_, err := a.Report(t.Context(), r.Ticket, r.Outcome, 0, r.Detail)
-		t.is("Report", engine.ErrInvalid, err)
+		t.checkError("Report", engine.ErrInvalid, err)
 	}
-	t.equal("record", untimed(before), untimed(t.inspect()))
+	t.checkEqual("record", untimed(before), untimed(t.inspect()))
 }
 
-func noSink(t *env) {
-	h, err := t.A.Bind(name, three, nil)
-	t.is("Bind", nil, err)
+func noSink(t *testEnv) {
+	h, err := t.A.Bind(name, threeFailures, nil)
+	t.checkError("Bind", nil, err)
 	_, err = h.Acquire(t.Context())
-	t.is("Acquire", nil, err)
-	t.is("Close", nil, h.Close())
+	t.checkError("Acquire", nil, err)
+	t.checkError("Close", nil, h.Close())
 }

@@ -24,33 +24,33 @@ var bad = []struct {
 	{"checks, then acts", "concurrency/n_probes_of_a_herd", handles[checker]},
 	{"fences no epoch", "fencing/late_result_after_a_recovery", handles[fenceless]},
 	{"keeps the slot of an ignored probe", "probes/ignored_gives_the_slot_back", handles[miser]},
-	{"rejects with an error of its own", "admission/rejection_says_why_and_for_how_long", handles[stranger]},
+	{"rejects with an error of its own", "admission/rejection_has_reason_and_retry_after", handles[stranger]},
 	{"makes an error for each rejection", "admission/rejections_share_an_error", handles[copier]},
-	{"knows no end of a rejection", "admission/rejection_says_why_and_for_how_long", handles[endless]},
+	{"knows no end of a rejection", "admission/rejection_has_reason_and_retry_after", handles[endless]},
 	{"ignores the expected epoch", "control/another_epoch_is_a_conflict", handles[bully]},
 	{"compares the epoch, then acts", "concurrency/one_of_many_commands_wins", handles[comparer]},
-	{"splits batches", "batches/what_follows_a_trip_is_stale", handles[splitter]},
+	{"splits batches", "batches/outcomes_after_a_trip_are_stale", handles[splitter]},
 	{"drops admissions of a batch", "batches/admissions_while_closed", handles[single]},
 	{"ignores a context that is done", "contexts/done_before_the_call", handles[eager]},
-	{"loses reports of callers that left", "contexts/report_outlives_its_context", handles[quitter]},
-	{"makes up a status", "status/never_heard", handles[liar]},
+	{"loses reports whose context is done", "contexts/report_ignores_cancellation", handles[quitter]},
+	{"makes up a status", "status/before_the_first_call", handles[liar]},
 	{"works on after Close", "closing/closed_handle", handles[immortal]},
-	{"keeps leases for ever", "probes/lease_that_ran_out_frees_the_slot", policies(func(p *engine.Policy) { p.HalfOpen.Lease = engine.MaxDuration })},
+	{"keeps leases without end", "probes/lease_that_ran_out_frees_the_slot", policies(func(p *engine.Policy) { p.HalfOpen.Lease = engine.MaxDuration })},
 	{"wakes too late", "open/ends_at_its_instant", policies(func(p *engine.Policy) { p.OpenFor += time.Millisecond })},
-	{"validates no policy", "arguments/policies", policies(func(p *engine.Policy) { *p = three })},
-	{"tells no events", "events/tell_each_transition_in_order", storages[silent]},
-	{"tells events twice", "concurrency/one_transition_opens", storages[echoing]},
+	{"validates no policy", "arguments/policies", policies(func(p *engine.Policy) { *p = threeFailures })},
+	{"raises no events", "events/each_transition_in_order", storages[silent]},
+	{"raises events twice", "concurrency/one_transition_opens", storages[echoing]},
 	{"takes different names for the same", "names/are_independent", storages[trimming]},
 	{"makes a record by looking", "inspect/absent", storages[meddling]},
 	{"commands by a policy of its own", "control/by_name_uses_the_records_policy", storages[stubborn]},
 	{"changes texts", "log/texts_come_back_as_they_were", handles[cleaner]},
-	{"shares nothing", "admission/trip_is_seen_by_the_other_client_at_once", func(engine.Storage) engine.Storage { return engine.NewMemory() }},
+	{"shares nothing", "admission/other_client_sees_a_trip_at_once", func(engine.Storage) engine.Storage { return engine.NewMemory() }},
 }
 
 func TestRun_catchesBadStorages(t *testing.T) {
 	for _, bad := range bad {
 		t.Run(bad.does, func(t *testing.T) {
-			s := conductOn(t, onMemory(bad.wrap), find(t, bad.caught))
+			s := runOnStandIn(t, onMemory(bad.wrap), find(t, bad.caught))
 			if !s.failed {
 				t.Fatalf("%s does not notice a storage that %s", bad.caught, bad.does)
 			}
@@ -64,7 +64,7 @@ func TestRun_passesGoodStorage(t *testing.T) {
 	open := onMemory(handles[good])
 	for _, area := range areas {
 		for _, test := range area.tests {
-			if s := conductOn(t, open, test); s.failed {
+			if s := runOnStandIn(t, open, test); s.failed {
 				t.Errorf("%s/%s: %s", area.name, test.name, strings.Join(s.said, "\n"))
 			}
 		}
@@ -80,7 +80,7 @@ func TestRun_namesWhatItSkips(t *testing.T) {
 		"reporters/one_sick_host_does_not_open": "Reporters",
 		"expiry/idle_record_is_forgotten":       "Expires",
 	} {
-		s := conductOn(t, open, find(t, path))
+		s := runOnStandIn(t, open, find(t, path))
 		if !s.skipped || len(s.said) != 1 || !strings.Contains(s.said[0], "skipped: the harness has no "+capability) {
 			t.Errorf("%s: skipped is %v, said %q", path, s.skipped, s.said)
 		}

@@ -10,9 +10,9 @@ import (
 	"github.com/redbreaker/redbreaker/engine"
 )
 
-// Each handle here gets one method wrong.
+// Each handle in this file has one wrong method.
 
-// good gets none wrong.
+// good has no wrong method.
 type good struct{ engine.Handle }
 
 // forgetful keeps nothing.
@@ -23,7 +23,7 @@ func (h forgetful) Report(ctx context.Context, t engine.Ticket, o engine.Outcome
 	return h.Handle.Report(ctx, t, o, at, d)
 }
 
-// swallower says of some outcomes that they were counted.
+// swallower drops some outcomes and reports that they counted.
 type swallower struct{ engine.Handle }
 
 func (h swallower) Report(ctx context.Context, t engine.Ticket, o engine.Outcome, at int64, d *engine.Detail) (bool, error) {
@@ -48,7 +48,7 @@ func (h probing) Acquire(ctx context.Context) (engine.Ticket, error) {
 	return admitting(ctx, engine.ReasonProbing, h.Handle)
 }
 
-// forcing lets calls through against an operator's word.
+// forcing lets calls through in forced open.
 type forcing struct{ engine.Handle }
 
 func (h forcing) Acquire(ctx context.Context) (engine.Ticket, error) {
@@ -122,7 +122,7 @@ func (h copier) Acquire(ctx context.Context) (engine.Ticket, error) {
 	return t, err
 }
 
-// endless does not tell when a rejection ends.
+// endless leaves out the end of a rejection.
 type endless struct{ engine.Handle }
 
 func (h endless) Acquire(ctx context.Context) (engine.Ticket, error) {
@@ -198,7 +198,7 @@ func (h quitter) Report(ctx context.Context, t engine.Ticket, o engine.Outcome, 
 	return h.Handle.Report(ctx, t, o, at, d)
 }
 
-// liar tells a status although it has heard nothing.
+// liar returns a status before the first call.
 type liar struct{ engine.Handle }
 
 func (h liar) Status() engine.Status { return engine.Status{} }

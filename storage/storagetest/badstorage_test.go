@@ -7,7 +7,7 @@ import (
 	"github.com/redbreaker/redbreaker/engine"
 )
 
-// Each storage here gets one method wrong.
+// Each storage in this file has one wrong method.
 
 // storages wraps a storage into one of type T.
 func storages[T interface {
@@ -74,7 +74,7 @@ func (s trimming) Control(ctx context.Context, name string, c engine.Command) (e
 type meddling struct{ engine.Storage }
 
 func (s meddling) Inspect(ctx context.Context, name string) (engine.Snapshot, error) {
-	if h, err := s.Bind(name, three, nil); err == nil {
+	if h, err := s.Bind(name, threeFailures, nil); err == nil {
 		h.Step(ctx, engine.Batch{})
 	}
 	return s.Storage.Inspect(ctx, name)

@@ -25,20 +25,20 @@ var badStores = []struct {
 	{"gives versions again", "concurrency/no_outcome_is_lost", func(s *store) { s.repeats = true }},
 	{"forgets what it swapped", "counting/both_clients_count_together", func(s *store) { s.forgets = true }},
 	{"forgets too early", "open/ends_at_its_instant", func(s *store) { s.expires = time.Millisecond }},
-	{"loads what was before", "admission/trip_is_seen_by_the_other_client_at_once", func(s *store) { s.stale = true }},
-	{"answers late", "admission/trip_is_seen_by_the_other_client_at_once", func(s *store) { s.late = 30 * time.Millisecond }},
+	{"loads what was before", "admission/other_client_sees_a_trip_at_once", func(s *store) { s.stale = true }},
+	{"answers late", "admission/other_client_sees_a_trip_at_once", func(s *store) { s.late = 30 * time.Millisecond }},
 	{"returns junk", "counting/both_clients_count_together", func(s *store) { s.junk = true }},
 	{"fails after it has swapped", "counting/both_clients_count_together", func(s *store) { s.fails = true }},
 	{"takes different names for the same", "names/are_independent", func(s *store) { s.folds = true }},
 	{"cuts blobs", "counting/both_clients_count_together", func(s *store) { s.column = 255 }},
 	{"loses every race", "counting/both_clients_count_together", func(s *store) { s.loses = true }},
-	{"has a clock that stands still", "open/ends_at_its_instant", func(s *store) { s.stopped = true }},
+	{"has a clock that never advances", "open/ends_at_its_instant", func(s *store) { s.stopped = true }},
 }
 
 func TestRun_catchesBadStores(t *testing.T) {
 	for _, bad := range badStores {
 		t.Run(bad.does, func(t *testing.T) {
-			s := conductOn(t, onStore(bad.breaks), find(t, bad.caught))
+			s := runOnStandIn(t, onStore(bad.breaks), find(t, bad.caught))
 			if !s.failed {
 				t.Fatalf("%s does not notice a store that %s", bad.caught, bad.does)
 			}
@@ -51,7 +51,7 @@ func TestRun_catchesBadStores(t *testing.T) {
 func TestRun_passesGoodStore(t *testing.T) {
 	open := onStore(func(*store) {})
 	for _, bad := range badStores {
-		if s := conductOn(t, open, find(t, bad.caught)); s.failed {
+		if s := runOnStandIn(t, open, find(t, bad.caught)); s.failed {
 			t.Errorf("%s: %s", bad.caught, strings.Join(s.said, "\n"))
 		}
 	}
@@ -162,7 +162,7 @@ func (s *store) advance(d time.Duration) {
 	}
 }
 
-// row is what stands under a name, unless it has expired.
+// row returns the row of a name, unless it has expired.
 func (s *store) row(name string) row {
 	r := s.rows[name]
 	if s.expires > 0 && s.now.Sub(r.written) >= s.expires {

@@ -10,15 +10,15 @@ import (
 
 var batches = []test{
 	{"equal_one_by_one", batchEqualsOneByOne},
-	{"what_follows_a_trip_is_stale", afterTripStale},
+	{"outcomes_after_a_trip_are_stale", afterTripStale},
 	{"results_come_before_admissions", resultsFirst},
 	{"results_of_several_tickets", severalTickets},
 	{"admissions_while_closed", manyAdmissions},
-	{"reply_tells_where_the_breaker_stands", replyTells},
-	{"as_large_as_may_be", largestBatch},
+	{"reply_describes_the_breaker", replyDescribes},
+	{"largest_allowed", largestBatch},
 }
 
-func batchEqualsOneByOne(t *env) {
+func batchEqualsOneByOne(t *testEnv) {
 	p := engine.Policy{
 		ConsecutiveFailures: 6, OpenFor: time.Hour,
 		Window: engine.Window{Calls: 20, FailureRate: 0.7, SlowCallRate: 0.6, SlowCallDuration: time.Second, MinCalls: 12},
@@ -37,9 +37,9 @@ func batchEqualsOneByOne(t *env) {
 				applied += single.step(results(ticket, engine.Run{Outcome: run.Outcome, N: 1})).Applied
 			}
 		}
-		t.equal("applied", applied, whole.step(batch).Applied)
+		t.checkEqual("applied", applied, whole.step(batch).Applied)
 		want := history(t.inspectName(fmt.Sprintf("single-%d", seed)))
-		t.equal("record", want, history(t.inspectName(fmt.Sprintf("whole-%d", seed))))
+		t.checkEqual("record", want, history(t.inspectName(fmt.Sprintf("whole-%d", seed))))
 		if want[0] == "open" {
 			tripped++
 		}
@@ -49,7 +49,7 @@ func batchEqualsOneByOne(t *env) {
 	}
 }
 
-// history is what two records of the same outcomes have in common.
+// history lists the properties that two records of the same outcomes share.
 func history(s engine.Snapshot) []string {
 	h := []string{s.State.String(), fmt.Sprint(s.Streak, s.Calls, s.Failures, s.Slow, s.Trips)}
 	for _, l := range s.Log {
@@ -58,31 +58,31 @@ func history(s engine.Snapshot) []string {
 	return h
 }
 
-func afterTripStale(t *env) {
-	a, _ := t.pair(three)
+func afterTripStale(t *testEnv) {
+	a, _ := t.pair(threeFailures)
 	r := a.step(results(a.admit(), engine.Run{Outcome: engine.Failure, N: 5}, engine.Run{Outcome: engine.Success, N: 2}))
-	t.equal("applied, stale", [2]int64{3, 4}, [2]int64{r.Applied, r.Stale})
-	t.equal("cause", engine.CauseConsecutive, r.Transition.Cause)
-	t.state(engine.StateOpen)
+	t.checkEqual("applied, stale", [2]int64{3, 4}, [2]int64{r.Applied, r.Stale})
+	t.checkEqual("cause", engine.CauseConsecutive, r.Transition.Cause)
+	t.checkState(engine.StateOpen)
 }
 
-func resultsFirst(t *env) {
-	a, _ := t.pair(three)
+func resultsFirst(t *testEnv) {
+	a, _ := t.pair(threeFailures)
 	b := results(a.admit(), engine.Run{Outcome: engine.Failure, N: 3})
 	b.Admissions = 2
 	r := a.step(b)
-	t.equal("granted", int64(0), r.Granted)
-	t.equal("state", engine.StateOpen, r.State)
+	t.checkEqual("granted", int64(0), r.Granted)
+	t.checkEqual("state", engine.StateOpen, r.State)
 
 	a.act(engine.ActionHalfOpen)
 	b = results(a.admit(), engine.Run{Outcome: engine.Success, N: 1})
 	b.Admissions = 2
 	r = a.step(b)
-	t.equal("granted, first lease", [2]int64{2, 0}, [2]int64{r.Granted, r.FirstLease})
-	t.equal("state", engine.StateClosed, r.State)
+	t.checkEqual("granted, first lease", [2]int64{2, 0}, [2]int64{r.Granted, r.FirstLease})
+	t.checkEqual("state", engine.StateClosed, r.State)
 }
 
-func severalTickets(t *env) {
+func severalTickets(t *testEnv) {
 	a, b := t.probing(4, 4)
 	first, second := a.admit(), b.admit()
 	r := a.step(engine.Batch{Results: []engine.Result{
@@ -91,40 +91,40 @@ func severalTickets(t *env) {
 		{Ticket: second, Runs: []engine.Run{{Outcome: engine.Ignored, N: 1}}},
 		{Ticket: second, Runs: []engine.Run{{Outcome: engine.Failure, N: 1}}},
 	}})
-	t.equal("applied, stale", [2]int64{2, 3}, [2]int64{r.Applied, r.Stale})
+	t.checkEqual("applied, stale", [2]int64{2, 3}, [2]int64{r.Applied, r.Stale})
 	round := t.inspect().Probes
-	t.equal("succeeded, failed", [2]int64{1, 0}, [2]int64{round.Succeeded, round.Failed})
+	t.checkEqual("succeeded, failed", [2]int64{1, 0}, [2]int64{round.Succeeded, round.Failed})
 }
 
-func manyAdmissions(t *env) {
-	a, _ := t.pair(three)
+func manyAdmissions(t *testEnv) {
+	a, _ := t.pair(threeFailures)
 	r := a.step(engine.Batch{Admissions: 100})
-	t.equal("granted, first lease", [2]int64{100, 0}, [2]int64{r.Granted, r.FirstLease})
-	t.equal("admits without tickets", false, r.AdmitsUncounted())
+	t.checkEqual("granted, first lease", [2]int64{100, 0}, [2]int64{r.Granted, r.FirstLease})
+	t.checkEqual("admits without tickets", false, r.AdmitsUncounted())
 	a.act(engine.ActionForceClosed)
 	r = a.step(engine.Batch{Admissions: 100})
-	t.equal("granted", int64(0), r.Granted)
-	t.equal("admits without tickets", true, r.AdmitsUncounted())
+	t.checkEqual("granted", int64(0), r.Granted)
+	t.checkEqual("admits without tickets", true, r.AdmitsUncounted())
 }
 
-func replyTells(t *env) {
-	a, _ := t.pair(three)
+func replyDescribes(t *testEnv) {
+	a, _ := t.pair(threeFailures)
 	a.fail(3)
 	r := a.step(engine.Batch{Admissions: 1})
 	s := t.inspect()
-	t.equal("state", s.State, r.State)
-	t.equal("mode", s.Mode, r.Mode)
-	t.equal("epoch", s.Epoch, r.Epoch)
-	t.equal("policy", s.Fingerprint, r.Policy)
-	t.between("left", 0, time.Hour, time.Duration(r.LeftMS)*time.Millisecond)
+	t.checkEqual("state", s.State, r.State)
+	t.checkEqual("mode", s.Mode, r.Mode)
+	t.checkEqual("epoch", s.Epoch, r.Epoch)
+	t.checkEqual("policy", s.Fingerprint, r.Policy)
+	t.checkBetween("left", 0, time.Hour, time.Duration(r.LeftMS)*time.Millisecond)
 }
 
-func largestBatch(t *env) {
+func largestBatch(t *testEnv) {
 	a, _ := t.pair(engine.Policy{ConsecutiveFailures: engine.MaxBatch + 1, Window: engine.Window{Calls: engine.MaxCalls, FailureCount: engine.MaxCalls}})
 	b := results(a.admit(), engine.Run{Outcome: engine.Failure, N: engine.MaxBatch - 1}, engine.Run{Outcome: engine.Success, N: 1})
 	b.Admissions = engine.MaxBatch
 	r := a.step(b)
-	t.equal("applied, granted", [2]int64{engine.MaxBatch, engine.MaxBatch}, [2]int64{r.Applied, r.Granted})
+	t.checkEqual("applied, granted", [2]int64{engine.MaxBatch, engine.MaxBatch}, [2]int64{r.Applied, r.Granted})
 	s := t.inspect()
-	t.equal("calls, failures", [2]int64{engine.MaxBatch, engine.MaxBatch - 1}, [2]int64{s.Calls, s.Failures})
+	t.checkEqual("calls, failures", [2]int64{engine.MaxBatch, engine.MaxBatch - 1}, [2]int64{s.Calls, s.Failures})
 }

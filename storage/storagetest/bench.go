@@ -10,28 +10,28 @@ import (
 	"github.com/redbreaker/redbreaker/engine"
 )
 
-// work is what one call of a benchmark does.
-type work struct {
+// workload is the calls of one benchmark.
+type workload struct {
 	name   string
 	policy engine.Policy
-	// before brings the breaker where the calls find it.
+	// before brings the breaker into the state in which the calls find it.
 	before func(*testing.B, engine.Handle)
-	// ends is how the i-th call ends, if it is admitted.
-	ends func(i int64) engine.Outcome
+	// outcome returns the outcome of the i-th call, if it is admitted.
+	outcome func(i int64) engine.Outcome
 }
 
-var works = []work{
+var workloads = []workload{
 	{
-		name:   "success",
-		policy: engine.Policy{},
-		before: func(*testing.B, engine.Handle) {},
-		ends:   func(int64) engine.Outcome { return engine.Success },
+		name:    "success",
+		policy:  engine.Policy{},
+		before:  func(*testing.B, engine.Handle) {},
+		outcome: func(int64) engine.Outcome { return engine.Success },
 	},
 	{
 		name:   "failures=1%",
 		policy: engine.Policy{Window: engine.Window{Period: time.Minute, FailureRate: 0.5}},
 		before: func(*testing.B, engine.Handle) {},
-		ends: func(i int64) engine.Outcome {
+		outcome: func(i int64) engine.Outcome {
 			if i%100 == 99 {
 				return engine.Failure
 			}
@@ -39,17 +39,17 @@ var works = []work{
 		},
 	},
 	{
-		name:   "open",
-		policy: engine.Policy{OpenFor: engine.MaxDuration},
-		before: func(b *testing.B, h engine.Handle) { act(b, h, engine.ActionTrip) },
-		ends:   func(int64) engine.Outcome { return engine.Success },
+		name:    "open",
+		policy:  engine.Policy{OpenFor: engine.MaxDuration},
+		before:  func(b *testing.B, h engine.Handle) { act(b, h, engine.ActionTrip) },
+		outcome: func(int64) engine.Outcome { return engine.Success },
 	},
 	{
-		// A probe that is settled as ignored gives its slot to the next of the herd.
-		name:   "half_open",
-		policy: engine.Policy{HalfOpen: engine.HalfOpen{Lease: engine.MaxDuration}},
-		before: func(b *testing.B, h engine.Handle) { act(b, h, engine.ActionHalfOpen) },
-		ends:   func(int64) engine.Outcome { return engine.Ignored },
+		// An ignored probe gives its slot to the next call.
+		name:    "half_open",
+		policy:  engine.Policy{HalfOpen: engine.HalfOpen{Lease: engine.MaxDuration}},
+		before:  func(b *testing.B, h engine.Handle) { act(b, h, engine.ActionHalfOpen) },
+		outcome: func(int64) engine.Outcome { return engine.Ignored },
 	},
 }
 
@@ -60,12 +60,13 @@ func act(b *testing.B, h engine.Handle, a engine.Action) {
 	}
 }
 
-// Bench measures calls through one handle: closed with successes, closed with 1 %
-// of failures, open, and a herd in half-open, from 1, 8 and 64 goroutines. A call
-// is an Acquire and, if it is admitted, a Report; a decision counts when its
-// reply was read.
+// Bench measures calls through one handle, by 1, 8 and 64 goroutines, in four
+// workloads: closed with successes only, closed with 1 % failures, open, and
+// half-open with a single slot. A call is an Acquire and, if it is admitted, a
+// Report. The metric decisions/s counts calls that have returned. open is called
+// once for each benchmark and returns an empty data set; Bench closes its clients.
 func Bench(b *testing.B, open func(t testing.TB) Harness) {
-	for _, w := range works {
+	for _, w := range workloads {
 		for _, goroutines := range []int{1, 8, 64} {
 			b.Run(fmt.Sprintf("%s/goroutines=%d", w.name, goroutines), func(b *testing.B) {
 				measure(b, open(b), w, goroutines)
@@ -74,7 +75,7 @@ func Bench(b *testing.B, open func(t testing.TB) Harness) {
 	}
 }
 
-func measure(b *testing.B, h Harness, w work, goroutines int) {
+func measure(b *testing.B, h Harness, w workload, goroutines int) {
 	defer h.A.Close()
 	defer h.B.Close()
 	handle, err := h.A.Bind(name, w.policy, nil)
@@ -91,7 +92,7 @@ func measure(b *testing.B, h Harness, w work, goroutines int) {
 		for i := range int64(share) {
 			ticket, err := handle.Acquire(ctx)
 			if err == nil {
-				_, err = handle.Report(ctx, ticket, w.ends(i), 0, nil)
+				_, err = handle.Report(ctx, ticket, w.outcome(i), 0, nil)
 			}
 			if err != nil && !errors.Is(err, engine.ErrRejected) {
 				cause := err // err itself stays off the heap

@@ -8,21 +8,21 @@ import (
 	"github.com/redbreaker/redbreaker/engine"
 )
 
-// breaker is a handle whose calls end the test where they do not do what the
-// method's name says. Other goroutines use the Handle itself.
+// breaker is a handle whose methods end the test if they fail. Goroutines other than
+// the test's use the embedded Handle.
 type breaker struct {
 	engine.Handle
-	t      *env
+	t      *testEnv
 	events *journal
 }
 
-// pair binds the test's breaker on both clients.
-func (t *env) pair(p engine.Policy) (a, b *breaker) {
+// pair binds the test's breaker through both clients.
+func (t *testEnv) pair(p engine.Policy) (a, b *breaker) {
 	t.Helper()
 	return t.bind(t.A, name, p), t.bind(t.B, name, p)
 }
 
-func (t *env) bind(s engine.Storage, name string, p engine.Policy) *breaker {
+func (t *testEnv) bind(s engine.Storage, name string, p engine.Policy) *breaker {
 	t.Helper()
 	events := &journal{}
 	h, err := s.Bind(name, p, events.add)
@@ -32,7 +32,7 @@ func (t *env) bind(s engine.Storage, name string, p engine.Policy) *breaker {
 	return &breaker{h, t, events}
 }
 
-// admit acquires a ticket.
+// admit makes a call that must be admitted and returns its ticket.
 func (b *breaker) admit() engine.Ticket {
 	b.t.Helper()
 	t, err := b.Acquire(b.t.Context())
@@ -42,13 +42,13 @@ func (b *breaker) admit() engine.Ticket {
 	return t
 }
 
-// reject is turned away.
+// reject makes a call that must be rejected.
 func (b *breaker) reject() {
 	b.t.Helper()
 	_ = b.rejection()
 }
 
-// rejection is the error of being turned away.
+// rejection makes a call that must be rejected and returns its error.
 func (b *breaker) rejection() *engine.RejectedError {
 	b.t.Helper()
 	t, err := b.Acquire(b.t.Context())
@@ -59,14 +59,14 @@ func (b *breaker) rejection() *engine.RejectedError {
 	return rejected
 }
 
-// report tells an outcome that counts.
+// report reports an outcome that must count.
 func (b *breaker) report(t engine.Ticket, o engine.Outcome) {
 	b.t.Helper()
 	b.settle(t, o, nil, false)
 }
 
-// stale tells an outcome that no longer counts.
-func (b *breaker) stale(t engine.Ticket, o engine.Outcome) {
+// reportStale reports an outcome that must no longer count.
+func (b *breaker) reportStale(t engine.Ticket, o engine.Outcome) {
 	b.t.Helper()
 	b.settle(t, o, nil, true)
 }
@@ -82,7 +82,7 @@ func (b *breaker) settle(t engine.Ticket, o engine.Outcome, d *engine.Detail, wa
 	}
 }
 
-// call makes calls one after the other that end so.
+// call makes calls with these outcomes, one after the other.
 func (b *breaker) call(outcomes ...engine.Outcome) {
 	b.t.Helper()
 	for _, o := range outcomes {
@@ -108,7 +108,7 @@ func (b *breaker) step(batch engine.Batch) engine.Reply {
 	return r
 }
 
-// command applies a command that is taken.
+// command applies a command that must succeed.
 func (b *breaker) command(c engine.Command) engine.Snapshot {
 	b.t.Helper()
 	s, err := b.Control(b.t.Context(), c)
@@ -124,19 +124,19 @@ func (b *breaker) act(a engine.Action) engine.Snapshot {
 	return b.command(engine.Command{Action: a})
 }
 
-// results is a batch of one ticket's outcomes.
+// results returns a batch with the outcomes of one ticket.
 func results(t engine.Ticket, runs ...engine.Run) engine.Batch {
 	return engine.Batch{Results: []engine.Result{{Ticket: t, Runs: runs}}}
 }
 
-// cancelled is a context that is already done.
-func (t *env) cancelled() context.Context {
+// cancelled returns a context that is already done.
+func (t *testEnv) cancelled() context.Context {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	return ctx
 }
 
-// journal keeps the events of a handle.
+// journal collects the events of a handle.
 type journal struct {
 	mu   sync.Mutex
 	list []engine.Event
@@ -157,7 +157,7 @@ func (j *journal) take() []engine.Event {
 	return list
 }
 
-// causes are the events in short: their kinds, and transitions' causes.
+// causes returns the events in short form: kind, and cause of a transition.
 func (j *journal) causes() []string {
 	var short []string
 	for _, e := range j.take() {

@@ -11,53 +11,53 @@ var closing = []test{
 	{"storage_has_a_kind", kind},
 }
 
-func closedHandle(t *env) {
-	a, _ := t.pair(three)
+func closedHandle(t *testEnv) {
+	a, _ := t.pair(threeFailures)
 	ticket := a.admit()
-	t.is("Close", nil, a.Close())
-	t.is("Close again", nil, a.Close())
-	t.stopped(a.Handle, ticket)
+	t.checkError("Close", nil, a.Close())
+	t.checkError("Close again", nil, a.Close())
+	t.checkStopped(a.Handle, ticket)
 }
 
 // stopped checks that nothing goes through a handle any more.
-func (t *env) stopped(h engine.Handle, ticket engine.Ticket) {
+func (t *testEnv) checkStopped(h engine.Handle, ticket engine.Ticket) {
 	t.Helper()
 	_, err := h.Acquire(t.Context())
-	t.is("Acquire", engine.ErrStopped, err)
+	t.checkError("Acquire", engine.ErrStopped, err)
 	_, err = h.Report(t.Context(), ticket, engine.Failure, 0, nil)
-	t.is("Report", engine.ErrStopped, err)
+	t.checkError("Report", engine.ErrStopped, err)
 	_, err = h.Step(t.Context(), engine.Batch{Admissions: 1})
-	t.is("Step", engine.ErrStopped, err)
+	t.checkError("Step", engine.ErrStopped, err)
 	_, err = h.Control(t.Context(), engine.Command{Action: engine.ActionTrip})
-	t.is("Control", engine.ErrStopped, err)
+	t.checkError("Control", engine.ErrStopped, err)
 }
 
-func otherHandles(t *env) {
-	first, _ := t.pair(three)
-	second, other := t.pair(three)
+func otherHandles(t *testEnv) {
+	first, _ := t.pair(threeFailures)
+	second, other := t.pair(threeFailures)
 	first.fail(1)
-	t.is("Close", nil, first.Close())
+	t.checkError("Close", nil, first.Close())
 	second.fail(1)
 	other.fail(1)
-	t.state(engine.StateOpen)
+	t.checkState(engine.StateOpen)
 }
 
-func closedStorage(t *env) {
-	a, _ := t.pair(three)
+func closedStorage(t *testEnv) {
+	a, _ := t.pair(threeFailures)
 	ticket := a.admit()
-	t.is("Close", nil, t.A.Close())
-	t.is("Close again", nil, t.A.Close())
-	t.stopped(a.Handle, ticket)
-	_, err := t.A.Bind(name, three, nil)
-	t.is("Bind", engine.ErrStopped, err)
+	t.checkError("Close", nil, t.A.Close())
+	t.checkError("Close again", nil, t.A.Close())
+	t.checkStopped(a.Handle, ticket)
+	_, err := t.A.Bind(name, threeFailures, nil)
+	t.checkError("Bind", engine.ErrStopped, err)
 	_, err = t.A.Control(t.Context(), name, engine.Command{Action: engine.ActionTrip})
-	t.is("Control by name", engine.ErrStopped, err)
+	t.checkError("Control by name", engine.ErrStopped, err)
 	_, err = t.A.Inspect(t.Context(), name)
-	t.is("Inspect", engine.ErrStopped, err)
-	t.is("Close of a handle", nil, a.Close())
+	t.checkError("Inspect", engine.ErrStopped, err)
+	t.checkError("Close of a handle", nil, a.Close())
 }
 
-func kind(t *env) {
+func kind(t *testEnv) {
 	if t.A.Kind() == "" || t.A.Kind() != t.B.Kind() {
 		t.Fatalf("kinds %q and %q, want one name for logs and metrics", t.A.Kind(), t.B.Kind())
 	}

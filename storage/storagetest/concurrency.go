@@ -26,7 +26,7 @@ const (
 // turns gives the i-th goroutine its client.
 func turns(i int, a, b *breaker) *breaker { return []*breaker{a, b}[i%2] }
 
-func noneLost(t *env) {
+func noneLost(t *testEnv) {
 	a, b := t.pair(engine.Policy{
 		ConsecutiveFailures: 10_000,
 		Window:              engine.Window{Calls: 10_000, FailureCount: 10_000},
@@ -46,10 +46,10 @@ func noneLost(t *env) {
 	})
 	s := t.inspect()
 	want := int64(herdSize * eachDoes)
-	t.equal("streak, calls, failures", [3]int64{want, want, want}, [3]int64{s.Streak, s.Calls, s.Failures})
+	t.checkEqual("streak, calls, failures", [3]int64{want, want, want}, [3]int64{s.Streak, s.Calls, s.Failures})
 }
 
-func oneTransition(t *env) {
+func oneTransition(t *testEnv) {
 	a, b := t.pair(engine.Policy{ConsecutiveFailures: herdSize / 2, OpenFor: time.Hour})
 	tickets := a.step(engine.Batch{Admissions: herdSize})
 	var applied atomic.Int64
@@ -63,19 +63,19 @@ func oneTransition(t *env) {
 			applied.Add(1)
 		}
 	})
-	t.equal("applied", int64(herdSize/2), applied.Load())
-	t.equal("transitions", 2, len(t.inspect().Log))
-	t.equal("events", 2, len(append(a.events.take(), b.events.take()...)))
-	t.state(engine.StateOpen)
+	t.checkEqual("applied", int64(herdSize/2), applied.Load())
+	t.checkEqual("transitions", 2, len(t.inspect().Log))
+	t.checkEqual("events", 2, len(append(a.events.take(), b.events.take()...)))
+	t.checkState(engine.StateOpen)
 }
 
-func herd(t *env) {
+func herd(t *testEnv) {
 	a, b := t.pair(engine.Policy{
-		ConsecutiveFailures: 1, OpenFor: brief,
+		ConsecutiveFailures: 1, OpenFor: shortTime,
 		HalfOpen: engine.HalfOpen{Probes: 3, Lease: time.Hour},
 	})
 	a.fail(1)
-	t.pass(brief)
+	t.advance(shortTime)
 	var mu sync.Mutex
 	leases := map[int64]bool{}
 	atOnce(herdSize, func(i int) {
@@ -92,12 +92,12 @@ func herd(t *env) {
 			}
 		}
 	})
-	t.equal("leases granted", map[int64]bool{1: true, 2: true, 3: true}, leases)
-	t.equal("granted by the record", int64(3), t.inspect().Probes.Granted)
-	t.equal("transitions", 3, len(t.inspect().Log))
+	t.checkEqual("leases granted", map[int64]bool{1: true, 2: true, 3: true}, leases)
+	t.checkEqual("granted by the record", int64(3), t.inspect().Probes.Granted)
+	t.checkEqual("transitions", 3, len(t.inspect().Log))
 }
 
-func settledOnce(t *env) {
+func settledOnce(t *testEnv) {
 	a, b := t.probing(3, 3)
 	probe := a.admit()
 	var applied atomic.Int64
@@ -110,12 +110,12 @@ func settledOnce(t *env) {
 			applied.Add(1)
 		}
 	})
-	t.equal("applied", int64(1), applied.Load())
-	t.equal("succeeded", int64(1), t.inspect().Probes.Succeeded)
+	t.checkEqual("applied", int64(1), applied.Load())
+	t.checkEqual("succeeded", int64(1), t.inspect().Probes.Succeeded)
 }
 
-func oneCommandWins(t *env) {
-	a, b := t.pair(three)
+func oneCommandWins(t *testEnv) {
+	a, b := t.pair(threeFailures)
 	epoch := a.admit().Epoch
 	var won atomic.Int64
 	atOnce(herdSize, func(i int) {
@@ -127,11 +127,11 @@ func oneCommandWins(t *env) {
 			t.Errorf("Control: %v", err)
 		}
 	})
-	t.equal("commands that were taken", int64(1), won.Load())
-	t.equal("transitions", 2, len(t.inspect().Log))
+	t.checkEqual("commands that were taken", int64(1), won.Load())
+	t.checkEqual("transitions", 2, len(t.inspect().Log))
 }
 
-func manyBreakers(t *env) {
+func manyBreakers(t *testEnv) {
 	names := []string{"north", "east", "south", "west"}
 	atOnce(herdSize, func(i int) {
 		s := []engine.Storage{t.A, t.B}[i%2]
@@ -151,6 +151,6 @@ func manyBreakers(t *env) {
 		}
 	})
 	for _, name := range names {
-		t.equal("streak of "+name, int64(herdSize/4*eachDoes), t.inspectName(name).Streak)
+		t.checkEqual("streak of "+name, int64(herdSize/4*eachDoes), t.inspectName(name).Streak)
 	}
 }

@@ -1,11 +1,11 @@
-// Package storagetest is the conformance suite that every engine.Storage must
-// pass, and the benchmark by which they are compared.
+// Package storagetest is the conformance suite that every [engine.Storage] must
+// pass, with a benchmark that compares storages.
 //
-// To run it on a storage of your own, say how to open an empty data set with two
-// clients, and what else can be done to it:
+// To test a storage of your own, write a function that opens an empty data set with
+// two clients, and call [Run]:
 //
 //	func open(t testing.TB) storagetest.Harness {
-//		db := newDatabase(t) // empty, and gone at the test's end
+//		db := newDatabase(t) // empty; t.Cleanup removes it
 //		return storagetest.Harness{
 //			A:    mystore.New(db.Connect()),
 //			B:    mystore.New(db.Connect()),
@@ -16,10 +16,10 @@
 //	func TestConformance(t *testing.T)   { storagetest.Run(t, open) }
 //	func BenchmarkStorage(b *testing.B) { storagetest.Bench(b, open) }
 //
-// The fields of [Harness] other than A and B are capabilities. A test that needs
-// one that is missing is skipped, and says which.
+// The fields of [Harness] other than A and B are capabilities. A test that needs a
+// missing one is skipped with a message that names it.
 //
-// No test depends on how fast the storage is: what must still hold when a test
-// looks has an hour's time, and what must have ended was given a few hundredths
-// of a second, and waited for.
+// No test depends on the speed of the storage: a period that must not end during a
+// test lasts an hour, and one that must end lasts some hundredths of a second, for
+// which the test waits.
 package storagetest

@@ -11,22 +11,22 @@ import (
 	"github.com/redbreaker/redbreaker/engine"
 )
 
-// name is the breaker of most tests.
+// name is the breaker that most tests use.
 const name = "payments"
 
-// brief is a time that tests wait for, see [env.pass].
-const brief = 30 * time.Millisecond
+// shortTime is a time that tests let pass, see [testEnv.advance].
+const shortTime = 30 * time.Millisecond
 
-// three opens after three failures, for longer than any test.
-var three = engine.Policy{ConsecutiveFailures: 3, OpenFor: time.Hour}
+// threeFailures opens after three failures, for longer than any test.
+var threeFailures = engine.Policy{ConsecutiveFailures: 3, OpenFor: time.Hour}
 
-// env is what a test works with.
-type env struct {
+// testEnv is the test's data set with helpers that end the test on failure.
+type testEnv struct {
 	testing.TB
 	Harness
 }
 
-func (t *env) close() {
+func (t *testEnv) close() {
 	t.Helper()
 	if err := errors.Join(t.A.Close(), t.B.Close()); err != nil {
 		t.Errorf("Close: %v", err)
@@ -34,21 +34,21 @@ func (t *env) close() {
 }
 
 // needs skips the test if the harness lacks a capability.
-func (t *env) needs(capability string, has bool) {
+func (t *testEnv) needs(capability string, has bool) {
 	t.Helper()
 	if !has {
 		t.Skipf("storagetest: skipped: the harness has no %s", capability)
 	}
 }
 
-// exact skips the test unless time stands still between its steps.
-func (t *env) exact() {
+// needsAdvance skips the test unless the harness controls the time.
+func (t *testEnv) needsAdvance() {
 	t.Helper()
-	t.needs("Advance, so an exact instant cannot be looked at", t.Advance != nil)
+	t.needs("Advance, so it cannot reach an exact instant", t.Advance != nil)
 }
 
-// pass lets at least d of the storage's time go by.
-func (t *env) pass(d time.Duration) {
+// advance lets at least d of the storage's time pass.
+func (t *testEnv) advance(d time.Duration) {
 	if t.Advance != nil {
 		t.Advance(d)
 		return
@@ -56,49 +56,48 @@ func (t *env) pass(d time.Duration) {
 	time.Sleep(d + 2*time.Millisecond) // a clock may tick in whole milliseconds
 }
 
-// equal compares with what is wanted.
-func (t *env) equal(what string, want, got any) {
+// checkEqual compares a value with the wanted one.
+func (t *testEnv) checkEqual(what string, want, got any) {
 	t.Helper()
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Fatalf("%s (-want +got):\n%s", what, diff)
 	}
 }
 
-// is checks an error by its kind.
-func (t *env) is(what string, want, got error) {
+// checkError checks that an error matches the wanted one.
+func (t *testEnv) checkError(what string, want, got error) {
 	t.Helper()
 	if !errors.Is(got, want) {
 		t.Fatalf("%s: error %v, want %v", what, got, want)
 	}
 }
 
-// between checks that a duration lies above lo, and at most at hi.
-func (t *env) between(what string, lo, hi, got time.Duration) {
+// checkBetween checks that a duration lies above lo, and at most at hi.
+func (t *testEnv) checkBetween(what string, lo, hi, got time.Duration) {
 	t.Helper()
 	if got <= lo || got > hi {
 		t.Fatalf("%s: %v, want above %v to %v", what, got, lo, hi)
 	}
 }
 
-// nextEpochs lets time go by until an epoch cannot be one that was before: within
-// a millisecond a record that has forgotten its own may repeat it, by a chance of
-// 1 in 1024.
-func (t *env) nextEpochs() { t.pass(time.Millisecond) }
+// advancePastEpoch lets time pass until a new record cannot have an earlier epoch:
+// within the same millisecond it repeats one with a chance of 1 in 1024.
+func (t *testEnv) advancePastEpoch() { t.advance(time.Millisecond) }
 
-// almostOver checks a rejection of which a millisecond is left on the storage's
-// clock. It runs out on the process's own, and may have by now.
-func (t *env) almostOver(e *engine.RejectedError) {
+// checkAlmostOver checks a rejection of which at most 1 ms was left on the storage's
+// clock. On the process's clock it may be over by now.
+func (t *testEnv) checkAlmostOver(e *engine.RejectedError) {
 	t.Helper()
-	t.between("RetryAfter", -1, time.Millisecond, e.RetryAfter())
+	t.checkBetween("RetryAfter", -1, time.Millisecond, e.RetryAfter())
 }
 
 // inspect reads the record of the test's breaker, through B.
-func (t *env) inspect() engine.Snapshot {
+func (t *testEnv) inspect() engine.Snapshot {
 	t.Helper()
 	return t.inspectName(name)
 }
 
-func (t *env) inspectName(name string) engine.Snapshot {
+func (t *testEnv) inspectName(name string) engine.Snapshot {
 	t.Helper()
 	s, err := t.B.Inspect(t.Context(), name)
 	if err != nil {
@@ -107,14 +106,14 @@ func (t *env) inspectName(name string) engine.Snapshot {
 	return s
 }
 
-// state checks where the breaker stands.
-func (t *env) state(want engine.State) {
+// checkState checks the breaker's state.
+func (t *testEnv) checkState(want engine.State) {
 	t.Helper()
-	t.equal("state", want, t.inspect().State)
+	t.checkEqual("state", want, t.inspect().State)
 }
 
-// last is the newest transition of the breaker.
-func (t *env) last() engine.Transition {
+// lastTransition returns the newest transition of the breaker.
+func (t *testEnv) lastTransition() engine.Transition {
 	t.Helper()
 	log := t.inspect().Log
 	if len(log) == 0 {
@@ -123,7 +122,7 @@ func (t *env) last() engine.Transition {
 	return log[len(log)-1]
 }
 
-// atOnce runs f n times at the same time.
+// atOnce runs f in n goroutines that start at the same time.
 func atOnce(n int, f func(i int)) {
 	var ready, done sync.WaitGroup
 	start := make(chan struct{})
@@ -142,7 +141,7 @@ func atOnce(n int, f func(i int)) {
 	done.Wait()
 }
 
-// untimed is a snapshot without what changes as time goes by.
+// untimed returns the snapshot without the durations that shrink or grow with time.
 func untimed(s engine.Snapshot) engine.Snapshot {
 	s.Age, s.RetryAfter, s.ModeFor = 0, 0, 0
 	log := make([]engine.Transition, len(s.Log))

@@ -5,16 +5,16 @@ import (
 )
 
 var events = []test{
-	{"tell_each_transition_in_order", eventsInOrder},
-	{"come_to_the_handle_that_made_them", eventsToMaker},
-	{"tell_of_commands", eventsOfCommands},
-	{"tell_of_a_lost_record", eventLost},
-	{"tell_of_a_healed_record", eventHealed},
-	{"tell_of_another_policy_once", eventSkew},
+	{"each_transition_in_order", eventsInOrder},
+	{"only_to_the_handle_that_made_them", eventsToMaker},
+	{"of_commands", eventsOfCommands},
+	{"of_a_lost_record", eventLost},
+	{"of_a_healed_record", eventHealed},
+	{"of_another_policy_once", eventSkew},
 }
 
-func eventsInOrder(t *env) {
-	a, _ := t.pair(three)
+func eventsInOrder(t *testEnv) {
+	a, _ := t.pair(threeFailures)
 	a.fail(3)
 	a.act(engine.ActionHalfOpen)
 	a.call(engine.Failure)
@@ -22,67 +22,67 @@ func eventsInOrder(t *env) {
 	a.call(engine.Success)
 	log := t.inspect().Log
 	events := a.events.take()
-	t.equal("events", len(log), len(events))
+	t.checkEqual("events", len(log), len(events))
 	for i, e := range events {
-		t.equal("kind", engine.EventTransition, e.Kind)
-		t.equal("name", name, e.Name)
+		t.checkEqual("kind", engine.EventTransition, e.Kind)
+		t.checkEqual("name", name, e.Name)
 		e.Transition.Ago = log[i].Ago
-		t.equal("transition", log[i], e.Transition)
+		t.checkEqual("transition", log[i], e.Transition)
 	}
 }
 
-func eventsToMaker(t *env) {
-	a, b := t.pair(three)
+func eventsToMaker(t *testEnv) {
+	a, b := t.pair(threeFailures)
 	a.fail(2)
 	b.fail(1)
 	a.reject()
-	t.equal("events of A", []string{"transition created"}, a.events.causes())
-	t.equal("events of B", []string{"transition consecutive"}, b.events.causes())
+	t.checkEqual("events of A", []string{"transition created"}, a.events.causes())
+	t.checkEqual("events of B", []string{"transition consecutive"}, b.events.causes())
 }
 
-func eventsOfCommands(t *env) {
-	a, b := t.pair(three)
+func eventsOfCommands(t *testEnv) {
+	a, b := t.pair(threeFailures)
 	b.admit()
 	b.events.take()
-	a.command(engine.Command{Action: engine.ActionForceOpen, For: brief})
-	t.pass(brief)
+	a.command(engine.Command{Action: engine.ActionForceOpen, For: shortTime})
+	t.advance(shortTime)
 	a.act(engine.ActionTrip)
 	want := []string{"transition operator", "transition mode_ended", "transition operator"}
-	t.equal("events of A", want, a.events.causes())
-	t.equal("events of B", []string(nil), b.events.causes())
+	t.checkEqual("events of A", want, a.events.causes())
+	t.checkEqual("events of B", []string(nil), b.events.causes())
 }
 
-func eventLost(t *env) {
+func eventLost(t *testEnv) {
 	t.needs("Lose", t.Lose != nil)
-	a, b := t.pair(three)
+	a, b := t.pair(threeFailures)
 	a.fail(1)
 	b.fail(1)
 	epoch := t.inspect().Epoch
 	a.events.take()
 	t.Lose(name)
-	t.nextEpochs()
+	t.advancePastEpoch()
 	a.admit()
 	events := a.events.take()
-	t.equal("events", 2, len(events))
-	t.equal("kind", engine.EventLost, events[0].Kind)
-	t.equal("epoch", epoch, events[0].Epoch)
-	t.equal("cause", engine.CauseCreated, events[1].Transition.Cause)
+	t.checkEqual("events", 2, len(events))
+	t.checkEqual("kind", engine.EventLost, events[0].Kind)
+	t.checkEqual("epoch", epoch, events[0].Epoch)
+	t.checkEqual("cause", engine.CauseCreated, events[1].Transition.Cause)
 	b.admit()
-	t.equal("events of B, which found the new record", []string(nil), b.events.causes())
+	t.checkEqual("events of B, which found the new record", []string(nil), b.events.causes())
 }
 
-func eventHealed(t *env) {
+func eventHealed(t *testEnv) {
 	t.needs("Corrupt", t.Corrupt != nil)
-	a, _ := t.pair(three)
+	a, _ := t.pair(threeFailures)
 	a.admit()
 	a.events.take()
 	t.Corrupt(name, "head", "?")
 	a.admit()
-	t.equal("events", []string{"healed healed"}, a.events.causes())
+	t.checkEqual("events", []string{"healed healed"}, a.events.causes())
 }
 
-func eventSkew(t *env) {
-	a := t.bind(t.A, name, three)
+func eventSkew(t *testEnv) {
+	a := t.bind(t.A, name, threeFailures)
 	b := t.bind(t.B, name, engine.Policy{ConsecutiveFailures: 4})
 	a.admit()
 	a.events.take()
@@ -91,8 +91,8 @@ func eventSkew(t *env) {
 		a.admit()
 	}
 	events := b.events.take()
-	t.equal("events of B", 1, len(events))
-	t.equal("kind", engine.EventSkew, events[0].Kind)
-	t.equal("policy", t.inspect().Fingerprint, events[0].Policy)
-	t.equal("events of A", []string(nil), a.events.causes())
+	t.checkEqual("events of B", 1, len(events))
+	t.checkEqual("kind", engine.EventSkew, events[0].Kind)
+	t.checkEqual("policy", t.inspect().Fingerprint, events[0].Policy)
+	t.checkEqual("events of A", []string(nil), a.events.causes())
 }

@@ -14,57 +14,57 @@ var expiry = []test{
 	{"mode_without_end_is_remembered", modeRemembered},
 }
 
-func idleForgotten(t *env) {
+func idleForgotten(t *testEnv) {
 	t.needs("Expires", t.Expires)
-	a, b := t.pair(engine.Policy{ConsecutiveFailures: 3, IdleTTL: brief})
+	a, b := t.pair(engine.Policy{ConsecutiveFailures: 3, IdleTTL: shortTime})
 	a.fail(1)
-	t.pass(brief)
-	t.equal("exists", false, t.inspect().Exists)
+	t.advance(shortTime)
+	t.checkEqual("exists", false, t.inspect().Exists)
 	b.admit()
 	s := t.inspect()
-	t.equal("transitions", 1, len(s.Log))
-	t.equal("streak", int64(0), s.Streak)
+	t.checkEqual("transitions", 1, len(s.Log))
+	t.checkEqual("streak", int64(0), s.Streak)
 }
 
-func reportsKeep(t *env) {
+func reportsKeep(t *testEnv) {
 	t.needs("Expires", t.Expires)
-	t.exact()
+	t.needsAdvance()
 	a, _ := t.pair(engine.Policy{ConsecutiveFailures: 100, IdleTTL: 10 * time.Second})
 	for range 5 {
 		a.fail(1)
-		t.pass(8 * time.Second)
+		t.advance(8 * time.Second)
 	}
-	t.equal("streak", int64(5), t.inspect().Streak)
-	t.pass(2 * time.Second)
-	t.equal("exists", false, t.inspect().Exists)
+	t.checkEqual("streak", int64(5), t.inspect().Streak)
+	t.advance(2 * time.Second)
+	t.checkEqual("exists", false, t.inspect().Exists)
 }
 
-func admissionsDoNotKeep(t *env) {
+func admissionsDoNotKeep(t *testEnv) {
 	t.needs("Expires", t.Expires)
-	t.exact()
+	t.needsAdvance()
 	a, _ := t.pair(engine.Policy{IdleTTL: 10 * time.Second})
 	for range 2 {
 		a.admit()
-		t.pass(5 * time.Second)
+		t.advance(5 * time.Second)
 	}
-	t.equal("exists", false, t.inspect().Exists)
+	t.checkEqual("exists", false, t.inspect().Exists)
 }
 
-func openRemembered(t *env) {
+func openRemembered(t *testEnv) {
 	t.needs("Expires", t.Expires)
-	t.exact()
+	t.needsAdvance()
 	a, _ := t.pair(engine.Policy{ConsecutiveFailures: 1, OpenFor: time.Hour, IdleTTL: time.Second})
 	a.fail(1)
-	t.pass(time.Hour)
+	t.advance(time.Hour)
 	if probe := a.admit(); probe.Lease == 0 {
 		t.Fatalf("ticket %+v, want a probe's", probe)
 	}
 }
 
-func modeRemembered(t *env) {
+func modeRemembered(t *testEnv) {
 	t.needs("Expires", t.Expires)
-	a, b := t.pair(engine.Policy{IdleTTL: brief})
+	a, b := t.pair(engine.Policy{IdleTTL: shortTime})
 	a.act(engine.ActionForceOpen)
-	t.pass(2 * brief)
-	t.equal("reason", engine.ReasonForced, b.rejection().Reason)
+	t.advance(2 * shortTime)
+	t.checkEqual("reason", engine.ReasonForced, b.rejection().Reason)
 }

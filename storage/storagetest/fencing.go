@@ -13,67 +13,67 @@ var fencing = []test{
 	{"every_transition_changes_the_epoch", epochsChange},
 }
 
-func lateAfterTrip(t *env) {
-	a, b := t.pair(three)
+func lateAfterTrip(t *testEnv) {
+	a, b := t.pair(threeFailures)
 	late := b.admit()
 	a.fail(3)
 	before := t.inspect()
-	b.stale(late, engine.Success)
-	b.stale(late, engine.Failure)
-	t.equal("record", untimed(before), untimed(t.inspect()))
+	b.reportStale(late, engine.Success)
+	b.reportStale(late, engine.Failure)
+	t.checkEqual("record", untimed(before), untimed(t.inspect()))
 }
 
-func lateAfterRecovery(t *env) {
-	a, b := t.pair(three)
+func lateAfterRecovery(t *testEnv) {
+	a, b := t.pair(threeFailures)
 	late := b.admit()
 	a.fail(3)
 	a.act(engine.ActionHalfOpen)
 	a.call(engine.Success)
 	for range 3 {
-		b.stale(late, engine.Failure)
+		b.reportStale(late, engine.Failure)
 	}
-	t.state(engine.StateClosed)
-	t.equal("streak", int64(0), t.inspect().Streak)
+	t.checkState(engine.StateClosed)
+	t.checkEqual("streak", int64(0), t.inspect().Streak)
 }
 
-func probeOfEarlierRound(t *env) {
+func probeOfEarlierRound(t *testEnv) {
 	a, b := t.probing(2, 2)
 	late := b.admit()
 	a.call(engine.Failure)
 	a.act(engine.ActionHalfOpen)
 	a.admit()
-	b.stale(late, engine.Success)
-	b.stale(late, engine.Failure)
-	t.equal("outstanding", 1, t.inspect().Probes.Outstanding)
-	t.state(engine.StateHalfOpen)
+	b.reportStale(late, engine.Success)
+	b.reportStale(late, engine.Failure)
+	t.checkEqual("outstanding", 1, t.inspect().Probes.Outstanding)
+	t.checkState(engine.StateHalfOpen)
 }
 
-func lateAfterCommand(t *env) {
+func lateAfterCommand(t *testEnv) {
 	for _, action := range []engine.Action{
 		engine.ActionReset, engine.ActionShadow, engine.ActionRelease, engine.ActionForceClosed, engine.ActionForceOpen,
 	} {
-		a, b := t.pair(three)
+		a, b := t.pair(threeFailures)
 		a.act(engine.ActionShadow) // which each of the actions changes
 		late := b.admit()
 		a.act(action)
-		b.stale(late, engine.Failure)
-		t.equal("streak", int64(0), t.inspect().Streak)
+		b.reportStale(late, engine.Failure)
+		t.checkEqual("streak", int64(0), t.inspect().Streak)
 	}
 }
 
-func lateAfterLoss(t *env) {
+func lateAfterLoss(t *testEnv) {
 	t.needs("Lose", t.Lose != nil)
-	a, b := t.pair(three)
+	a, b := t.pair(threeFailures)
 	late := b.admit()
 	t.Lose(name)
-	t.nextEpochs()
+	t.advancePastEpoch()
 	a.admit()
-	b.stale(late, engine.Failure)
-	t.equal("streak", int64(0), t.inspect().Streak)
+	b.reportStale(late, engine.Failure)
+	t.checkEqual("streak", int64(0), t.inspect().Streak)
 }
 
-func epochsChange(t *env) {
-	a, b := t.pair(three)
+func epochsChange(t *testEnv) {
+	a, b := t.pair(threeFailures)
 	a.fail(3)
 	for _, action := range []engine.Action{
 		engine.ActionHalfOpen, engine.ActionReset, engine.ActionReset, engine.ActionShadow,
@@ -83,12 +83,12 @@ func epochsChange(t *env) {
 	}
 	last := int64(0)
 	log := t.inspect().Log
-	t.equal("transitions", 9, len(log))
+	t.checkEqual("transitions", 9, len(log))
 	for _, l := range log {
 		if l.Epoch <= last {
 			t.Fatalf("epoch %d follows %d in the log: %v", l.Epoch, last, log)
 		}
 		last = l.Epoch
 	}
-	t.equal("epoch", last, t.inspect().Epoch)
+	t.checkEqual("epoch", last, t.inspect().Epoch)
 }

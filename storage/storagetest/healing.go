@@ -8,7 +8,7 @@ import (
 )
 
 var healing = []test{
-	{"lost_record_begins_anew", lostBegins},
+	{"lost_record_begins_again", lostBegins},
 	{"unreadable_head", unreadableHead},
 	{"unreadable_tally", unreadableTally},
 	{"unreadable_round", unreadableRound},
@@ -18,121 +18,121 @@ var healing = []test{
 	{"newer_layout_is_refused", newerLayout},
 }
 
-func lostBegins(t *env) {
+func lostBegins(t *testEnv) {
 	t.needs("Lose", t.Lose != nil)
-	a, b := t.pair(three)
+	a, b := t.pair(threeFailures)
 	a.fail(3)
 	t.Lose(name)
-	t.nextEpochs()
-	t.equal("exists", false, t.inspect().Exists)
+	t.advancePastEpoch()
+	t.checkEqual("exists", false, t.inspect().Exists)
 	b.admit()
 	a.admit()
-	t.equal("transitions", 1, len(t.inspect().Log))
+	t.checkEqual("transitions", 1, len(t.inspect().Log))
 }
 
-// heals checks that the record began anew, and kept its log.
-func (t *env) heals(old engine.Snapshot) {
+// checkHealed checks that the record began again and kept its log.
+func (t *testEnv) checkHealed(old engine.Snapshot) {
 	t.Helper()
 	s := t.inspect()
-	t.equal("state", engine.StateClosed, s.State)
-	t.equal("cause", engine.CauseHealed, t.last().Cause)
-	t.equal("transitions", len(old.Log)+1, len(s.Log))
-	t.equal("unreadable", []string(nil), s.Unreadable)
+	t.checkEqual("state", engine.StateClosed, s.State)
+	t.checkEqual("cause", engine.CauseHealed, t.lastTransition().Cause)
+	t.checkEqual("transitions", len(old.Log)+1, len(s.Log))
+	t.checkEqual("unreadable", []string(nil), s.Unreadable)
 	if s.Epoch == old.Epoch {
 		t.Fatalf("the epoch is still %d", s.Epoch)
 	}
 }
 
-func unreadableHead(t *env) {
+func unreadableHead(t *testEnv) {
 	t.needs("Corrupt", t.Corrupt != nil)
-	a, b := t.pair(three)
+	a, b := t.pair(threeFailures)
 	late := a.admit()
 	a.fail(2)
 	old := t.inspect()
 	t.Corrupt(name, "head", "?")
-	t.nextEpochs()
+	t.advancePastEpoch()
 	if unreadable := t.inspect().Unreadable; !slices.Contains(unreadable, "head") {
 		t.Fatalf("unreadable: %v, want head among it", unreadable)
 	}
 	b.admit()
-	t.heals(old)
-	a.stale(late, engine.Failure)
+	t.checkHealed(old)
+	a.reportStale(late, engine.Failure)
 }
 
 // unreadableTally: an admission does not read it, an outcome does.
-func unreadableTally(t *env) {
+func unreadableTally(t *testEnv) {
 	t.needs("Corrupt", t.Corrupt != nil)
-	a, _ := t.pair(three)
+	a, _ := t.pair(threeFailures)
 	a.fail(1)
 	old := t.inspect()
 	t.Corrupt(name, "tally", "streak=1")
 	ticket := a.admit()
-	t.equal("epoch", old.Epoch, ticket.Epoch)
-	a.stale(ticket, engine.Failure)
-	t.heals(old)
+	t.checkEqual("epoch", old.Epoch, ticket.Epoch)
+	a.reportStale(ticket, engine.Failure)
+	t.checkHealed(old)
 }
 
-func unreadableRound(t *env) {
+func unreadableRound(t *testEnv) {
 	t.needs("Corrupt", t.Corrupt != nil)
 	a, b := t.probing(1, 1)
 	a.admit()
 	old := t.inspect()
 	t.Corrupt(name, "round", "probes=1")
 	b.admit()
-	t.heals(old)
+	t.checkHealed(old)
 }
 
-func unreadableLog(t *env) {
+func unreadableLog(t *testEnv) {
 	t.needs("Corrupt", t.Corrupt != nil)
-	a, _ := t.pair(three)
+	a, _ := t.pair(threeFailures)
 	a.act(engine.ActionReset)
 	t.Corrupt(name, "log:00", "what?")
 	a.act(engine.ActionReset)
-	t.equal("transitions that can be read", 1, len(t.inspect().Log))
-	t.equal("cause", engine.CauseOperator, t.last().Cause)
+	t.checkEqual("transitions that can be read", 1, len(t.inspect().Log))
+	t.checkEqual("cause", engine.CauseOperator, t.lastTransition().Cause)
 }
 
-// modeSurvives: what an operator said holds although the machine forgot.
-func modeSurvives(t *env) {
+// modeSurvives: an operator's mode survives a damaged head.
+func modeSurvives(t *testEnv) {
 	t.needs("Corrupt", t.Corrupt != nil)
-	a, b := t.pair(three)
+	a, b := t.pair(threeFailures)
 	a.act(engine.ActionForceOpen)
 	t.Corrupt(name, "head", "1 open forced_open what?")
-	t.equal("reason", engine.ReasonForced, b.rejection().Reason)
-	t.equal("cause", engine.CauseHealed, t.last().Cause)
+	t.checkEqual("reason", engine.ReasonForced, b.rejection().Reason)
+	t.checkEqual("cause", engine.CauseHealed, t.lastTransition().Cause)
 }
 
 // unknownField: a later release may add fields without a new layout.
-func unknownField(t *env) {
+func unknownField(t *testEnv) {
 	t.needs("Corrupt", t.Corrupt != nil)
-	a, _ := t.pair(three)
+	a, _ := t.pair(threeFailures)
 	a.fail(1)
 	t.Corrupt(name, "later", "field of a later release")
 	a.fail(2)
-	t.equal("cause", engine.CauseConsecutive, t.last().Cause)
+	t.checkEqual("cause", engine.CauseConsecutive, t.lastTransition().Cause)
 }
 
-func newerLayout(t *env) {
+func newerLayout(t *testEnv) {
 	t.needs("Corrupt", t.Corrupt != nil)
-	a, _ := t.pair(three)
+	a, _ := t.pair(threeFailures)
 	a.admit()
 	t.Corrupt(name, "head", "99 whatever comes then")
 	for range 2 { // refusing changes nothing
 		_, err := a.Acquire(t.Context())
-		t.refused("Acquire", err)
+		t.checkRefused("Acquire", err)
 		_, err = a.Control(t.Context(), engine.Command{Action: engine.ActionReset})
-		t.refused("Control", err)
+		t.checkRefused("Control", err)
 		_, err = t.B.Inspect(t.Context(), name)
-		t.refused("Inspect", err)
+		t.checkRefused("Inspect", err)
 	}
 }
 
-func (t *env) refused(what string, err error) {
+func (t *testEnv) checkRefused(what string, err error) {
 	t.Helper()
-	t.is(what, engine.ErrNewerLayout, err)
+	t.checkError(what, engine.ErrNewerLayout, err)
 	var e *engine.StorageError
 	if !errors.As(err, &e) || e.Class != engine.ClassForeign {
 		t.Fatalf("%s: error %#v, want a *StorageError of class %v", what, err, engine.ClassForeign)
 	}
-	t.equal("name", name, e.Name)
+	t.checkEqual("name", name, e.Name)
 }

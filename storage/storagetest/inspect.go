@@ -14,56 +14,56 @@ var inspect = []test{
 	{"shows_times", inspectTimes},
 }
 
-func inspectAbsent(t *env) {
+func inspectAbsent(t *testEnv) {
 	for range 2 {
-		t.equal("snapshot", engine.Snapshot{Name: name, Epoch: -1}, t.inspect())
+		t.checkEqual("snapshot", engine.Snapshot{Name: name, Epoch: -1}, t.inspect())
 	}
-	a, _ := t.pair(three)
+	a, _ := t.pair(threeFailures)
 	a.admit()
-	t.equal("cause", engine.CauseCreated, t.last().Cause)
+	t.checkEqual("cause", engine.CauseCreated, t.lastTransition().Cause)
 }
 
-func inspectWritesNothing(t *env) {
-	a, _ := t.pair(engine.Policy{ConsecutiveFailures: 3, OpenFor: brief, HalfOpen: engine.HalfOpen{Lease: brief}})
+func inspectWritesNothing(t *testEnv) {
+	a, _ := t.pair(engine.Policy{ConsecutiveFailures: 3, OpenFor: shortTime, HalfOpen: engine.HalfOpen{Lease: shortTime}})
 	a.fail(3)
-	t.pass(brief)
-	t.equal("overdue, state", engine.StateOpen, t.inspect().State)
+	t.advance(shortTime)
+	t.checkEqual("overdue, state", engine.StateOpen, t.inspect().State)
 	a.admit()
-	t.pass(brief)
+	t.advance(shortTime)
 	before := t.inspect()
-	t.equal("overdue, outstanding", 0, before.Probes.Outstanding)
-	t.equal("overdue, lapsed", int64(0), before.Probes.Lapsed)
-	t.equal("record", untimed(before), untimed(t.inspect()))
+	t.checkEqual("overdue, outstanding", 0, before.Probes.Outstanding)
+	t.checkEqual("overdue, lapsed", int64(0), before.Probes.Lapsed)
+	t.checkEqual("record", untimed(before), untimed(t.inspect()))
 }
 
-func inspectPolicy(t *env) {
-	a, _ := t.pair(three)
+func inspectPolicy(t *testEnv) {
+	a, _ := t.pair(threeFailures)
 	a.admit()
 	s := t.inspect()
-	rules, err := three.Rules()
-	t.is("Rules", nil, err)
+	rules, err := threeFailures.Rules()
+	t.checkError("Rules", nil, err)
 	want := rules.Policy()
-	t.equal("policy", &want, s.Policy)
-	t.equal("fingerprint", rules.Fingerprint(), s.Fingerprint)
+	t.checkEqual("policy", &want, s.Policy)
+	t.checkEqual("fingerprint", rules.Fingerprint(), s.Fingerprint)
 }
 
-func inspectSame(t *env) {
+func inspectSame(t *testEnv) {
 	a, b := t.pair(engine.Policy{ConsecutiveFailures: 3, OpenFor: time.Hour, Window: engine.Window{Calls: 10, FailureCount: 9}})
 	a.call(engine.Failure, engine.Success)
 	b.fail(2)
 	s, err := t.A.Inspect(t.Context(), name)
-	t.is("Inspect", nil, err)
-	t.equal("record", untimed(s), untimed(t.inspect()))
-	t.equal("streak, calls, failures", [3]int64{2, 4, 3}, [3]int64{s.Streak, s.Calls, s.Failures})
+	t.checkError("Inspect", nil, err)
+	t.checkEqual("record", untimed(s), untimed(t.inspect()))
+	t.checkEqual("streak, calls, failures", [3]int64{2, 4, 3}, [3]int64{s.Streak, s.Calls, s.Failures})
 }
 
-func inspectTimes(t *env) {
-	t.exact()
-	a, _ := t.pair(three)
+func inspectTimes(t *testEnv) {
+	t.needsAdvance()
+	a, _ := t.pair(threeFailures)
 	a.fail(3)
-	t.pass(20 * time.Minute)
+	t.advance(20 * time.Minute)
 	s := t.inspect()
-	t.equal("Age", 20*time.Minute, s.Age)
-	t.equal("RetryAfter", 40*time.Minute, s.RetryAfter)
-	t.equal("Ago", 20*time.Minute, t.last().Ago)
+	t.checkEqual("Age", 20*time.Minute, s.Age)
+	t.checkEqual("RetryAfter", 40*time.Minute, s.RetryAfter)
+	t.checkEqual("Ago", 20*time.Minute, t.lastTransition().Ago)
 }

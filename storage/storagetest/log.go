@@ -15,8 +15,8 @@ var logs = []test{
 	{"error_texts_come_back_as_they_were", errorTextsComeBack},
 }
 
-func logKeeps(t *env) {
-	a, b := t.pair(three)
+func logKeeps(t *testEnv) {
+	a, b := t.pair(threeFailures)
 	for i := range 20 {
 		c := []*breaker{a, b}[i%2]
 		c.command(engine.Command{Action: engine.ActionReset, Reason: fmt.Sprint(i)})
@@ -28,11 +28,11 @@ func logKeeps(t *env) {
 	for i := 4; i < 20; i++ {
 		want = append(want, fmt.Sprint(i))
 	}
-	t.equal("log, oldest first", want, got)
+	t.checkEqual("log, oldest first", want, got)
 }
 
-func logIsOne(t *env) {
-	a, b := t.pair(three)
+func logIsOne(t *testEnv) {
+	a, b := t.pair(threeFailures)
 	a.fail(3)
 	b.act(engine.ActionHalfOpen)
 	a.call(engine.Success)
@@ -41,7 +41,7 @@ func logIsOne(t *env) {
 		causes = append(causes, l.Cause)
 	}
 	want := []engine.Cause{engine.CauseCreated, engine.CauseConsecutive, engine.CauseOperator, engine.CauseRecovered}
-	t.equal("causes", want, causes)
+	t.checkEqual("causes", want, causes)
 }
 
 // nasty are texts that a careless storage changes, or chokes on.
@@ -52,34 +52,34 @@ var nasty = []string{
 	strings.Repeat("\xff", 80), strings.Repeat("m", 1<<20),
 }
 
-func textsComeBack(t *env) {
-	a, _ := t.pair(three)
+func textsComeBack(t *testEnv) {
+	a, _ := t.pair(threeFailures)
 	for _, text := range nasty {
 		a.command(engine.Command{Action: engine.ActionShadow, Reason: text, Actor: text})
 		s := t.inspect()
-		t.kept("reason", text, s.ModeReason)
-		t.kept("by", text, s.ModeBy)
-		t.kept("text in the log", text, t.last().Text)
-		t.kept("by in the log", text, t.last().By)
+		t.checkKept("reason", text, s.ModeReason)
+		t.checkKept("by", text, s.ModeBy)
+		t.checkKept("text in the log", text, t.lastTransition().Text)
+		t.checkKept("by in the log", text, t.lastTransition().By)
 	}
 }
 
-func errorTextsComeBack(t *env) {
+func errorTextsComeBack(t *testEnv) {
 	a, _ := t.pair(engine.Policy{ConsecutiveFailures: 1})
 	for _, text := range nasty {
 		b := results(a.admit(), engine.Run{Outcome: engine.Failure, N: 1})
 		b.Reporter, b.Detail.Text = text, text
 		moved := a.step(b).Transition
-		t.kept("text in the reply", text, moved.Text)
-		t.kept("reporter in the reply", text, moved.By)
-		t.kept("text in the log", text, t.last().Text)
-		t.kept("reporter in the log", text, t.last().By)
+		t.checkKept("text in the reply", text, moved.Text)
+		t.checkKept("reporter in the reply", text, moved.By)
+		t.checkKept("text in the log", text, t.lastTransition().Text)
+		t.checkKept("reporter in the log", text, t.lastTransition().By)
 		a.act(engine.ActionReset)
 	}
 }
 
 // kept checks what became of a caller's text: 64 bytes of it, whole runes.
-func (t *env) kept(what, text, got string) {
+func (t *testEnv) checkKept(what, text, got string) {
 	t.Helper()
 	whole := got == text && len(got) <= 64
 	cut := len(text) > 64 && len(got) > 60 && len(got) <= 64 && strings.HasPrefix(text, got) && utf8.RuneStart(text[len(got)])

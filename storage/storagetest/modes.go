@@ -12,140 +12,140 @@ var modes = []test{
 	{"forced_closed_admits_and_counts_nothing", forcedClosed},
 	{"shadow_admits_and_the_machine_runs_on", shadow},
 	{"shadow_keeps_state_and_times", shadowKeeps},
-	{"shadow_begins_the_round_anew", shadowRound},
+	{"shadow_begins_a_new_round", shadowRound},
 	{"mode_ends_by_itself", modeEnds},
 	{"mode_ends_at_its_instant", modeEndsExactly},
-	{"mode_tells_who_and_why", modeTells},
+	{"mode_has_actor_and_reason", modeActorReason},
 	{"reset_keeps_the_mode", resetKeepsMode},
 	{"release_forgets", releaseForgets},
 }
 
-func forcedOpen(t *env) {
-	a, b := t.pair(three)
+func forcedOpen(t *testEnv) {
+	a, b := t.pair(threeFailures)
 	a.act(engine.ActionForceOpen)
 	for _, c := range []*breaker{a, b} {
 		e := c.rejection()
-		t.equal("reason", engine.ReasonForced, e.Reason)
-		t.equal("mode", engine.ModeForcedOpen, e.Mode)
-		t.equal("RetryAfter", time.Duration(0), e.RetryAfter())
+		t.checkEqual("reason", engine.ReasonForced, e.Reason)
+		t.checkEqual("mode", engine.ModeForcedOpen, e.Mode)
+		t.checkEqual("RetryAfter", time.Duration(0), e.RetryAfter())
 	}
 }
 
-func forcedOpenFor(t *env) {
-	a, b := t.pair(three)
+func forcedOpenFor(t *testEnv) {
+	a, b := t.pair(threeFailures)
 	a.command(engine.Command{Action: engine.ActionForceOpen, For: time.Hour})
-	t.between("RetryAfter", 0, time.Hour, b.rejection().RetryAfter())
-	t.between("ModeFor", 0, time.Hour, t.inspect().ModeFor)
+	t.checkBetween("RetryAfter", 0, time.Hour, b.rejection().RetryAfter())
+	t.checkBetween("ModeFor", 0, time.Hour, t.inspect().ModeFor)
 }
 
-func forcedClosed(t *env) {
-	a, b := t.pair(three)
+func forcedClosed(t *testEnv) {
+	a, b := t.pair(threeFailures)
 	a.fail(3)
 	a.act(engine.ActionForceClosed)
 	for range 5 {
-		t.equal("ticket", engine.Ticket{}, b.admit())
+		t.checkEqual("ticket", engine.Ticket{}, b.admit())
 		b.call(engine.Failure)
 	}
 	s := t.inspect()
-	t.equal("state", engine.StateClosed, s.State)
-	t.equal("streak", int64(0), s.Streak)
+	t.checkEqual("state", engine.StateClosed, s.State)
+	t.checkEqual("streak", int64(0), s.Streak)
 }
 
-func shadow(t *env) {
-	a, b := t.pair(three)
+func shadow(t *testEnv) {
+	a, b := t.pair(threeFailures)
 	a.act(engine.ActionShadow)
 	a.fail(3)
 	s := t.inspect()
-	t.equal("state", engine.StateOpen, s.State)
-	t.equal("mode", engine.ModeShadow, s.Mode)
-	t.equal("ticket while open beneath", engine.Ticket{}, b.admit())
+	t.checkEqual("state", engine.StateOpen, s.State)
+	t.checkEqual("mode", engine.ModeShadow, s.Mode)
+	t.checkEqual("ticket while the state is open", engine.Ticket{}, b.admit())
 	a.act(engine.ActionHalfOpen)
 	probe := b.admit()
-	t.equal("ticket beside the probe", engine.Ticket{}, a.admit())
+	t.checkEqual("ticket beside the probe", engine.Ticket{}, a.admit())
 	b.report(probe, engine.Success)
-	t.state(engine.StateClosed)
+	t.checkState(engine.StateClosed)
 }
 
-func shadowKeeps(t *env) {
-	a, _ := t.pair(engine.Policy{ConsecutiveFailures: 3, OpenFor: brief})
+func shadowKeeps(t *testEnv) {
+	a, _ := t.pair(engine.Policy{ConsecutiveFailures: 3, OpenFor: shortTime})
 	a.fail(3)
 	a.act(engine.ActionShadow)
 	s := t.inspect()
-	t.equal("state", engine.StateOpen, s.State)
-	t.equal("open period", brief, s.OpenFor)
-	t.pass(brief)
+	t.checkEqual("state", engine.StateOpen, s.State)
+	t.checkEqual("open period", shortTime, s.OpenFor)
+	t.advance(shortTime)
 	if probe := a.admit(); probe.Lease == 0 {
 		t.Fatalf("ticket %+v, want a probe's", probe)
 	}
 }
 
-func shadowRound(t *env) {
+func shadowRound(t *testEnv) {
 	a, b := t.probing(2, 2)
 	late := a.admit()
 	a.call(engine.Success)
 	a.act(engine.ActionShadow)
-	a.stale(late, engine.Success)
+	a.reportStale(late, engine.Success)
 	want := &engine.ProbeRound{Probes: 2, Successes: 2, Lease: time.Hour}
-	t.equal("round", want, t.inspect().Probes)
+	t.checkEqual("round", want, t.inspect().Probes)
 	b.call(engine.Success, engine.Success)
-	t.state(engine.StateClosed)
+	t.checkState(engine.StateClosed)
 }
 
-func modeEnds(t *env) {
-	a, b := t.pair(three)
+func modeEnds(t *testEnv) {
+	a, b := t.pair(threeFailures)
 	a.fail(2)
-	a.command(engine.Command{Action: engine.ActionForceOpen, For: brief})
-	t.pass(brief)
+	a.command(engine.Command{Action: engine.ActionForceOpen, For: shortTime})
+	t.advance(shortTime)
 	b.admit()
 	s := t.inspect()
-	t.equal("mode", engine.ModeAuto, s.Mode)
-	t.equal("streak", int64(0), s.Streak)
-	t.equal("cause", engine.CauseModeEnded, t.last().Cause)
+	t.checkEqual("mode", engine.ModeAuto, s.Mode)
+	t.checkEqual("streak", int64(0), s.Streak)
+	t.checkEqual("cause", engine.CauseModeEnded, t.lastTransition().Cause)
 }
 
-func modeEndsExactly(t *env) {
-	t.exact()
-	a, b := t.pair(three)
+func modeEndsExactly(t *testEnv) {
+	t.needsAdvance()
+	a, b := t.pair(threeFailures)
 	a.command(engine.Command{Action: engine.ActionForceOpen, For: 10 * time.Second})
-	t.pass(10*time.Second - time.Millisecond)
-	t.almostOver(b.rejection())
-	t.pass(time.Millisecond)
+	t.advance(10*time.Second - time.Millisecond)
+	t.checkAlmostOver(b.rejection())
+	t.advance(time.Millisecond)
 	b.admit()
 }
 
-func modeTells(t *env) {
-	a, _ := t.pair(three)
+func modeActorReason(t *testEnv) {
+	a, _ := t.pair(threeFailures)
 	a.command(engine.Command{Action: engine.ActionForceClosed, Reason: "load test", Actor: "ops"})
 	s := t.inspect()
-	t.equal("reason", "load test", s.ModeReason)
-	t.equal("by", "ops", s.ModeBy)
-	t.equal("ModeFor", time.Duration(0), s.ModeFor)
-	last := t.last()
-	t.equal("to", engine.ModeForcedClosed, last.ToMode)
-	t.equal("cause", engine.CauseOperator, last.Cause)
-	t.equal("text", "load test", last.Text)
-	t.equal("by", "ops", last.By)
+	t.checkEqual("reason", "load test", s.ModeReason)
+	t.checkEqual("by", "ops", s.ModeBy)
+	t.checkEqual("ModeFor", time.Duration(0), s.ModeFor)
+	last := t.lastTransition()
+	t.checkEqual("to", engine.ModeForcedClosed, last.ToMode)
+	t.checkEqual("cause", engine.CauseOperator, last.Cause)
+	t.checkEqual("text", "load test", last.Text)
+	t.checkEqual("by", "ops", last.By)
 }
 
-func resetKeepsMode(t *env) {
-	a, _ := t.pair(three)
+func resetKeepsMode(t *testEnv) {
+	a, _ := t.pair(threeFailures)
 	a.command(engine.Command{Action: engine.ActionShadow, For: time.Hour})
 	a.fail(3)
 	a.act(engine.ActionReset)
 	s := t.inspect()
-	t.equal("state", engine.StateClosed, s.State)
-	t.equal("mode", engine.ModeShadow, s.Mode)
-	t.between("ModeFor", 0, time.Hour, s.ModeFor)
+	t.checkEqual("state", engine.StateClosed, s.State)
+	t.checkEqual("mode", engine.ModeShadow, s.Mode)
+	t.checkBetween("ModeFor", 0, time.Hour, s.ModeFor)
 }
 
-func releaseForgets(t *env) {
-	a, b := t.pair(three)
+func releaseForgets(t *testEnv) {
+	a, b := t.pair(threeFailures)
 	a.act(engine.ActionShadow)
 	a.fail(3)
 	a.act(engine.ActionRelease)
 	s := t.inspect()
-	t.equal("state", engine.StateClosed, s.State)
-	t.equal("mode", engine.ModeAuto, s.Mode)
-	t.equal("trips", 0, s.Trips)
+	t.checkEqual("state", engine.StateClosed, s.State)
+	t.checkEqual("mode", engine.ModeAuto, s.Mode)
+	t.checkEqual("trips", 0, s.Trips)
 	b.admit()
 }

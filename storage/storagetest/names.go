@@ -19,19 +19,19 @@ var odd = []string{
 	strings.Repeat("x", 200), strings.Repeat("x", 201), strings.Repeat("y", 1<<20) + "1", strings.Repeat("y", 1<<20) + "2",
 }
 
-func anyName(t *env) {
+func anyName(t *testEnv) {
 	for _, name := range odd {
-		a, b := t.bind(t.A, name, three), t.bind(t.B, name, three)
+		a, b := t.bind(t.A, name, threeFailures), t.bind(t.B, name, threeFailures)
 		a.fail(2)
 		b.fail(1)
-		t.equal("name of the rejection", name, b.rejection().Name)
+		t.checkEqual("name of the rejection", name, b.rejection().Name)
 		s := t.inspectName(name)
-		t.equal("name of the snapshot", name, s.Name)
-		t.equal("name in the log", name, s.Log[len(s.Log)-1].Name)
+		t.checkEqual("name of the snapshot", name, s.Name)
+		t.checkEqual("name in the log", name, s.Log[len(s.Log)-1].Name)
 	}
 }
 
-func namesIndependent(t *env) {
+func namesIndependent(t *testEnv) {
 	for i, name := range odd {
 		c := engine.Command{Action: engine.ActionTrip, Reason: fmt.Sprint(i), IfEpoch: -1}
 		if _, err := t.A.Control(t.Context(), name, c); err != nil {

@@ -21,14 +21,14 @@ var probes = []test{
 }
 
 // probing is a pair of clients in a round of n probes, m of which close it.
-func (t *env) probing(n, m int) (a, b *breaker) {
+func (t *testEnv) probing(n, m int) (a, b *breaker) {
 	t.Helper()
 	a, b = t.pair(engine.Policy{OpenFor: time.Hour, HalfOpen: engine.HalfOpen{Probes: n, Successes: m}})
 	a.act(engine.ActionHalfOpen)
 	return a, b
 }
 
-func atMostProbes(t *env) {
+func atMostProbes(t *testEnv) {
 	a, b := t.probing(3, 1)
 	leases := map[int64]bool{}
 	for _, c := range []*breaker{a, b, a} {
@@ -39,91 +39,91 @@ func atMostProbes(t *env) {
 	}
 	for _, c := range []*breaker{a, b} {
 		e := c.rejection()
-		t.equal("reason", engine.ReasonProbing, e.Reason)
-		t.equal("state", engine.StateHalfOpen, e.State)
-		t.between("RetryAfter", 0, time.Hour, e.RetryAfter())
+		t.checkEqual("reason", engine.ReasonProbing, e.Reason)
+		t.checkEqual("state", engine.StateHalfOpen, e.State)
+		t.checkBetween("RetryAfter", 0, time.Hour, e.RetryAfter())
 	}
 	round := t.inspect().Probes
-	t.equal("round", &engine.ProbeRound{Probes: 3, Successes: 1, Lease: time.Hour, Granted: 3, Outstanding: 3}, round)
+	t.checkEqual("round", &engine.ProbeRound{Probes: 3, Successes: 1, Lease: time.Hour, Granted: 3, Outstanding: 3}, round)
 }
 
-func firstSuccessCloses(t *env) {
+func firstSuccessCloses(t *testEnv) {
 	a, b := t.probing(0, 0)
 	a.call(engine.Success)
 	b.admit()
-	t.state(engine.StateClosed)
-	t.equal("cause", engine.CauseRecovered, t.last().Cause)
+	t.checkState(engine.StateClosed)
+	t.checkEqual("cause", engine.CauseRecovered, t.lastTransition().Cause)
 }
 
-func successesClose(t *env) {
+func successesClose(t *testEnv) {
 	a, b := t.probing(3, 2)
 	a.call(engine.Success)
-	t.state(engine.StateHalfOpen)
+	t.checkState(engine.StateHalfOpen)
 	b.call(engine.Failure)
-	t.state(engine.StateHalfOpen)
+	t.checkState(engine.StateHalfOpen)
 	b.call(engine.Success)
-	t.state(engine.StateClosed)
-	t.equal("tally", "succeeded=2 failed=1 lapsed=0", t.last().Tally)
+	t.checkState(engine.StateClosed)
+	t.checkEqual("tally", "succeeded=2 failed=1 lapsed=0", t.lastTransition().Tally)
 }
 
-func failuresReopen(t *env) {
+func failuresReopen(t *testEnv) {
 	a, b := t.probing(3, 2)
 	a.call(engine.Failure)
-	t.state(engine.StateHalfOpen)
+	t.checkState(engine.StateHalfOpen)
 	b.call(engine.Failure)
-	t.state(engine.StateOpen)
-	t.equal("cause", engine.CauseProbeFailed, t.last().Cause)
+	t.checkState(engine.StateOpen)
+	t.checkEqual("cause", engine.CauseProbeFailed, t.lastTransition().Cause)
 	a.reject()
 }
 
-func leaseRunsOut(t *env) {
-	a, b := t.pair(engine.Policy{OpenFor: time.Hour, HalfOpen: engine.HalfOpen{Lease: brief}})
+func leaseRunsOut(t *testEnv) {
+	a, b := t.pair(engine.Policy{OpenFor: time.Hour, HalfOpen: engine.HalfOpen{Lease: shortTime}})
 	a.act(engine.ActionHalfOpen)
 	held := a.admit()
-	t.pass(brief)
+	t.advance(shortTime)
 	next := b.admit()
 	if next.Lease == held.Lease {
 		t.Fatalf("lease %d was granted twice", held.Lease)
 	}
-	t.equal("lapsed", int64(1), t.inspect().Probes.Lapsed)
-	a.stale(held, engine.Success)
-	t.state(engine.StateHalfOpen)
+	t.checkEqual("lapsed", int64(1), t.inspect().Probes.Lapsed)
+	a.reportStale(held, engine.Success)
+	t.checkState(engine.StateHalfOpen)
 }
 
-func leaseEndsExactly(t *env) {
-	t.exact()
+func leaseEndsExactly(t *testEnv) {
+	t.needsAdvance()
 	a, b := t.pair(engine.Policy{OpenFor: time.Hour, HalfOpen: engine.HalfOpen{Probes: 2, Successes: 2, Lease: 10 * time.Second}})
 	a.act(engine.ActionHalfOpen)
 	inTime, late := a.admit(), a.admit()
-	t.pass(10*time.Second - time.Millisecond)
-	t.almostOver(b.rejection())
+	t.advance(10*time.Second - time.Millisecond)
+	t.checkAlmostOver(b.rejection())
 	a.report(inTime, engine.Success)
-	t.pass(time.Millisecond)
-	a.stale(late, engine.Success)
+	t.advance(time.Millisecond)
+	a.reportStale(late, engine.Success)
 	b.admit()
 }
 
-func ignoredGivesBack(t *env) {
+func ignoredGivesBack(t *testEnv) {
 	a, b := t.probing(1, 1)
 	held := a.admit()
 	b.reject()
 	a.report(held, engine.Ignored)
-	t.state(engine.StateHalfOpen)
+	t.checkState(engine.StateHalfOpen)
 	if next := b.admit(); next.Lease == held.Lease {
 		t.Fatalf("lease %d was granted twice", held.Lease)
 	}
 }
 
-func doubledResult(t *env) {
+func doubledResult(t *testEnv) {
 	a, b := t.probing(3, 3)
 	probe := a.admit()
 	a.report(probe, engine.Success)
-	a.stale(probe, engine.Success)
-	b.stale(probe, engine.Success)
-	t.equal("succeeded", int64(1), t.inspect().Probes.Succeeded)
+	a.reportStale(probe, engine.Success)
+	b.reportStale(probe, engine.Success)
+	t.checkEqual("succeeded", int64(1), t.inspect().Probes.Succeeded)
 }
 
-func foreignLease(t *env) {
+func foreignLease(t *testEnv) {
 	a, b := t.probing(2, 1)
 	probe := a.admit()
 	for _, foreign := range []engine.Ticket{
@@ -131,14 +131,14 @@ func foreignLease(t *env) {
 		{Epoch: probe.Epoch + 1, Lease: probe.Lease},
 		{Epoch: probe.Epoch}, // a call that was admitted, but not as a probe
 	} {
-		b.stale(foreign, engine.Success)
-		b.stale(foreign, engine.Failure)
+		b.reportStale(foreign, engine.Success)
+		b.reportStale(foreign, engine.Failure)
 	}
-	t.state(engine.StateHalfOpen)
+	t.checkState(engine.StateHalfOpen)
 	a.report(probe, engine.Success)
 }
 
-func slowProbe(t *env) {
+func slowProbe(t *testEnv) {
 	for _, judge := range []struct {
 		window engine.Window
 		want   engine.State
@@ -149,16 +149,16 @@ func slowProbe(t *env) {
 		a := t.bind(t.A, name, windowed(judge.window))
 		a.act(engine.ActionHalfOpen)
 		a.call(engine.SlowSuccess)
-		t.state(judge.want)
+		t.checkState(judge.want)
 	}
 }
 
-func grantRow(t *env) {
+func grantRow(t *testEnv) {
 	a, b := t.probing(5, 1)
 	r := a.step(engine.Batch{Admissions: 3})
-	t.equal("granted, first lease", [2]int64{3, 1}, [2]int64{r.Granted, r.FirstLease})
+	t.checkEqual("granted, first lease", [2]int64{3, 1}, [2]int64{r.Granted, r.FirstLease})
 	r = b.step(engine.Batch{Admissions: 3})
-	t.equal("granted, first lease", [2]int64{2, 4}, [2]int64{r.Granted, r.FirstLease})
+	t.checkEqual("granted, first lease", [2]int64{2, 4}, [2]int64{r.Granted, r.FirstLease})
 	r = b.step(engine.Batch{Admissions: 3})
-	t.equal("granted", int64(0), r.Granted)
+	t.checkEqual("granted", int64(0), r.Granted)
 }

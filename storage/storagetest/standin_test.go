@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// standIn stands in for a test's T where the test is expected to fail: it keeps
-// what the test says to itself.
+// standIn replaces a test's T if the test is expected to fail: it collects the
+// test's output.
 type standIn struct {
 	testing.TB
 
@@ -19,13 +19,13 @@ type standIn struct {
 	said    []string
 }
 
-// conductOn runs one test of the suite on a stand-in, and returns that.
-func conductOn(t *testing.T, open func(t testing.TB) Harness, test test) *standIn {
+// runOnStandIn runs one test of the suite on a stand-in and returns it.
+func runOnStandIn(t *testing.T, open func(t testing.TB) Harness, test test) *standIn {
 	s := &standIn{TB: t}
 	done := make(chan struct{})
 	go func() { // FailNow ends its goroutine
 		defer close(done)
-		conduct(s, open, test)
+		runTest(s, open, test)
 	}()
 	<-done
 	return s

@@ -25,122 +25,122 @@ func windowed(w engine.Window) engine.Policy {
 	return engine.Policy{Window: w, OpenFor: time.Hour}
 }
 
-func failureCount(t *env) {
+func failureCount(t *testEnv) {
 	for _, w := range []engine.Window{{Calls: 10, FailureCount: 3}, {Period: time.Hour, FailureCount: 3}} {
 		a := t.bind(t.A, name, windowed(w))
 		a.act(engine.ActionReset)
 		a.call(engine.Failure, engine.Success, engine.Failure, engine.Success)
-		t.state(engine.StateClosed)
+		t.checkState(engine.StateClosed)
 		a.call(engine.Failure)
-		t.state(engine.StateOpen)
-		t.equal("cause", engine.CauseFailureCount, t.last().Cause)
-		t.equal("tally", "streak=1 calls=5 failures=3 slow=0", t.last().Tally)
+		t.checkState(engine.StateOpen)
+		t.checkEqual("cause", engine.CauseFailureCount, t.lastTransition().Cause)
+		t.checkEqual("tally", "streak=1 calls=5 failures=3 slow=0", t.lastTransition().Tally)
 	}
 }
 
-func failureRate(t *env) {
+func failureRate(t *testEnv) {
 	a, b := t.pair(windowed(engine.Window{Calls: 10, FailureRate: 0.5, MinCalls: 4}))
 	a.call(engine.Success, engine.Failure)
 	b.call(engine.Success)
-	t.state(engine.StateClosed)
+	t.checkState(engine.StateClosed)
 	b.call(engine.Failure)
-	t.state(engine.StateOpen)
-	t.equal("cause", engine.CauseFailureRate, t.last().Cause)
+	t.checkState(engine.StateOpen)
+	t.checkEqual("cause", engine.CauseFailureRate, t.lastTransition().Cause)
 }
 
-func minCallsGates(t *env) {
+func minCallsGates(t *testEnv) {
 	a, _ := t.pair(windowed(engine.Window{Period: time.Hour, FailureRate: 0.5, FailureCount: 4, MinCalls: 10}))
 	a.fail(3)
-	t.state(engine.StateClosed)
+	t.checkState(engine.StateClosed)
 	a.fail(1)
-	t.state(engine.StateOpen)
-	t.equal("cause", engine.CauseFailureCount, t.last().Cause)
+	t.checkState(engine.StateOpen)
+	t.checkEqual("cause", engine.CauseFailureCount, t.lastTransition().Cause)
 }
 
-func successNotJudged(t *env) {
+func successNotJudged(t *testEnv) {
 	a, _ := t.pair(windowed(engine.Window{Calls: 10, FailureRate: 0.5, MinCalls: 4}))
 	a.call(engine.Failure, engine.Failure, engine.Success, engine.Success, engine.Ignored)
-	t.state(engine.StateClosed)
+	t.checkState(engine.StateClosed)
 	a.call(engine.Failure)
-	t.state(engine.StateOpen)
+	t.checkState(engine.StateOpen)
 }
 
-func slowCallRate(t *env) {
+func slowCallRate(t *testEnv) {
 	a, _ := t.pair(windowed(engine.Window{Calls: 10, SlowCallRate: 0.5, SlowCallDuration: time.Second, MinCalls: 4}))
 	a.call(engine.Success, engine.SlowSuccess, engine.Failure, engine.SlowSuccess)
-	t.state(engine.StateOpen)
-	t.equal("cause", engine.CauseSlowRate, t.last().Cause)
+	t.checkState(engine.StateOpen)
+	t.checkEqual("cause", engine.CauseSlowRate, t.lastTransition().Cause)
 }
 
-func slowFailureIsBoth(t *env) {
+func slowFailureIsBoth(t *testEnv) {
 	a, _ := t.pair(windowed(engine.Window{Calls: 10, FailureCount: 9, SlowCallRate: 1, SlowCallDuration: time.Second}))
 	a.call(engine.Success, engine.SlowFailure)
 	s := t.inspect()
-	t.equal("calls, failures, slow", [3]int64{2, 1, 1}, [3]int64{s.Calls, s.Failures, s.Slow})
+	t.checkEqual("calls, failures, slow", [3]int64{2, 1, 1}, [3]int64{s.Calls, s.Failures, s.Slow})
 }
 
-func countWindowSlides(t *env) {
+func countWindowSlides(t *testEnv) {
 	a, _ := t.pair(windowed(engine.Window{Calls: 3, FailureCount: 2}))
 	a.call(engine.Failure, engine.Success, engine.Success, engine.Failure)
 	s := t.inspect()
-	t.equal("calls, failures", [2]int64{3, 1}, [2]int64{s.Calls, s.Failures})
-	t.state(engine.StateClosed)
+	t.checkEqual("calls, failures", [2]int64{3, 1}, [2]int64{s.Calls, s.Failures})
+	t.checkState(engine.StateClosed)
 	a.call(engine.Failure)
-	t.state(engine.StateOpen)
+	t.checkState(engine.StateOpen)
 }
 
-func largeCountWindow(t *env) {
+func largeCountWindow(t *testEnv) {
 	a, _ := t.pair(windowed(engine.Window{Calls: 1000, FailureCount: 1000}))
 	b := results(a.admit(),
 		engine.Run{Outcome: engine.Failure, N: 300},
 		engine.Run{Outcome: engine.Success, N: 500},
 		engine.Run{Outcome: engine.SlowFailure, N: 350})
-	t.equal("applied", int64(1150), a.step(b).Applied)
+	t.checkEqual("applied", int64(1150), a.step(b).Applied)
 	s := t.inspect()
-	t.equal("calls, failures, slow", [3]int64{1000, 500, 350}, [3]int64{s.Calls, s.Failures, s.Slow})
+	t.checkEqual("calls, failures, slow", [3]int64{1000, 500, 350}, [3]int64{s.Calls, s.Failures, s.Slow})
 }
 
-func timeWindowSlides(t *env) {
-	a, _ := t.pair(windowed(engine.Window{Period: brief, FailureCount: 100}))
+func timeWindowSlides(t *testEnv) {
+	a, _ := t.pair(windowed(engine.Window{Period: shortTime, FailureCount: 100}))
 	a.fail(1)
-	t.pass(2 * brief)
+	t.advance(2 * shortTime)
 	a.fail(1)
-	t.equal("failures", int64(1), t.inspect().Failures)
+	t.checkEqual("failures", int64(1), t.inspect().Failures)
 }
 
 // tenBuckets: a window is now's bucket and the nine before it.
-func tenBuckets(t *env) {
-	t.exact()
+func tenBuckets(t *testEnv) {
+	t.needsAdvance()
 	a, _ := t.pair(windowed(engine.Window{Period: 10 * time.Second, FailureCount: 100}))
 	failures := func() int64 {
 		a.fail(1)
 		return t.inspect().Failures
 	}
-	t.equal("failures", int64(1), failures())
-	t.pass(9 * time.Second)
-	t.equal("failures, the first nine buckets away", int64(2), failures())
-	t.pass(time.Second)
-	t.equal("failures, the first ten buckets away", int64(2), failures())
+	t.checkEqual("failures", int64(1), failures())
+	t.advance(9 * time.Second)
+	t.checkEqual("failures, the first nine buckets away", int64(2), failures())
+	t.advance(time.Second)
+	t.checkEqual("failures, the first ten buckets away", int64(2), failures())
 }
 
-func shapeWaits(t *env) {
+func shapeWaits(t *testEnv) {
 	a := t.bind(t.A, name, windowed(engine.Window{Calls: 10, FailureCount: 4}))
 	b := t.bind(t.B, name, windowed(engine.Window{Period: time.Hour, FailureCount: 2}))
 	a.fail(1)
 	b.fail(2)
 	s := t.inspect()
-	t.equal("calls, failures", [2]int64{3, 3}, [2]int64{s.Calls, s.Failures})
-	t.state(engine.StateClosed)
+	t.checkEqual("calls, failures", [2]int64{3, 3}, [2]int64{s.Calls, s.Failures})
+	t.checkState(engine.StateClosed)
 	a.fail(1)
-	t.state(engine.StateOpen)
+	t.checkState(engine.StateOpen)
 }
 
-func transitionEmpties(t *env) {
+func transitionEmpties(t *testEnv) {
 	a, _ := t.pair(windowed(engine.Window{Calls: 10, FailureCount: 3}))
 	a.fail(2)
 	a.act(engine.ActionReset)
 	s := t.inspect()
-	t.equal("streak, calls, failures", [3]int64{}, [3]int64{s.Streak, s.Calls, s.Failures})
+	t.checkEqual("streak, calls, failures", [3]int64{}, [3]int64{s.Streak, s.Calls, s.Failures})
 	a.fail(2)
-	t.state(engine.StateClosed)
+	t.checkState(engine.StateClosed)
 }
