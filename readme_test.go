@@ -53,7 +53,7 @@ func TestReadme_quickStartIsThisCode(t *testing.T) {
 	flush := regexp.MustCompile(`(?m)^\t`).ReplaceAllString(string(source), "")
 	for _, block := range regexp.MustCompile("(?s)```go\n(.*?)```").FindAllStringSubmatch(string(readme), -1) {
 		if !strings.Contains(flush, block[1]) {
-			t.Errorf("this code of the README stands nowhere that compiles, put it into quickStart:\n%s", block[1])
+			t.Errorf("this code of the README is not compiled, put it into quickStart:\n%s", block[1])
 		}
 	}
 }
