@@ -165,6 +165,18 @@ func (r *results) Figure(query string) (string, error) {
 	return f.formatMedian(), nil
 }
 
+// Spread returns the median of a query and its confidence interval.
+func (r *results) Spread(query string) (string, error) {
+	f, err := r.findFigure(query)
+	if errors.Is(err, errNotMeasured) {
+		return "not measured", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	return f.String(), nil
+}
+
 // Times returns the ratio of two queries, the first over the second.
 func (r *results) Times(query, floor string) (string, error) {
 	f, err := r.findFigure(query)
