@@ -3,11 +3,11 @@ FUZZTIME ?= 5s
 
 GOLANGCI = go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 
-# It lists by name, with the reason, what was skipped; go test alone does not.
+# Lists skipped tests with their reasons; go test alone does not.
 GOTESTSUM = go run gotest.tools/gotestsum@v1.13.0 --format pkgname --
 
-# What bench-report measures anew, of memory, peers, contention, shared, trips,
-# scripts, latency, growth, outage and footprint; all if it is empty.
+# The suites that bench-report measures: memory, peers, contention, shared, trips,
+# scripts, latency, growth, outage and footprint. Empty: all of them.
 SUITES ?=
 
 .PHONY: help demo examples test race integration server-images bench bench-report lint fuzz ci
@@ -15,25 +15,25 @@ SUITES ?=
 help: ### Print this help
 	@grep -E '^[a-z-]+:.*### ' $(MAKEFILE_LIST) | sed 's/:.*### /\t/' | expand -t 16
 
-demo: ### Watch a few replicas share one breaker through a failing dependency
+demo: ### Watch replicas share a breaker while their dependency fails
 	go run ./cmd/redbreaker demo
 
 examples: ### Build the examples, run them, and test the SQLite storage from two processes
 	cd examples && go test ./...
 
-test: ### Run the tests; they say what they skip for want of a redis-server
+test: ### Run the tests; those on a real server need redis-server on PATH
 	$(GOTESTSUM) ./...
 
 race: ### Run the tests under the race detector
 	go test -race ./...
 
-integration: ### Run the tests on real servers and clusters; it says what this machine cannot run
+integration: ### Run the tests on real servers and clusters; lists those that this machine cannot run
 	integration/run.sh
 
-server-images: ### Build the images of the servers they run in Docker, where there is no registry
+server-images: ### Build Docker images of the servers for make integration, without a registry
 	integration/images.sh
 
-bench: ### Measure what calls and scripts cost, in five minutes; it says what it skips
+bench: ### Measure the cost of calls and scripts, in five minutes
 	go test -run '^$$' -bench . -short -benchtime 100ms -v ./...
 
 bench-report: ### Measure SUITES, or all in about half an hour, and write bench/README.md
@@ -55,5 +55,5 @@ fuzz: ### Run each fuzz target for FUZZTIME
 		done; \
 	done
 
-ci: ### Run what the project's CI runs
+ci: ### Run everything that CI runs
 	.ci/run

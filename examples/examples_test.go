@@ -14,6 +14,8 @@ import (
 
 // programs are the examples, and what they print.
 var programs = map[string]string{
+	"quickstart": `
+charged: <nil>`,
 	"inprocess": `
 call 1: gateway timeout
 call 2: gateway timeout

@@ -17,12 +17,10 @@ var notYet = []string{
 	"cmd/redbreaker",
 	"cmd/redbreaker/internal/demo",
 	"cmd/redbreaker/internal/target",
-	"docs",
 	"engine",
 	"engine/testdata",
 	"internal/scenario",
 	"scripts",
 	"scripts/lib",
 	"storage",
-	"storage/cas",
 }
