@@ -125,6 +125,9 @@ type Reply struct {
 	// AppliedPerResult holds, for each result, how many of its outcomes were
 	// applied, counted from its first; nil if all were.
 	AppliedPerResult []int64
+	// Unpublished is true if the storage refused to publish the transition's event,
+	// for lack of a right. The step itself counts.
+	Unpublished bool
 	// Policy is the fingerprint of the record's policy.
 	Policy string
 	// Transition is the transition that this step made; its Cause is empty if

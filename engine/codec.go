@@ -31,7 +31,7 @@ const (
 // The layouts are read by [matchText] and written by fmt.Sprintf. The patterns and
 // formats in the Lua files of the same name must match them.
 const (
-	headLayout  = "%d %s %s epoch=%d policy=%s since=%d until=%d open_for=%d trips=%d log=%d"
+	headLayout  = "%d %s %s epoch=%d policy=%s since=%d until=%d open_for=%d trips=%d n=%d"
 	tallyLayout = "epoch=%d policy=%s streak=%d seq=%d win=%s/%d since=%d cell=%d clean=%d calls=%d/%d fail=%d/%d slow=%d/%d fast=%d/%d expires=%d"
 	cellLayout  = "%d %d %d %d"
 	modeLayout  = "until=%d for=%d reason=%s by=%s"
@@ -145,8 +145,8 @@ func (r *Record) Fields() []Field {
 		}
 	}
 	add(fieldPolicy, r.policy)
-	for i, entry := range r.log {
-		add(logField(int64(i)), entry)
+	for slot := range int64(logSlots) {
+		add(logField(slot), r.slotEntry(slot))
 	}
 	return append(fields, r.unknown...)
 }

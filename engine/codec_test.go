@@ -139,14 +139,14 @@ func TestToken(t *testing.T) {
 // TestToken_log: what goes into the log comes out as it was, but for its end.
 func TestToken_log(t *testing.T) {
 	for _, text := range []string{"-", "a b=c>d\n\x00", "%zz", "50%", "%4", "日本語", "\xff"} {
-		entry := "7 1000 closed>open operator by=" + engine.EncodeToken(text)
+		entry := "1 7 1000 closed>open operator by=" + engine.EncodeToken(text)
 		got, ok := engine.ParseTransition(entry)
 		if !ok || got.By != text {
 			t.Errorf("%q came back as %q (%v)", text, got.By, ok)
 		}
 	}
 	// What token would not have written stays as it is.
-	if got, _ := engine.ParseTransition("7 1000 closed>open operator by=%2g%ab%4"); got.By != "%2g%ab%4" {
+	if got, _ := engine.ParseTransition("1 7 1000 closed>open operator by=%2g%ab%4"); got.By != "%2g%ab%4" {
 		t.Errorf("got %q", got.By)
 	}
 }
@@ -162,7 +162,7 @@ func TestToken_clip(t *testing.T) {
 		{strings.Repeat("日", 30), 63}, {strings.Repeat("😀", 20), 64}, {"aa" + strings.Repeat("😀", 20), 62},
 		{strings.Repeat("\x80", 100), 60}, // no rune begins: at most a rune's length is given up
 	} {
-		got, _ := engine.ParseTransition("7 1000 closed>open operator text=" + engine.EncodeToken(test.text))
+		got, _ := engine.ParseTransition("1 7 1000 closed>open operator text=" + engine.EncodeToken(test.text))
 		if len(got.Text) != test.want || !strings.HasPrefix(test.text, got.Text) || utf8.ValidString(test.text) != utf8.ValidString(got.Text) {
 			t.Errorf("%q (%d bytes) was cut to %q (%d bytes), want %d", test.text, len(test.text), got.Text, len(got.Text), test.want)
 		}
@@ -184,11 +184,11 @@ func TestMatch(t *testing.T) {
 }
 
 func TestParseTransition(t *testing.T) {
-	full := engine.Transition{Epoch: 7, At: 1000, From: engine.StateHalfOpen, FromMode: engine.ModeShadow, To: engine.StateOpen,
+	full := engine.Transition{N: 12, For: 1500 * time.Millisecond, Epoch: 7, At: 1000, From: engine.StateHalfOpen, FromMode: engine.ModeShadow, To: engine.StateOpen,
 		ToMode: engine.ModeForcedOpen, Cause: engine.CauseProbeFailed, Tally: "succeeded=0 failed=1", By: "web-1", Text: "a b"}
 	for entry, want := range map[string]engine.Transition{
-		"7 1000 half_open/shadow>open/forced_open probe_failed succeeded=0 failed=1 by=web-1 text=a%20b": full,
-		"1 0 closed>closed created": {Epoch: 1, Cause: engine.CauseCreated},
+		"12 7 1000 half_open/shadow>open/forced_open probe_failed for=1500 succeeded=0 failed=1 by=web-1 text=a%20b": full,
+		"1 1 0 closed>closed created": {N: 1, Epoch: 1, Cause: engine.CauseCreated},
 	} {
 		got, ok := engine.ParseTransition(entry)
 		if diff := cmp.Diff(want, got); !ok || diff != "" {
@@ -196,12 +196,27 @@ func TestParseTransition(t *testing.T) {
 		}
 	}
 	for _, entry := range []string{
-		"", "7", "7 1000 closed>open", "x 1000 closed>open operator", "7 x closed>open operator", "7 1000 closed operator",
-		"7 1000 ajar>open operator", "7 1000 closed>ajar operator", "7 1000 closed/auto>open operator", "7 1000 closed>open/x operator",
-		"7 1000 closed/>open operator", "9007199254740992 1000 closed>open operator",
+		"", "7", "1 7 1000 closed>open", "1 x 1000 closed>open operator", "1 7 x closed>open operator", "1 7 1000 closed operator",
+		"1 7 1000 ajar>open operator", "1 7 1000 closed>ajar operator", "1 7 1000 closed/auto>open operator", "1 7 1000 closed>open/x operator",
+		"1 7 1000 closed/>open operator", "1 9007199254740992 1000 closed>open operator",
+		"7 1000 closed>open operator", "0 7 1000 closed>open operator", "1000000000000000 7 1000 closed>open operator", "x 7 1000 closed>open operator",
 	} {
 		if got, ok := engine.ParseTransition(entry); ok {
 			t.Errorf("%q was read as %+v", entry, got)
+		}
+	}
+}
+
+// TestParseEvent: an event is the epoch before, then the entry.
+func TestParseEvent(t *testing.T) {
+	got, ok := engine.ParseEvent("6 12 7 1000 closed>open operator for=500")
+	want := engine.Transition{N: 12, Was: 6, Epoch: 7, At: 1000, To: engine.StateOpen, Cause: engine.CauseOperator, For: 500 * time.Millisecond}
+	if diff := cmp.Diff(want, got); !ok || diff != "" {
+		t.Errorf("%v (-want +got):\n%s", ok, diff)
+	}
+	for _, event := range []string{"", "6", "x 12 7 1000 closed>open operator", "12 7 1000 closed>open operator", "6  12 7 1000 closed>open operator"} {
+		if got, ok := engine.ParseEvent(event); ok {
+			t.Errorf("%q was read as %+v", event, got)
 		}
 	}
 }
@@ -255,12 +270,12 @@ func FuzzParseRecord(f *testing.F) {
 		for _, field := range r.Fields() {
 			hash[field.Name] = field.Value
 		}
-		f.Add(hash["head"], hash["tally"], hash["round"], hash["rep"], hash["mode"], hash["w0"], hash["policy"], hash["log:00"])
+		f.Add(hash["head"], hash["tally"], hash["round"], hash["rep"], hash["mode"], hash["w0"], hash["policy"], hash["log:01"])
 	}
 	rules := []*engine.Rules{mustRules(f, engine.Policy{MinReporters: 2, Window: window}), mustRules(f, engine.Policy{Window: engine.Window{Calls: 3, FailureCount: 3}})}
 	f.Fuzz(func(t *testing.T, head, tally, round, rep, mode, w0, policy, log string) {
 		fields := []engine.Field{{Name: "head", Value: head}, {Name: "tally", Value: tally}, {Name: "round", Value: round}, {Name: "rep", Value: rep},
-			{Name: "mode", Value: mode}, {Name: "w0", Value: w0}, {Name: "policy", Value: policy}, {Name: "log:00", Value: log}}
+			{Name: "mode", Value: mode}, {Name: "w0", Value: w0}, {Name: "policy", Value: policy}, {Name: "log:01", Value: log}}
 		r, err := engine.ParseRecord(fields)
 		if err != nil {
 			return // a newer layout
@@ -294,7 +309,7 @@ func FuzzParseRecord(f *testing.F) {
 }
 
 func FuzzParseTransition(f *testing.F) {
-	f.Add("7 1000 half_open/shadow>open/forced_open probe_failed succeeded=0 failed=1 by=web-1 text=a%20b")
+	f.Add("12 7 1000 half_open/shadow>open/forced_open probe_failed for=1500 succeeded=0 failed=1 by=web-1 text=a%20b")
 	f.Add("1 0 closed>closed created")
 	f.Fuzz(func(t *testing.T, entry string) {
 		tr, ok := engine.ParseTransition(entry)

@@ -58,15 +58,15 @@ func (m *machine) runAction(c Command) error {
 	case ActionHalfOpen:
 		m.startProbing(CauseOperator)
 	case ActionReset:
-		m.resetCircuit(m.mode, CauseOperator)
+		m.resetCircuit(m.mode, CauseOperator, 0)
 	case ActionForceOpen:
-		m.resetCircuit(ModeForcedOpen, CauseOperator)
+		m.resetCircuit(ModeForcedOpen, CauseOperator, CeilMillis(c.For))
 		m.setTerm(c)
 	case ActionForceClosed:
-		m.resetCircuit(ModeForcedClosed, CauseOperator)
+		m.resetCircuit(ModeForcedClosed, CauseOperator, CeilMillis(c.For))
 		m.setTerm(c)
 	case ActionShadow:
-		m.enterShadow()
+		m.enterShadow(CeilMillis(c.For))
 		m.setTerm(c)
 	case ActionRelease:
 		m.releaseMode(CauseOperator)
@@ -85,9 +85,9 @@ func (m *machine) tripCircuit(forMS int64) {
 
 // enterShadow changes the mode and keeps state and times. A round begins again
 // with no leases, because its leases belong to the epoch before.
-func (m *machine) enterShadow() {
+func (m *machine) enterShadow(forMS int64) {
 	since, r := m.since, m.round
-	m.makeTransition(m.state, ModeShadow, CauseOperator)
+	m.makeTransition(m.state, ModeShadow, CauseOperator, forMS)
 	m.since = since
 	m.round = round{probes: r.probes, successes: r.successes, leaseMS: r.leaseMS}
 }

@@ -154,5 +154,6 @@ func (t Transition) MarshalJSON() ([]byte, error) {
 	return json.Marshal(struct {
 		plainTransition
 		Ago text `json:"ago"`
-	}{plainTransition(t), text(t.Ago)})
+		For text `json:"for,omitzero"`
+	}{plainTransition(t), text(t.Ago), text(t.For)})
 }

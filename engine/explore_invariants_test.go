@@ -18,6 +18,7 @@ const (
 	invVerdict  invariant = "admissions are decided by the record and the clock alone"
 	invQuiet    invariant = "an admission that grants no lease writes nothing"
 	invOne      invariant = "at most one transition a step, two a control"
+	invNumber   invariant = "transitions are numbered and chained by their epochs"
 	invEpoch    invariant = "every transition has a new epoch, and nothing else has"
 	invBatch    invariant = "a batch equals one by one"
 	invTTL      invariant = "the TTL undercuts nothing"
@@ -39,6 +40,7 @@ var effectChecks = []struct {
 	{invVerdict, (*explorer).verdict},
 	{invQuiet, (*explorer).quiet},
 	{invOne, (*explorer).one},
+	{invNumber, (*explorer).numbered},
 	{invEpoch, (*explorer).epoch},
 	{invTTL, (*explorer).ttl},
 	{invTrip, (*explorer).trip},
@@ -262,15 +264,42 @@ func (x *explorer) one(e *effect) string {
 	return ""
 }
 
+// numbered: each transition has the next number, the epoch before, and its entry
+// in the slot of its number.
+func (x *explorer) numbered(e *effect) string {
+	moves := e.moves
+	if e.reply.Transition.Cause != "" {
+		moves = []Transition{e.reply.Transition}
+	}
+	n, epoch := e.before.rec.newest, e.before.rec.epoch
+	if !e.before.rec.exists {
+		n, epoch = 0, 0
+	}
+	for _, move := range moves {
+		if move.N != n+1 || move.Was != epoch {
+			return fmt.Sprintf("transition %d of epoch %d follows %d of %d", move.N, move.Was, n, epoch)
+		}
+		n, epoch = move.N, move.Epoch
+		kept, ok := ParseTransition(e.after.rec.slotEntry(n % logSlots))
+		if kept.Was = move.Was; !ok || kept != move {
+			return fmt.Sprintf("%+v is logged as %+v", move, kept)
+		}
+		if opens := move.To == StateOpen && move.Cause != CauseOperator; opens && move.For != ms(e.after.rec.openFor) {
+			return fmt.Sprintf("opens for %d ms, logged as %v", e.after.rec.openFor, move.For)
+		}
+	}
+	return ""
+}
+
 // logged is how many transitions were written between two records.
 func logged(before, after *Record) int {
 	if !after.exists {
 		return 0
 	}
 	if !before.exists {
-		return int(after.newest+1) % logSlots
+		return int(after.newest)
 	}
-	return int(after.newest-before.newest+logSlots) % logSlots
+	return int(after.newest - before.newest)
 }
 
 // epoch: it changes with each transition, and only then; a transition empties

@@ -36,6 +36,9 @@ var mutants = []mutant{
 	{"a rejection renews the TTL", "streaks", invQuiet, loudRejection},
 	{"a rejection moves the end of the open period", "streaks", invQuiet, movingRejection},
 	{"two transitions in a step", "streaks", invOne, twoTransitions},
+	{"a number that stays", "streaks", invNumber, sameNumber},
+	{"an event that leaves out the epoch before", "streaks", invNumber, unchained},
+	{"an entry with the planned length only", "backoff", invNumber, plannedLength},
 	{"an epoch that stays", "streaks", invEpoch, sameEpoch},
 	{"tallies outlive their epoch", "two probes", invEpoch, oldTallies},
 	{"a batch is judged at its end", "streaks", invBatch, judgedLast},
@@ -214,6 +217,32 @@ func twoTransitions(r *Record, p *Rules, now, rnd int64, b Batch) Reply {
 		reply = reply.plus(r.Step(&strict, now, rnd, Batch{Results: []Result{res}}))
 	}
 	return reply.plus(r.Step(p, now, rnd, Batch{Admissions: b.Admissions}))
+}
+
+func sameNumber(r *Record, p *Rules, now, rnd int64, b Batch) Reply {
+	newest := r.newest
+	reply := r.Step(p, now, rnd, b)
+	if newest > 0 {
+		r.newest = newest
+		reply.Transition.N = newest
+	}
+	return reply
+}
+
+func unchained(r *Record, p *Rules, now, rnd int64, b Batch) Reply {
+	reply := r.Step(p, now, rnd, b)
+	reply.Transition.Was = reply.Transition.Epoch
+	return reply
+}
+
+// plannedLength logs an open period without its jitter.
+func plannedLength(r *Record, p *Rules, now, rnd int64, b Batch) Reply {
+	reply := r.Step(p, now, rnd, b)
+	if t := &reply.Transition; t.For > 0 {
+		t.For = ms(p.plannedOpenMS(r.trips))
+		r.setSlotEntry(t.N%logSlots, t.logEntry())
+	}
+	return reply
 }
 
 func sameEpoch(r *Record, p *Rules, now, rnd int64, b Batch) Reply {

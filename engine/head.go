@@ -9,7 +9,7 @@ import (
 // head that contradicts itself is as damaged as one that does not parse: taken
 // as it is, it could keep a circuit open without end.
 func (h *head) isSoundHead() bool {
-	return within(h.epoch, 1, maxEpoch) && h.openFor <= maxMS && h.trips <= MaxTrips && h.newest < logSlots &&
+	return within(h.epoch, 1, maxEpoch) && h.openFor <= maxMS && h.trips <= MaxTrips && within(h.newest, 1, maxNumber) &&
 		(h.trips == 0 || h.openFor > 0) &&
 		(h.state == StateOpen) == (h.until > 0) && (h.state != StateOpen || h.trips > 0) &&
 		(h.state == StateClosed || h.mode == ModeAuto || h.mode == ModeShadow)

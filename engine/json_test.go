@@ -119,9 +119,9 @@ func TestStatus_json(t *testing.T) {
 }
 
 func TestTransition_json(t *testing.T) {
-	sameJSON(t, `{"name": "payments", "epoch": 7, "at_ms": 1000, "ago": "3s", "from": "closed", "to": "open", "from_mode": "auto",
+	sameJSON(t, `{"name": "payments", "n": 12, "epoch": 7, "was": 6, "for": "1m30s", "at_ms": 1000, "ago": "3s", "from": "closed", "to": "open", "from_mode": "auto",
 		"to_mode": "auto", "cause": "consecutive", "tally": "streak=2", "by": "web-1", "text": "503"}`,
-		engine.Transition{Name: "payments", Epoch: 7, At: 1000, Ago: 3 * time.Second, To: engine.StateOpen,
+		engine.Transition{Name: "payments", N: 12, Epoch: 7, Was: 6, For: 90 * time.Second, At: 1000, Ago: 3 * time.Second, To: engine.StateOpen,
 			Cause: engine.CauseConsecutive, Tally: "streak=2", By: "web-1", Text: "503"})
 }
 
@@ -132,14 +132,14 @@ func TestSnapshot_json(t *testing.T) {
 		Streak: 1, Calls: 4, Failures: 2, Slow: 1, Reporters: []string{"web-1"}, Fingerprint: "a1b2c3d4",
 		Probes: &engine.ProbeRound{Probes: 3, Successes: 2, Lease: 10 * time.Second, Granted: 4, Outstanding: 1, Succeeded: 1, Lapsed: 1},
 		Policy: &engine.Policy{OpenFor: time.Minute},
-		Log:    []engine.Transition{{Epoch: 7, To: engine.StateHalfOpen, Cause: engine.CauseElapsed, Ago: time.Minute}},
+		Log:    []engine.Transition{{N: 3, Epoch: 7, To: engine.StateHalfOpen, Cause: engine.CauseElapsed, Ago: time.Minute}},
 	}
 	sameJSON(t, `{"name": "payments", "exists": true, "epoch": 7, "state": "half_open", "mode": "shadow", "age": "1m0s",
 		"retry_after": "1s", "open_for": "5s", "trips": 2, "mode_for": "1h0m0s", "mode_reason": "deploy", "mode_by": "ops",
 		"streak": 1, "calls": 4, "failures": 2, "slow": 1, "reporters": ["web-1"], "fingerprint": "a1b2c3d4",
 		"probes": {"probes": 3, "successes": 2, "lease": "10s", "granted": 4, "outstanding": 1, "succeeded": 1, "failed": 0, "lapsed": 1},
 		"policy": {"open_for": "1m0s"},
-		"log": [{"epoch": 7, "at_ms": 0, "ago": "1m0s", "from": "closed", "to": "half_open", "from_mode": "auto", "to_mode": "auto", "cause": "elapsed"}]}`, s)
+		"log": [{"n": 3, "epoch": 7, "at_ms": 0, "ago": "1m0s", "from": "closed", "to": "half_open", "from_mode": "auto", "to_mode": "auto", "cause": "elapsed"}]}`, s)
 }
 
 // TestNames: states and modes are read and written as text, and what has no name

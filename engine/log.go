@@ -6,11 +6,17 @@ import (
 	"strings"
 )
 
-// appendLog writes a transition to the log, a ring of 16 entries.
+// Transitions are numbered, so that a reader of events can count those that it
+// missed. The number alone does not identify one: a record that is lost and begins
+// again counts from 1. The epoch does, so an event also carries the epoch before,
+// and a reader can chain them.
+
+// appendLog numbers a transition and writes it to the log, a ring of 16 entries.
 func (m *machine) appendLog(t Transition) {
 	t.By, t.Text = clipText(t.By), clipText(t.Text)
-	m.newest = (m.newest + 1) % logSlots
-	m.setSlotEntry(m.newest, t.logEntry())
+	m.newest = m.newest%maxNumber + 1
+	t.N = m.newest
+	m.setSlotEntry(m.newest%logSlots, t.logEntry())
 	m.transitions = append(m.transitions, t)
 }
 
@@ -27,9 +33,12 @@ func (m *machine) describeTally(cause Cause) string {
 
 // logEntry returns the transition as the log keeps it:
 //
-//	epoch at from[/mode]>to[/mode] cause [tally] [by=token] [text=token]
+//	n epoch at from[/mode]>to[/mode] cause [for=ms] [tally] [by=token] [text=token]
 func (t Transition) logEntry() string {
-	s := fmt.Sprintf("%d %d %s>%s %s", t.Epoch, t.At, formatPlace(t.From, t.FromMode), formatPlace(t.To, t.ToMode), t.Cause)
+	s := fmt.Sprintf("%d %d %d %s>%s %s", t.N, t.Epoch, t.At, formatPlace(t.From, t.FromMode), formatPlace(t.To, t.ToMode), t.Cause)
+	if t.For > 0 {
+		s += fmt.Sprintf(" for=%d", t.For.Milliseconds())
+	}
 	if t.Tally != "" {
 		s += " " + t.Tally
 	}
@@ -66,20 +75,24 @@ func parsePlace(text string) (s State, m Mode, ok bool) {
 func ParseTransition(entry string) (Transition, bool) {
 	words := strings.Split(entry, " ")
 	var t Transition
-	if len(words) < 4 || !matchText(words[0], "%d", &t.Epoch) || !matchText(words[1], "%d", &t.At) {
+	if len(words) < 5 || !matchText(words[0], "%d", &t.N) || !within(t.N, 1, maxNumber) ||
+		!matchText(words[1], "%d", &t.Epoch) || !matchText(words[2], "%d", &t.At) {
 		return Transition{}, false
 	}
-	from, to, found := strings.Cut(words[2], ">")
+	from, to, found := strings.Cut(words[3], ">")
 	var fromOK, toOK bool
 	t.From, t.FromMode, fromOK = parsePlace(from)
 	t.To, t.ToMode, toOK = parsePlace(to)
 	if !found || !fromOK || !toOK {
 		return Transition{}, false
 	}
-	t.Cause = Cause(words[3])
+	t.Cause = Cause(words[4])
 	var tally []string
-	for _, w := range words[4:] {
-		if by, ok := strings.CutPrefix(w, "by="); ok {
+	for _, w := range words[5:] {
+		var forMS int64
+		if matchText(w, "for=%d", &forMS) && forMS <= maxMS {
+			t.For = ms(forMS)
+		} else if by, ok := strings.CutPrefix(w, "by="); ok {
 			t.By = unescapeToken(by)
 		} else if text, ok := strings.CutPrefix(w, "text="); ok {
 			t.Text = unescapeToken(text)
@@ -91,17 +104,36 @@ func ParseTransition(entry string) (Transition, bool) {
 	return t, true
 }
 
-// findNewest finds the newest entry without the help of the head, for a record
-// whose head is lost.
+// ParseEvent reads the text of an event: the epoch before the transition, 0 if
+// there was no record, then the entry of the log. It reports false for text that
+// no release could have written.
+func ParseEvent(event string) (Transition, bool) {
+	before, entry, _ := strings.Cut(event, " ")
+	t, ok := ParseTransition(entry)
+	if !ok || !matchText(before, "%d", &t.Was) {
+		return Transition{}, false
+	}
+	return t, true
+}
+
+// findNewest returns the number of the newest entry without the help of the head,
+// for a record whose head is lost; 0 if there is none. An entry counts only in the
+// slot that its number gives.
 func (r *Record) findNewest() int64 {
-	slot, epoch := int64(-1), int64(0)
-	for i, entry := range r.log {
-		var e int64
-		if leadingInt(entry, &e) > 0 && e > epoch {
-			slot, epoch = int64(i), e
+	newest, epoch := int64(0), int64(0)
+	for slot := range int64(logSlots) {
+		var n, e int64
+		entry := r.slotEntry(slot)
+		length := leadingInt(entry, &n)
+		if length == 0 || !within(n, 1, maxNumber) || n%logSlots != slot || !strings.HasPrefix(entry[length:], " ") {
+			continue
+		}
+		rest := entry[length+1:]
+		if length = leadingInt(rest, &e); length > 0 && strings.HasPrefix(rest[length:], " ") && e > epoch {
+			newest, epoch = n, e
 		}
 	}
-	return slot
+	return newest
 }
 
 // readLog returns the readable entries of the log, oldest first.

@@ -5,7 +5,7 @@ package engine
 // policies settle it alike.
 func (m *machine) startProbing(cause Cause) {
 	m.expireTrips()
-	m.makeTransition(StateHalfOpen, m.mode, cause)
+	m.makeTransition(StateHalfOpen, m.mode, cause, 0)
 	m.until = 0
 	m.round = round{probes: m.p.Probes, successes: m.p.Successes, leaseMS: m.p.LeaseMS}
 }

@@ -16,7 +16,8 @@ const (
 	buckets   = 10  // of a time window
 	chunk     = 128 // outcomes in one field of the count ring
 	logSlots  = 16
-	textBytes = 64 // of any text that a caller gives
+	maxNumber = 1e15 - 1 // of a transition: 15 digits
+	textBytes = 64       // of any text that a caller gives
 )
 
 // Record is all that is known of one breaker. The zero Record is absent: the
@@ -36,7 +37,7 @@ type Record struct {
 	reporters []reporter // newest first
 	round     round
 	policy    string   // the rules' text at the last transition
-	log       []string // entries by slot, as codec.go writes them; as long as slots were used
+	log       []string // entries, see logIndex; as long as slots were used
 
 	// junk keeps damaged fields as they are, by name, until a step writes them
 	// again. So the step that needs such a field can report that it was damaged.
@@ -56,7 +57,7 @@ type head struct {
 	until       int64  // open: when probes may start; else 0
 	openFor     int64  // the length of this, or the last, open period
 	trips       int64  // opens in a row
-	newest      int64  // slot of the newest log entry
+	newest      int64  // number of the newest transition, from 1; its log entry is in slot newest mod 16
 }
 
 // modeTerm has the fields of a mode other than auto.
@@ -115,17 +116,22 @@ func (r *Record) Expires() int64 { return r.expires }
 
 // slotEntry returns the entry in a slot of the log; "" if none was written yet.
 func (r *Record) slotEntry(slot int64) string {
-	if slot < int64(len(r.log)) {
-		return r.log[slot]
+	if i := logIndex(slot); i < len(r.log) {
+		return r.log[i]
 	}
 	return ""
 }
 
+// logIndex returns where the log keeps the entry of a slot: slot 1 first, because
+// transitions are numbered from 1, and most records have one.
+func logIndex(slot int64) int { return int((slot + logSlots - 1) % logSlots) }
+
 func (r *Record) setSlotEntry(slot int64, entry string) {
-	for int64(len(r.log)) <= slot {
+	i := logIndex(slot)
+	for len(r.log) <= i {
 		r.log = append(r.log, "")
 	}
-	r.log[slot] = entry
+	r.log[i] = entry
 }
 
 // within reports whether lo <= n <= hi.

@@ -21,6 +21,7 @@ func ScriptConstants() map[string]int64 {
 	return map[string]int64{
 		"SCHEMA":        schema,
 		"MAX_INT":       maxInt,
+		"MAX_NUMBER":    maxNumber,
 		"MAX_EPOCH":     maxEpoch,
 		"MAX_MS":        maxMS,
 		"MAX_TTL_MS":    maxTTL,

@@ -70,8 +70,14 @@ type ProbeRound struct {
 
 // Transition is one change of state or mode, as the record's log keeps it.
 type Transition struct {
-	Name  string `json:"name,omitzero"`
-	Epoch int64  `json:"epoch"`
+	Name string `json:"name,omitzero"`
+	// N is the number of the transition in its record, from 1. The count restarts
+	// when the record is lost.
+	N int64 `json:"n"`
+	// Epoch is the epoch that the transition began, Was the one before it. Was is 0
+	// if there was no record, and in the entries of a log, which do not keep it.
+	Epoch int64 `json:"epoch"`
+	Was   int64 `json:"was,omitzero"`
 	// At is the instant on the storage's clock, in ms. It orders transitions; the
 	// clock need not show the time of day.
 	At int64 `json:"at_ms"`
@@ -82,6 +88,9 @@ type Transition struct {
 	FromMode Mode          `json:"from_mode"`
 	ToMode   Mode          `json:"to_mode"`
 	Cause    Cause         `json:"cause"`
+	// For is the planned length of the open period or mode that the transition
+	// begins. 0 means none, or until released.
+	For time.Duration `json:"for,omitzero"`
 	// Tally holds the numbers that caused it, such as streak=5 calls=12 failures=7 slow=0.
 	Tally string `json:"tally,omitzero"`
 	// By is the reporter, or the actor of a command. Text is the error's text, or

@@ -47,7 +47,7 @@ func (m *machine) applyJitter(planned int64) int64 {
 
 // beginOpen opens for openFor ms as the trips-th open in a row.
 func (m *machine) beginOpen(trips, openFor int64, cause Cause) {
-	m.makeTransition(StateOpen, m.mode, cause)
+	m.makeTransition(StateOpen, m.mode, cause, openFor)
 	m.until = m.now + openFor
 	m.openFor = openFor
 	m.trips = trips
@@ -56,13 +56,14 @@ func (m *machine) beginOpen(trips, openFor int64, cause Cause) {
 // closeCircuit ends a round that succeeded. The number of trips and the length
 // of the open period stay: they are the memory of the backoff.
 func (m *machine) closeCircuit(cause Cause) {
-	m.makeTransition(StateClosed, m.mode, cause)
+	m.makeTransition(StateClosed, m.mode, cause, 0)
 	m.until = 0
 }
 
-// resetCircuit closes the circuit and clears the row of opens.
-func (m *machine) resetCircuit(mode Mode, cause Cause) {
-	m.makeTransition(StateClosed, mode, cause)
+// resetCircuit closes the circuit and clears the row of opens. modeMS is the length
+// of a mode that begins with it.
+func (m *machine) resetCircuit(mode Mode, cause Cause, modeMS int64) {
+	m.makeTransition(StateClosed, mode, cause, modeMS)
 	m.until, m.openFor, m.trips = 0, 0, 0
 }
 
@@ -70,7 +71,7 @@ func (m *machine) resetCircuit(mode Mode, cause Cause) {
 // hidden the dependency for hours, and what was counted before says nothing
 // about now.
 func (m *machine) releaseMode(cause Cause) {
-	m.resetCircuit(ModeAuto, cause)
+	m.resetCircuit(ModeAuto, cause, 0)
 	m.modeTerm = modeTerm{}
 }
 
@@ -83,15 +84,15 @@ func (m *machine) renewRecord(cause Cause) {
 		m.newest = m.findNewest()
 	}
 	mode := m.keepValidMode()
-	state := StateClosed
+	state, openFor := StateClosed, int64(0)
 	if m.p.StartOpen == 1 && (mode == ModeAuto || mode == ModeShadow) {
-		state = StateOpen
+		state, openFor = StateOpen, m.p.OpenMS
 	}
 	m.expires = 0
-	m.makeTransition(state, mode, cause)
+	m.makeTransition(state, mode, cause, openFor)
 	m.until, m.openFor, m.trips = 0, 0, 0
 	if state == StateOpen {
-		m.until, m.openFor, m.trips = m.now+m.p.OpenMS, m.p.OpenMS, 1
+		m.until, m.openFor, m.trips = m.now+openFor, openFor, 1
 	}
 }
 
@@ -111,9 +112,10 @@ func (m *machine) keepValidMode() Mode {
 // makeTransition changes state or mode. Everything that belongs to the old
 // epoch is emptied here, in one place, so that no later rule can judge by it.
 // The transition is logged with the tally that caused it, which is why the
-// tally is described first.
-func (m *machine) makeTransition(to State, mode Mode, cause Cause) {
-	from, fromMode, tally := m.state, m.mode, m.describeTally(cause)
+// tally is described first. forMS is the length of the open period or mode that
+// begins, 0 if none does or it has no end.
+func (m *machine) makeTransition(to State, mode Mode, cause Cause, forMS int64) {
+	from, fromMode, tally, was := m.state, m.mode, m.describeTally(cause), m.epoch
 	m.epoch = nextEpoch(m.epoch, m.now, m.rnd)
 	m.state, m.mode = to, mode
 	m.since = m.now
@@ -123,8 +125,8 @@ func (m *machine) makeTransition(to State, mode Mode, cause Cause) {
 	m.round = round{}
 	m.junk = nil
 	m.appendLog(Transition{
-		Epoch: m.epoch, At: m.now, From: from, To: to, FromMode: fromMode, ToMode: mode,
-		Cause: cause, Tally: tally, By: m.by, Text: m.text,
+		Was: was, Epoch: m.epoch, At: m.now, From: from, To: to, FromMode: fromMode, ToMode: mode,
+		Cause: cause, For: ms(forMS), Tally: tally, By: m.by, Text: m.text,
 	})
 }
 

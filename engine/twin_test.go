@@ -283,7 +283,7 @@ var leadingZero = regexp.MustCompile(`(^|[^0-9])0[0-9]`)
 
 // drawJunk draws a field's replacement: almost right, or not at all.
 func drawJunk(t *rapid.T, all map[string]string) (field, text string) {
-	field = rapid.SampledFrom([]string{"head", "tally", "round", "rep", "mode", "policy", "w0", "w1", "w2", "w5", "log:03", "later"}).Draw(t, "field")
+	field = rapid.SampledFrom([]string{"head", "tally", "round", "rep", "mode", "policy", "w0", "w1", "w2", "w5", "log:01", "log:03", "later"}).Draw(t, "field")
 	old := all[field]
 	switch rapid.IntRange(0, 3).Draw(t, "kind") {
 	case 0: // a number changed

@@ -10,7 +10,7 @@ ARGV[4]  the epoch that the record must have: 0 for any, -1 for no record
 ARGV[5]  who commands, a token; "-" for none
 ARGV[6]  the reason, a token; "-" for none
 
-Returns  {verdict, now, entries, field, value, field, value, ...}: "done", "conflict" (another epoch) or "forced" (refused in a forced mode); the server's time in ms; the log entries of the transitions made, a line each; then the record as it is now
+Returns  {verdict, now, events, field, value, field, value, ...}: "done", "conflict" (another epoch) or "forced" (refused in a forced mode); the server's time in ms; the events of the transitions made, a line each: the epoch before, then the log entry; then the record as it is now
          "!type <type>": the key holds another type; nothing was written
          "!schema <n>": the record is of a newer layout; nothing was written
          "!args <n>": ARGV[n] is not of the form above; nothing was written
@@ -50,8 +50,8 @@ end
 local verdict = m.control(if_epoch, action, for_ms)
 m.save_record()
 
-local entries = {}
-for i, move in ipairs(m.transitions) do entries[i] = move.entry end
-local reply = { verdict, string.format('%d', m.now), table.concat(entries, '\n') }
+local events = {}
+for i, move in ipairs(m.transitions) do events[i] = move.event end
+local reply = { verdict, string.format('%d', m.now), table.concat(events, '\n') }
 for _, text in ipairs(redis.call('HGETALL', KEYS[1])) do reply[#reply + 1] = text end
 return reply

@@ -30,6 +30,7 @@ func TestLines(t *testing.T) {
 	h.refusals()
 	h.checkRefused()
 	h.checkPing()
+	h.checkUnpublished()
 
 	var missed []string
 	all := map[string]bool{}
@@ -98,6 +99,23 @@ func (h *host) checkPing() {
 		h.t.Errorf("ping without PUBLISH: %q, %v", got, err)
 	}
 	h.fail = nil
+}
+
+// checkUnpublished makes a transition whose event the server refuses: the step
+// counts, and its reply says so.
+func (h *host) checkUnpublished() {
+	h.t.Helper()
+	h.fail = map[string]string{"PUBLISH": "NOPERM no"}
+	rules, batch := zero(h.t), engine.Batch{Admissions: 1}
+	raw, err := h.run("step", "lines:{unpublished}", scripts.StepArgs(rules, 0, batch)...)
+	h.fail = nil
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	got, err := scripts.DecodeStep(raw, rules, batch)
+	if err != nil || !got.Unpublished || got.Granted != 1 || got.Transition.Cause != engine.CauseCreated {
+		h.t.Errorf("%q is %+v, %v, want a transition that was not published", raw, got, err)
+	}
 }
 
 func zero(t testing.TB) *engine.Rules {

@@ -28,6 +28,7 @@ var goOnly = map[string]string{
 	"log.log_entry":           "record.lua writes the entry that it keeps",
 	"log.parse_place":         "a script never reads an entry",
 	"log.parse_transition":    "a script never reads an entry",
+	"log.parse_event":         "a script never reads an event",
 	"log.read_log":            "a script never reads an entry",
 	"round.settled":           "in Lua it is two fields of m",
 	"fields.parse_cell":       "in Lua it is a loop's body",

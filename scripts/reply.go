@@ -67,15 +67,16 @@ func parseAppliedEach(text string, applied int64) []int64 {
 const wholeLayout = "epoch=%d left=%d mode_left=%d granted=%d lease=%d applied=%d stale=%d policy=%s"
 
 func decodeWhole(text string, b engine.Batch) (engine.Reply, error) {
-	line, entry, moved := strings.Cut(text, "\n")
+	published, unpublished := strings.CutSuffix(text, "\n!unpublished")
+	line, event, moved := strings.Cut(published, "\n")
 	line, each, some := strings.Cut(line, " applied_each=")
-	var r engine.Reply
+	r := engine.Reply{Unpublished: unpublished}
 	words := strings.SplitN(line, " ", 3)
 	if len(words) < 3 || r.State.UnmarshalText([]byte(words[0])) != nil || r.Mode.UnmarshalText([]byte(words[1])) != nil ||
 		!engine.MatchLayout(words[2], wholeLayout, &r.Epoch, &r.LeftMS, &r.ModeLeftMS, &r.Granted, &r.FirstLease, &r.Applied, &r.Stale, &r.Policy) {
 		return engine.Reply{}, surprise(text)
 	}
-	if r.Granted > b.Admissions || r.Applied+r.Stale != b.Outcomes() || some != (r.Stale > 0) {
+	if r.Granted > b.Admissions || r.Applied+r.Stale != b.Outcomes() || some != (r.Stale > 0) || unpublished && !moved {
 		return engine.Reply{}, surprise(text)
 	}
 	if some {
@@ -84,7 +85,7 @@ func decodeWhole(text string, b engine.Batch) (engine.Reply, error) {
 		}
 	}
 	if moved {
-		if r.Transition, moved = engine.ParseTransition(entry); !moved {
+		if r.Transition, moved = engine.ParseEvent(event); !moved {
 			return engine.Reply{}, surprise(text)
 		}
 	}
@@ -104,7 +105,7 @@ func DecodeControl(reply any) (engine.Record, int64, []engine.Transition, error)
 	}
 	var moves []engine.Transition
 	for line := range strings.Lines(list[2]) {
-		t, ok := engine.ParseTransition(strings.TrimSuffix(line, "\n"))
+		t, ok := engine.ParseEvent(strings.TrimSuffix(line, "\n"))
 		if !ok {
 			return engine.Record{}, 0, nil, surprise(reply)
 		}

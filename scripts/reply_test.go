@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -134,13 +135,13 @@ func TestDecodeStep_rejected(t *testing.T) {
 
 func TestDecodeControl(t *testing.T) {
 	record, now, moves, err := scripts.DecodeControl([]any{"done", "1000",
-		"7 999 closed/forced_open>closed mode_ended\n8 1000 closed>open operator by=ops text=a%20b", "later", "x"})
+		"6 3 7 999 closed/forced_open>closed mode_ended\n7 4 8 1000 closed>open operator for=500 by=ops text=a%20b", "later", "x"})
 	if err != nil || now != 1000 || len(record.Fields()) != 1 {
 		t.Errorf("%v at %d: %v", record, now, err)
 	}
 	want := []engine.Transition{
-		{Epoch: 7, At: 999, FromMode: engine.ModeForcedOpen, Cause: engine.CauseModeEnded},
-		{Epoch: 8, At: 1000, To: engine.StateOpen, Cause: engine.CauseOperator, By: "ops", Text: "a b"},
+		{N: 3, Was: 6, Epoch: 7, At: 999, FromMode: engine.ModeForcedOpen, Cause: engine.CauseModeEnded},
+		{N: 4, Was: 7, For: 500 * time.Millisecond, Epoch: 8, At: 1000, To: engine.StateOpen, Cause: engine.CauseOperator, By: "ops", Text: "a b"},
 	}
 	if diff := cmp.Diff(want, moves); diff != "" {
 		t.Errorf("transitions (-want +got):\n%s", diff)
@@ -179,7 +180,7 @@ func parts(text string) []any {
 }
 
 func FuzzDecodeControl(f *testing.F) {
-	f.Add("done|1000|7 1000 closed>open operator by=ops|head|1 closed auto")
+	f.Add("done|1000|0 1 7 1000 closed>open operator by=ops|head|1 closed auto")
 	f.Add("forced|1000||tally|epoch=1|round|probes=1|w0|ss|log:00|7 1 closed>closed created")
 	f.Fuzz(func(t *testing.T, text string) {
 		record, now, moves, err := scripts.DecodeControl(parts(text))
@@ -191,8 +192,8 @@ func FuzzDecodeControl(f *testing.F) {
 }
 
 func FuzzDecodeInspect(f *testing.F) {
-	f.Add("1000|head|1 closed auto epoch=7 policy=a since=0 until=0 open_for=0 trips=0 log=0|rep|a:1:0")
-	f.Add("1000|head|1 half_open auto epoch=7 policy=a since=0 until=0 open_for=0 trips=0 log=0|round|probes=1 successes=1 lease=1 grants=1 succeeded=0 failed=0 lapsed=0 leases=1@5")
+	f.Add("1000|head|1 closed auto epoch=7 policy=a since=0 until=0 open_for=0 trips=0 n=1|rep|a:1:0")
+	f.Add("1000|head|1 half_open auto epoch=7 policy=a since=0 until=0 open_for=0 trips=0 n=1|round|probes=1 successes=1 lease=1 grants=1 succeeded=0 failed=0 lapsed=0 leases=1@5")
 	f.Fuzz(func(_ *testing.T, text string) {
 		record, now, _ := scripts.DecodeInspect(parts(text))
 		_ = record.Snapshot("fuzz", now)

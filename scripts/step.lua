@@ -13,7 +13,7 @@ ARGV[6]  the failures' error text, a token; "-" for none
 
 Returns  "<epoch>": closed, auto, all admitted, all applied, no transition, the same policy
          "<epoch> <left>": open, auto, all rejected, no outcomes, no transition, the same policy; left is how long it stays open, in ms
-         "<state> <mode> epoch=<n> left=<ms> mode_left=<ms> granted=<n> lease=<first> applied=<n> stale=<n> policy=<fingerprint>", then if any are stale " applied_each=<n>,<n>,...", how many outcomes of each result were applied, the first ones, and after a newline the log entry of a transition if there was one
+         "<state> <mode> epoch=<n> left=<ms> mode_left=<ms> granted=<n> lease=<first> applied=<n> stale=<n> policy=<fingerprint>", then if any are stale " applied_each=<n>,<n>,...", how many outcomes of each result were applied, the first ones, then, a line each, the event of a transition if there was one ("<epoch before> <log entry>") and "!unpublished" if the server refused to publish it
          "!type <type>": the key holds another type; nothing was written
          "!schema <n>": the record is of a newer layout; nothing was written
          "!args <n>": ARGV[n] is not of the form above, and the step looks at it; nothing was written

@@ -436,7 +436,11 @@ func (w *world) inspect(*datadriven.TestData) string {
 func (w *world) log(*datadriven.TestData) string {
 	var lines []string
 	for _, t := range w.pure.Snapshot("", w.now).Log {
-		lines = append(lines, instant(t.At)+" "+t.String())
+		line := fmt.Sprintf("%d: %s %v", t.N, instant(t.At), t)
+		if t.For > 0 {
+			line += " for " + t.For.String()
+		}
+		lines = append(lines, line)
 	}
 	return strings.Join(lines, "\n")
 }

@@ -29,8 +29,8 @@ function m.load_record(tally)
 end
 
 -- save_record writes what the step changed, then the TTL, then publishes the
--- transitions. A user without the right to publish, or a channel without
--- subscribers, must not fail the step.
+-- transitions. A user without the right to publish must not fail the step: the
+-- reply says that its transition was not published.
 function m.save_record()
   local args, n = { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }, 0 -- as long as most steps need: it need not grow
   local function put(field, text)
@@ -40,9 +40,7 @@ function m.save_record()
   if m.wrote_head then put('head', head_text()) end
   if m.wrote_tally and m.tally_readable then put('tally', tally_text()) end
   if m.wrote_round then put('round', m.round_text()) end
-  if m.wrote_mode then
-    put('mode', m.mode_text())
-  end
+  if m.wrote_mode then put('mode', m.mode_text()) end
   if m.wrote_reporters then put('rep', #m.reporters > 0 and m.reporters_text() or '') end
   for i, text in pairs(m.wrote_cells) do put(string.format('w%d', i), text) end
   for i, t in ipairs(m.transitions) do
@@ -54,5 +52,8 @@ function m.save_record()
   if m.pexpire > 0 then redis.call('PEXPIRE', KEYS[1], string.format('%d', m.pexpire)) end
   if #m.transitions == 0 then return end
   local channel = KEYS[1]:sub(1, KEYS[1]:find(':{', 1, true)) .. 'events'
-  for _, t in ipairs(m.transitions) do redis.pcall('PUBLISH', channel, KEYS[1] .. ' ' .. t.entry) end
+  for _, t in ipairs(m.transitions) do
+    local published = redis.pcall('PUBLISH', channel, KEYS[1] .. ' ' .. t.event)
+    if type(published) == 'table' then m.unpublished = true end
+  end
 end

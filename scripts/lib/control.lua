@@ -54,15 +54,15 @@ function m.run_action(action, for_ms)
   elseif action == 'half_open' then
     m.start_probing('operator')
   elseif action == 'reset' then
-    m.reset_circuit(m.mode, 'operator')
+    m.reset_circuit(m.mode, 'operator', 0)
   elseif action == 'force_open' then
-    m.reset_circuit('forced_open', 'operator')
+    m.reset_circuit('forced_open', 'operator', for_ms)
     m.set_term(for_ms)
   elseif action == 'force_closed' then
-    m.reset_circuit('forced_closed', 'operator')
+    m.reset_circuit('forced_closed', 'operator', for_ms)
     m.set_term(for_ms)
   elseif action == 'shadow' then
-    m.enter_shadow()
+    m.enter_shadow(for_ms)
     m.set_term(for_ms)
   elseif action == 'release' then
     m.release_mode('operator')
@@ -79,9 +79,9 @@ end
 
 -- enter_shadow changes the mode and keeps state and times. A round begins again
 -- with no leases, because its leases belong to the epoch before.
-function m.enter_shadow()
+function m.enter_shadow(for_ms)
   local since = m.since
-  m.make_transition(m.state, 'shadow', 'operator')
+  m.make_transition(m.state, 'shadow', 'operator', for_ms)
   m.since = since
   if m.state == 'half_open' then m.begin_round(m.probes, m.successes, m.lease_ms) end
 end

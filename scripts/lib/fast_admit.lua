@@ -3,9 +3,9 @@
 -- digits give away, except for the epoch's.
 if head and not head.err then
   local epoch, policy, since, ends, open_for, trips, newest = head:match(
-    '^1 closed auto epoch=([1-9]%d*) policy=(%w+) since=()%d+() until=0 open_for=(%d+) trips=(%d%d?%d?) log=(%d%d?)$')
+    '^1 closed auto epoch=([1-9]%d*) policy=(%w+) since=()%d+() until=0 open_for=(%d+) trips=(%d%d?%d?) n=([1-9]%d*)$')
   if policy == ARGV[2]:sub(1, 8) and epoch + 0 <= $MAX_EPOCH and ends - since < 16 and #open_for < 11 and
-    (trips == '0' or open_for ~= '0') and (#newest == 1 or newest < '16') then
+    (trips == '0' or open_for ~= '0') and #newest < 16 then
     return epoch
   end
 end

@@ -11,7 +11,7 @@ end
 -- as it is, it could keep a circuit open without end.
 local function is_sound_head()
   return within(m.epoch, 1, $MAX_EPOCH) and m.since <= $MAX_INT and m.until_ms <= $MAX_INT and
-    m.open_for <= $MAX_MS and m.trips <= $MAX_TRIPS and m.newest < $LOG_SLOTS and
+    m.open_for <= $MAX_MS and m.trips <= $MAX_TRIPS and within(m.newest, 1, $MAX_NUMBER) and
     (m.trips == 0 or m.open_for > 0) and
     (m.state == 'open') == (m.until_ms > 0) and (m.state ~= 'open' or m.trips > 0) and
     (m.state == 'closed' or m.mode == 'auto' or m.mode == 'shadow')
@@ -21,7 +21,7 @@ end
 local function parse_head(text)
   local version, state, mode, epoch, fingerprint, place = text:match(
     '^(%d+) (%S+) (%S+) epoch=(%d+) policy=([%w%._%%-]+) since=()')
-  local since, until_ms, open_for, trips, newest = text:match('^(%d+) until=(%d+) open_for=(%d+) trips=(%d+) log=(%d+)$', place)
+  local since, until_ms, open_for, trips, newest = text:match('^(%d+) until=(%d+) open_for=(%d+) trips=(%d+) n=(%d+)$', place)
   if version and newest and version + 0 == $SCHEMA and is_known_state(state) and is_known_mode(mode) then
     m.state, m.mode, m.epoch, m.fingerprint = state, mode, epoch + 0, fingerprint
     m.since, m.until_ms, m.open_for, m.trips, m.newest = since + 0, until_ms + 0, open_for + 0, trips + 0, newest + 0
@@ -34,5 +34,5 @@ end
 -- head_text writes the head.
 local function head_text()
   return '1 ' .. m.state .. ' ' .. m.mode .. string.format(' epoch=%d policy=', m.epoch) .. m.fingerprint ..
-    string.format(' since=%d until=%d open_for=%d trips=%d log=%d', m.since, m.until_ms, m.open_for, m.trips, m.newest)
+    string.format(' since=%d until=%d open_for=%d trips=%d n=%d', m.since, m.until_ms, m.open_for, m.trips, m.newest)
 end

@@ -1,14 +1,15 @@
 -- The log of transitions: the mirror of log.go.
 
--- append_log writes a transition to the log, a ring of 16 entries.
--- epoch at from[/mode]>to[/mode] cause [tally] [by=token] [text=token]
-function m.append_log(move, cause, tally)
-  m.newest = (m.newest + 1) % $LOG_SLOTS
-  local by, text = '', ''
+-- append_log numbers a transition and writes it to the log, a ring of 16 entries:
+-- n epoch at from[/mode]>to[/mode] cause [for=ms] [tally] [by=token] [text=token]
+function m.append_log(move, cause, for_ms, tally, was)
+  m.newest = m.newest % $MAX_NUMBER + 1
+  local length, by, text = '', '', ''
+  if for_ms > 0 then length = string.format(' for=%d', for_ms) end
   if m.by ~= '-' then by = ' by=' .. m.by end
   if m.text ~= '-' then text = ' text=' .. m.text end
-  local entry = string.format('%d %d %s %s%s%s%s', m.epoch, m.now, move, cause, tally, by, text)
-  m.transitions[#m.transitions + 1] = { slot = m.newest, entry = entry }
+  local entry = string.format('%d %d %d %s %s%s%s%s%s', m.newest, m.epoch, m.now, move, cause, length, tally, by, text)
+  m.transitions[#m.transitions + 1] = { slot = m.newest % $LOG_SLOTS, entry = entry, event = string.format('%d ', was) .. entry }
 end
 
 -- describe_tally returns the counts that caused a transition, for the log.
@@ -27,14 +28,17 @@ function m.format_place(state, mode)
   return state .. '/' .. mode
 end
 
--- find_newest finds the newest entry without the help of the head, for a record
--- whose head is lost.
+-- find_newest returns the number of the newest entry without the help of the head,
+-- for a record whose head is lost; 0 if there is none. An entry counts only in the
+-- slot that its number gives.
 function m.find_newest()
-  local slot, epoch = -1, 0
+  local newest, epoch = 0, 0
   for i = 0, $LOG_SLOTS - 1 do
     local entry = redis.call('HGET', KEYS[1], string.format('log:%02d', i)) or ''
-    local e = entry:match('^%d+')
-    if e and e + 0 <= $MAX_INT and e + 0 > epoch then slot, epoch = i, e + 0 end
+    local n, e = entry:match('^(%d+) (%d+) ')
+    if n and within(n + 0, 1, $MAX_NUMBER) and n % $LOG_SLOTS == i and e + 0 <= $MAX_INT and e + 0 > epoch then
+      newest, epoch = n + 0, e + 0
+    end
   end
-  return slot
+  return newest
 end

@@ -199,7 +199,8 @@ function m.build_reply(admissions, reply)
     for i, n in ipairs(reply.applied_each) do reply.applied_each[i] = string.format('%d', n) end
     text = text .. ' applied_each=' .. table.concat(reply.applied_each, ',')
   end
-  if #m.transitions > 0 then return text .. '\n' .. m.transitions[1].entry end
+  if #m.transitions > 0 then text = text .. '\n' .. m.transitions[1].event end
+  if m.unpublished then text = text .. '\n!unpublished' end
   return text
 end
 

@@ -5,7 +5,7 @@
 -- policies settle it alike.
 function m.start_probing(cause)
   m.expire_trips()
-  m.make_transition('half_open', m.mode, cause)
+  m.make_transition('half_open', m.mode, cause, 0)
   m.until_ms = 0
   m.begin_round(p.probes, p.successes, p.lease_ms)
 end

@@ -41,20 +41,21 @@ end
 
 -- begin_open opens for open_for ms as the trips-th open in a row.
 function m.begin_open(trips, open_for, cause)
-  m.make_transition('open', m.mode, cause)
+  m.make_transition('open', m.mode, cause, open_for)
   m.until_ms, m.open_for, m.trips = m.now + open_for, open_for, trips
 end
 
 -- close_circuit ends a round that succeeded. The number of trips and the length
 -- of the open period stay: they are the memory of the backoff.
 function m.close_circuit(cause)
-  m.make_transition('closed', m.mode, cause)
+  m.make_transition('closed', m.mode, cause, 0)
   m.until_ms = 0
 end
 
--- reset_circuit closes the circuit and clears the row of opens.
-function m.reset_circuit(mode, cause)
-  m.make_transition('closed', mode, cause)
+-- reset_circuit closes the circuit and clears the row of opens. mode_ms is the
+-- length of a mode that begins with it.
+function m.reset_circuit(mode, cause, mode_ms)
+  m.make_transition('closed', mode, cause, mode_ms)
   m.until_ms, m.open_for, m.trips = 0, 0, 0
 end
 
@@ -62,7 +63,7 @@ end
 -- hidden the dependency for hours, and what was counted before says nothing
 -- about now.
 function m.release_mode(cause)
-  m.reset_circuit('auto', cause)
+  m.reset_circuit('auto', cause, 0)
   m.mode_until, m.mode_for, m.mode_reason, m.mode_by = 0, 0, '-', '-'
 end
 
@@ -75,13 +76,13 @@ function m.renew_record(cause)
     m.newest = m.find_newest()
   end
   local mode = m.keep_valid_mode()
-  local state = 'closed'
-  if p.start_open == 1 and (mode == 'auto' or mode == 'shadow') then state = 'open' end
+  local state, open_for = 'closed', 0
+  if p.start_open == 1 and (mode == 'auto' or mode == 'shadow') then state, open_for = 'open', p.open_ms end
   m.expires = 0
-  m.make_transition(state, mode, cause)
+  m.make_transition(state, mode, cause, open_for)
   m.until_ms, m.open_for, m.trips = 0, 0, 0
   if state == 'open' then
-    m.until_ms, m.open_for, m.trips = m.now + p.open_ms, p.open_ms, 1
+    m.until_ms, m.open_for, m.trips = m.now + open_for, open_for, 1
   end
 end
 
@@ -102,17 +103,18 @@ end
 -- make_transition changes state or mode. Everything that belongs to the old
 -- epoch is emptied here, in one place, so that no later rule can judge by it.
 -- The transition is logged with the tally that caused it, which is why the
--- tally is described first.
-function m.make_transition(to, mode, cause)
-  local from, from_mode, tally = m.state, m.mode, m.describe_tally(cause)
-  m.epoch = m.next_epoch(m.epoch)
+-- tally is described first. for_ms is the length of the open period or mode
+-- that begins, 0 if none does or it has no end.
+function m.make_transition(to, mode, cause, for_ms)
+  local from, from_mode, tally, was = m.state, m.mode, m.describe_tally(cause), m.epoch
+  m.epoch = m.next_epoch(was)
   m.state, m.mode = to, mode
   m.since = m.now
   m.fingerprint = p.fingerprint
   m.clear_window()
   m.streak, m.seq, m.fast_from, m.fast_until = 0, 0, 0, 0
   m.head_readable, m.tally_readable = true, true
-  m.append_log(m.format_place(from, from_mode) .. '>' .. m.format_place(to, mode), cause, tally)
+  m.append_log(m.format_place(from, from_mode) .. '>' .. m.format_place(to, mode), cause, for_ms, tally, was)
   m.wrote, m.wrote_head, m.wrote_tally, m.resets_fast = true, true, true, true
 end
 

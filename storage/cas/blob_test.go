@@ -29,7 +29,7 @@ func TestBlob_format(t *testing.T) {
 func FuzzBlob(f *testing.F) {
 	for _, seed := range []string{
 		"", "head", "head 2 x", "x y\n", "head 1 closed auto\nlater\\s1 a\\nb\\\\c \\x\n\n head\n",
-		"head 1 open auto epoch=5 policy=abcdef01 since=1 until=2 open_for=1 trips=1 log=0\ntally epoch=0\n",
+		"head 1 open auto epoch=5 policy=abcdef01 since=1 until=2 open_for=1 trips=1 n=1\ntally epoch=0\n",
 	} {
 		f.Add([]byte(seed))
 	}

@@ -27,6 +27,10 @@ func eventsInOrder(t *testEnv) {
 		t.checkEqual("kind", engine.EventTransition, e.Kind)
 		t.checkEqual("name", name, e.Name)
 		e.Transition.Ago = log[i].Ago
+		if i > 0 {
+			t.checkEqual("epoch before", log[i-1].Epoch, e.Transition.Was)
+		}
+		e.Transition.Was = 0 // the log does not keep it
 		t.checkEqual("transition", log[i], e.Transition)
 	}
 }

@@ -86,7 +86,7 @@ func unreadableLog(t *testEnv) {
 	t.needs("Corrupt", t.Corrupt != nil)
 	a, _ := t.pair(threeFailures)
 	a.act(engine.ActionReset)
-	t.Corrupt(name, "log:00", "what?")
+	t.Corrupt(name, "log:01", "what?")
 	a.act(engine.ActionReset)
 	t.checkEqual("transitions that can be read", 1, len(t.inspect().Log))
 	t.checkEqual("cause", engine.CauseOperator, t.lastTransition().Cause)
