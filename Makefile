@@ -3,6 +3,9 @@ FUZZTIME ?= 5s
 
 GOLANGCI = go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 
+# The modules within this one.
+NESTED = $(patsubst %/go.mod,%,$(wildcard */go.mod bench/*/go.mod))
+
 # Lists skipped tests with their reasons; go test alone does not.
 GOTESTSUM = go run gotest.tools/gotestsum@v1.13.0 --format pkgname --
 
@@ -42,10 +45,7 @@ bench-report: ### Measure SUITES, or all in about half an hour, and write bench/
 lint: ### Run go vet and golangci-lint
 	go vet ./...
 	$(GOLANGCI) run
-	cd integration && go vet ./... && $(GOLANGCI) run
-	cd examples && go vet ./... && $(GOLANGCI) run
-	cd bench/peers && go vet ./... && $(GOLANGCI) run
-	cd bench/report && go vet ./... && $(GOLANGCI) run
+	@set -e; for module in $(NESTED); do (cd $$module && echo $$module && go vet ./... && $(GOLANGCI) run); done
 
 fuzz: ### Run each fuzz target for FUZZTIME
 	@set -e; for package in $$(go list ./...); do \
