@@ -87,6 +87,7 @@ type sharedRecord struct {
 type caller struct {
 	*sharedRecord
 	Handle
+	own  *memoryHandle // the Handle without a fault
 	id   int
 	rand *rand.Rand
 
@@ -115,7 +116,7 @@ func newSharedRecord(t *testing.T, p Policy, seed uint64, breaks fault) (*shared
 			s.base.records["linear"] = record
 		}
 		h.record = record
-		c.Handle = h
+		c.Handle, c.own = h, h
 		if breaks != nil {
 			c.Handle = breaks(c, h)
 		}
@@ -248,8 +249,15 @@ func (c *caller) do(op call) callResult {
 		s, err := c.Control(ctx, op.command)
 		return callResult{tally: tallyOf(s), answer: answer(err)}
 	}
-	s, err := c.base.Inspect(ctx, "linear")
-	return callResult{tally: tallyOf(s), answer: answer(err)}
+	return callResult{tally: tallyOf(c.inspect()), answer: answer(nil)}
+}
+
+// inspect is Memory.Inspect on the caller's own clock, which the history records.
+func (c *caller) inspect() Snapshot {
+	h := c.own
+	h.record.lockAndFold()
+	defer h.record.publishAndUnlock(h.memory, h.name)
+	return h.record.record.Snapshot(h.name, h.memory.nowMS())
 }
 
 func answer(err error) string {

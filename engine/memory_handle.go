@@ -147,6 +147,9 @@ func (h *memoryHandle) Status() Status {
 		return Status{Age: -1}
 	}
 	m := machine{Record: r, now: h.memory.nowMS()}
+	if r.isModeOver(m.now) {
+		return Status{}
+	}
 	s := Status{State: r.state, Mode: r.mode, ModeFor: ms(r.modeUntil - m.now)}
 	if r.mode == ModeAuto || r.mode == ModeForcedOpen {
 		s.RetryAfter = ms(m.remainingMS())

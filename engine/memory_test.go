@@ -166,6 +166,22 @@ func TestMemory_controlFirst(t *testing.T) {
 	}
 }
 
+// TestMemory_Status_endedMode: a mode whose time is over is shown as auto, though no
+// step has ended it.
+func TestMemory_Status_endedMode(t *testing.T) {
+	for _, action := range []engine.Action{engine.ActionForceOpen, engine.ActionForceClosed, engine.ActionShadow} {
+		m, now := memory(t)
+		h := bind(t, m, engine.Policy{}, nil)
+		if _, err := h.Control(t.Context(), engine.Command{Action: action, For: time.Second}); err != nil {
+			t.Fatal(err)
+		}
+		now.Add(int64(time.Second))
+		if diff := cmp.Diff(engine.Status{}, h.Status()); diff != "" {
+			t.Errorf("%v (-want +got):\n%s", action, diff)
+		}
+	}
+}
+
 // TestMemory_control_refused: a refused command creates no record.
 func TestMemory_control_refused(t *testing.T) {
 	m, _ := memory(t)
@@ -318,7 +334,7 @@ func TestMemory_Status(t *testing.T) {
 	control(engine.Command{Action: engine.ActionForceOpen, For: time.Minute})
 	check("forced open", engine.Status{Mode: engine.ModeForcedOpen, ModeFor: time.Minute, RetryAfter: time.Minute})
 	now.Add(int64(time.Hour))
-	check("overdue", engine.Status{Mode: engine.ModeForcedOpen})
+	check("the mode is over", engine.Status{})
 }
 
 // TestMemory_concurrent: whatever goroutines do at once, each outcome counts

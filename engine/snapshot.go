@@ -120,18 +120,42 @@ func (t Transition) String() string {
 
 // Snapshot returns the record at the time now, in ms of the storage's clock.
 // Durations that are over are 0; after a clock that went back, a duration is at
-// most its planned length.
+// most its planned length. A mode whose time is over is shown as the next step
+// leaves it: auto, closed, nothing counted. The tallies of a time window are those
+// of the period that ends now.
 func (r *Record) Snapshot(name string, now int64) Snapshot {
 	if !r.exists {
 		return Snapshot{Name: name, Epoch: -1}
 	}
 	s := Snapshot{
 		Name: name, Exists: true, Epoch: r.epoch, State: r.state, Mode: r.mode,
-		Age: ms(now - r.since), OpenFor: ms(r.openFor), Trips: int(r.trips),
-		Streak: r.streak, Calls: r.calls.all, Failures: r.fails.all, Slow: r.slows.all,
+		OpenFor: ms(r.openFor), Trips: int(r.trips), Streak: r.streak,
 		ModeReason: r.modeReason, ModeBy: r.modeBy,
 		Fingerprint: r.fingerprint, Log: r.readLog(),
 	}
+	if r.isFieldReadable(fieldHead) { // a damaged head has no time
+		s.Age = ms(now - r.since)
+	}
+	if r.isModeOver(now) {
+		s.State, s.Mode, s.ModeReason, s.ModeBy = StateClosed, ModeAuto, "", ""
+		s.OpenFor, s.Trips, s.Streak, s.Age = 0, 0, 0, ms(now-r.modeUntil)
+	} else {
+		r.describeState(&s, now)
+	}
+	if rules, ok := r.Rules(); ok {
+		p := rules.Policy()
+		s.Policy = &p
+	}
+	for i := range s.Log {
+		s.Log[i].Name = name
+		s.Log[i].Ago = ms(now - s.Log[i].At)
+	}
+	s.Unreadable = slices.Sorted(maps.Keys(r.junk))
+	return s
+}
+
+// describeState sets the parts of a snapshot that the end of a mode clears.
+func (r *Record) describeState(s *Snapshot, now int64) {
 	switch {
 	case r.state == StateOpen:
 		s.RetryAfter = ms(min(r.until-now, r.openFor))
@@ -144,19 +168,40 @@ func (r *Record) Snapshot(name string, now int64) Snapshot {
 	if r.modeUntil > 0 {
 		s.ModeFor = ms(min(r.modeUntil-now, r.modeFor))
 	}
+	s.Calls, s.Failures, s.Slow = r.talliesAt(now)
 	for _, p := range r.reporters {
 		s.Reporters = append(s.Reporters, unescapeToken(p.by))
 	}
-	if rules, ok := r.Rules(); ok {
-		p := rules.Policy()
-		s.Policy = &p
+}
+
+// isModeOver reports whether the time of the mode is over, though no step has
+// ended it yet.
+func (r *Record) isModeOver(now int64) bool {
+	return r.mode != ModeAuto && r.modeUntil > 0 && now >= r.modeUntil
+}
+
+// talliesAt returns the tallies that an outcome would find at the time now: those
+// of the buckets that a time window still covers.
+func (r *Record) talliesAt(now int64) (calls, fails, slows int64) {
+	if r.shape.Kind != windowTime || now/r.shape.bucketMS() == r.cell {
+		return r.calls.all, r.fails.all, r.slows.all
 	}
-	for i := range s.Log {
-		s.Log[i].Name = name
-		s.Log[i].Ago = ms(now - s.Log[i].At)
+	if r.cell*r.shape.bucketMS() > now+r.shape.Size { // a clock that went back by more than the window
+		return 0, 0, 0
 	}
-	s.Unreadable = slices.Sorted(maps.Keys(r.junk))
-	return s
+	current := max(r.cell, now/r.shape.bucketMS())
+	add := func(c cell) {
+		if within(c.bucket, current-buckets+1, r.cell) {
+			calls, fails, slows = calls+c.calls, fails+c.fails, slows+c.slows
+		}
+	}
+	add(cell{r.cell, r.calls.current, r.fails.current, r.slows.current})
+	for _, c := range r.cells {
+		if c.bucket != r.cell {
+			add(c)
+		}
+	}
+	return calls, fails, slows
 }
 
 func (d *round) snapshot(now int64) *ProbeRound {

@@ -15,6 +15,8 @@ var modes = []test{
 	{"shadow_begins_a_new_round", shadowRound},
 	{"mode_ends_by_itself", modeEnds},
 	{"mode_ends_at_its_instant", modeEndsExactly},
+	{"ended_mode_is_shown_as_auto", endedModeShown},
+	{"refused_command_teaches_no_ended_mode", endedModeRefused},
 	{"mode_has_actor_and_reason", modeActorReason},
 	{"reset_keeps_the_mode", resetKeepsMode},
 	{"release_forgets", releaseForgets},
@@ -101,6 +103,38 @@ func modeEnds(t *testEnv) {
 	t.checkEqual("mode", engine.ModeAuto, s.Mode)
 	t.checkEqual("streak", int64(0), s.Streak)
 	t.checkEqual("cause", engine.CauseModeEnded, t.lastTransition().Cause)
+}
+
+// endedModeShown: until a step ends it, a mode whose time is over is shown as what
+// the step will leave.
+func endedModeShown(t *testEnv) {
+	for _, action := range []engine.Action{engine.ActionForceOpen, engine.ActionForceClosed, engine.ActionShadow} {
+		a, _ := t.pair(threeFailures)
+		a.command(engine.Command{Action: action, For: shortTime, Reason: "deploy", Actor: "ops"})
+		t.advance(shortTime)
+		s := t.inspect()
+		t.checkEqual("state", engine.StateClosed, s.State)
+		t.checkEqual("mode", engine.ModeAuto, s.Mode)
+		t.checkEqual("ModeFor, reason, actor", []any{time.Duration(0), "", ""}, []any{s.ModeFor, s.ModeReason, s.ModeBy})
+		if s.Age > time.Hour {
+			t.Fatalf("Age is %v, want the time since the mode ended", s.Age)
+		}
+		t.checkEqual("epoch", t.lastTransition().Epoch, s.Epoch)
+	}
+}
+
+// endedModeRefused: a command that is refused returns the record, and its handle
+// remembers it.
+func endedModeRefused(t *testEnv) {
+	a, b := t.pair(threeFailures)
+	a.command(engine.Command{Action: engine.ActionForceOpen, For: shortTime})
+	t.advance(shortTime)
+	s, err := b.Control(t.Context(), engine.Command{Action: engine.ActionReset, IfEpoch: 1})
+	t.checkError("Control", engine.ErrConflict, err)
+	t.checkEqual("mode", engine.ModeAuto, s.Mode)
+	status := b.Status()
+	t.checkEqual("mode of the status", engine.ModeAuto, status.Mode)
+	t.checkEqual("RetryAfter of the status", time.Duration(0), status.RetryAfter)
 }
 
 func modeEndsExactly(t *testEnv) {

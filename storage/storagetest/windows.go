@@ -17,6 +17,7 @@ var windows = []test{
 	{"count_window_of_many_fields", largeCountWindow},
 	{"time_window_slides", timeWindowSlides},
 	{"time_window_has_ten_buckets", tenBuckets},
+	{"time_window_is_inspected_as_of_now", inspectedWindow},
 	{"another_shape_waits_for_its_turn", shapeWaits},
 	{"transition_empties_the_window", transitionEmpties},
 }
@@ -108,6 +109,17 @@ func timeWindowSlides(t *testEnv) {
 	t.checkEqual("failures", int64(1), t.inspect().Failures)
 }
 
+// inspectedWindow: an inspection shows the window that ends now, though nothing was
+// counted since an older one.
+func inspectedWindow(t *testEnv) {
+	a, _ := t.pair(windowed(engine.Window{Period: shortTime, FailureCount: 100}))
+	a.fail(2)
+	t.advance(2 * shortTime)
+	s := t.inspect()
+	t.checkEqual("calls, failures", [2]int64{0, 0}, [2]int64{s.Calls, s.Failures})
+	t.checkEqual("streak", int64(2), s.Streak)
+}
+
 // tenBuckets: a window is now's bucket and the nine before it.
 func tenBuckets(t *testEnv) {
 	t.needsAdvance()
@@ -118,6 +130,7 @@ func tenBuckets(t *testEnv) {
 	}
 	t.checkEqual("failures", int64(1), failures())
 	t.advance(9 * time.Second)
+	t.checkEqual("failures of an inspection, the first nine buckets away", int64(1), t.inspect().Failures)
 	t.checkEqual("failures, the first nine buckets away", int64(2), failures())
 	t.advance(time.Second)
 	t.checkEqual("failures, the first ten buckets away", int64(2), failures())
