@@ -17,6 +17,8 @@ type Detail struct {
 	OpenFor time.Duration
 	// Text is the error's text. The log keeps its first 64 bytes.
 	Text string
+	// Err is the error itself, for the events of this process. No storage keeps it.
+	Err error
 }
 
 // Run is N equal outcomes in a row, N from 1 to [MaxBatch].

@@ -47,6 +47,10 @@ type RejectedError struct {
 	Mode   Mode
 	// Err is the storage's error, for ReasonUnavailable.
 	Err error
+	// Opened is the transition that opened the circuit, if this process made it or
+	// learned of it; else nil. Err, and so Unwrap, is not its error: a rejection says
+	// nothing about the rejected call.
+	Opened *Transition
 
 	endNS int64 // when the rejection ends, on the clock now; 0: unknown
 	now   func() int64

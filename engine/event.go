@@ -14,9 +14,10 @@ const (
 	EventDegraded                        // the storage does not answer, the fallback decides
 	EventRestored                        // the storage answers again
 	EventDropped                         // the queue of hooks was full
+	EventStatus                          // a transition of another process was noticed by its epoch; Handle.Status shows the state after it
 )
 
-var eventNames = [...]string{"none", "transition", "healed", "lost", "skew", "degraded", "restored", "dropped"}
+var eventNames = [...]string{"none", "transition", "healed", "lost", "skew", "degraded", "restored", "dropped", "status"}
 
 // String returns the kind's name, such as degraded.
 func (k EventKind) String() string { return nameOf(eventNames[:], int(k), "event") }

@@ -40,9 +40,11 @@ import (
 // record's mutex.
 type decision struct {
 	verdict
-	rejection *RejectedError // the result of Acquire in answersEpoch; nil admits uncounted
-	stripes   []stripe       // stripeCount of them, if stripeLimit is above 0
-	contended atomic.Bool    // goroutines met on the only stripe
+	// rejection is the result of Acquire in answersEpoch; nil admits uncounted. In
+	// half-open, where nothing is answered, it is that of the open period before.
+	rejection *RejectedError
+	stripes   []stripe    // stripeCount of them, if stripeLimit is above 0
+	contended atomic.Bool // goroutines met on the only stripe
 }
 
 // verdict is the immutable part of a decision. It is comparable, and follows from
@@ -122,6 +124,15 @@ func (d *decision) answerAcquire() (Ticket, error) {
 		return Ticket{}, nil
 	}
 	return Ticket{}, d.rejection
+}
+
+// openedBefore returns the transition that began the last open period, if it is
+// known.
+func (d *decision) openedBefore() *Transition {
+	if d.rejection == nil {
+		return nil
+	}
+	return d.rejection.Opened
 }
 
 // code identifies the shape: a positive size in calls, a negative one in ms, 0

@@ -54,7 +54,7 @@ func (h *memoryHandle) acquireByStep(ctx context.Context) (Ticket, error) {
 	if d.answersEpoch == r.Epoch {
 		return d.answerAcquire()
 	}
-	return h.rejections.decide(h.name, &r, 0, h.memory.nowNS)
+	return h.rejections.decide(h.name, &r, 0, h.memory.nowNS, d.openedBefore())
 }
 
 // Report takes no mutex for an outcome that only its number matters of: a fast
@@ -100,7 +100,11 @@ func (h *memoryHandle) Step(ctx context.Context, b Batch) (Reply, error) {
 // the order of the steps. It returns the decision that follows.
 func (h *memoryHandle) runStep(b Batch) (r Reply, d *decision, err error) {
 	h.record.lockAndFold()
-	defer func() { d = h.record.publishAndUnlock(h.memory, h.name) }()
+	var opened *Transition
+	defer func() {
+		d = h.record.publishLocked(h.memory, h.name, opened)
+		h.record.mu.Unlock()
+	}()
 	if h.knownEpoch.Load() == epochStopped || h.memory.closed.Load() {
 		return Reply{}, nil, ErrStopped
 	}
@@ -109,10 +113,15 @@ func (h *memoryHandle) runStep(b Batch) (r Reply, d *decision, err error) {
 	if r.Transition.Cause == CauseCreated && known != epochUnknown { // only tests remove a record
 		h.sink(Event{Kind: EventLost, Name: h.name, Epoch: known})
 	}
-	h.emitTransition(r.Transition)
+	if t := h.emitTransition(r.Transition, b.Detail.Err); t.Cause != "" && t.To == StateOpen {
+		opened = &t
+	}
 	h.emitSkew(r.Policy)
 	if known != r.Epoch { // an unneeded write would take the cache line from readers
 		h.knownEpoch.Store(r.Epoch)
+		if r.Transition.Cause == "" {
+			h.emitStatus(known != epochUnknown, r.State, r.Mode)
+		}
 	}
 	return r, nil, nil
 }
@@ -132,7 +141,10 @@ func (h *memoryHandle) Control(ctx context.Context, c Command) (Snapshot, error)
 	now := h.memory.nowMS()
 	moves, err := h.record.record.Control(h.rules, now, h.memory.random(), c)
 	for _, t := range moves {
-		h.emitTransition(t)
+		h.emitTransition(t, nil)
+	}
+	if len(moves) > 0 && h.knownEpoch.Load() != epochStopped {
+		h.knownEpoch.Store(h.record.record.epoch) // its event was raised just now
 	}
 	return h.record.record.Snapshot(h.name, now), err
 }

@@ -43,13 +43,14 @@ func (r *memoryRecord) lockAndFold() {
 // the mutex, and returns the decision. The record belongs to m under that name.
 func (r *memoryRecord) publishAndUnlock(m *Memory, name string) *decision {
 	defer r.mu.Unlock()
-	return r.publishLocked(m, name)
+	return r.publishLocked(m, name, nil)
 }
 
 // publishLocked publishes the decision that follows from the record. If it is the
 // one that is published already, its stripes count again: most steps change
 // nothing that a decision contains, and so allocate nothing.
-func (r *memoryRecord) publishLocked(m *Memory, name string) *decision {
+// opened is the transition of the caller's step if it opened the circuit, else nil.
+func (r *memoryRecord) publishLocked(m *Memory, name string, opened *Transition) *decision {
 	var next verdict
 	if !m.closed.Load() {
 		next = r.record.verdict(r.stripeCount)
@@ -65,15 +66,20 @@ func (r *memoryRecord) publishLocked(m *Memory, name string) *decision {
 		d.stripes = make([]stripe, next.stripeCount)
 	}
 	if next.answersEpoch > 0 && r.record.mode != ModeForcedClosed {
-		d.rejection = r.newRejectionLocked(name, next, m.nowNS)
+		d.rejection = r.newRejectionLocked(name, next, m.nowNS, opened)
+	} else if r.record.state == StateHalfOpen {
+		d.rejection = r.published.Load().rejection
 	}
 	r.published.Store(d)
 	return d
 }
 
 // newRejectionLocked returns the error that all rejections of a decision share.
-func (r *memoryRecord) newRejectionLocked(name string, v verdict, nowNS func() int64) *RejectedError {
-	e := RejectedError{Name: name, Reason: ReasonOpen, State: r.record.state, Mode: r.record.mode}
+func (r *memoryRecord) newRejectionLocked(name string, v verdict, nowNS func() int64, opened *Transition) *RejectedError {
+	if opened == nil {
+		opened = r.findOpenedLocked(name)
+	}
+	e := RejectedError{Name: name, Reason: ReasonOpen, State: r.record.state, Mode: r.record.mode, Opened: opened}
 	if r.record.mode == ModeForcedOpen {
 		e.Reason = ReasonForced
 	}
@@ -82,4 +88,22 @@ func (r *memoryRecord) newRejectionLocked(name string, v verdict, nowNS func() i
 		endNS = 0
 	}
 	return NewRejected(e, endNS, nowNS)
+}
+
+// findOpenedLocked returns the transition that opened the circuit, for a decision
+// that another step than that transition's publishes; nil if it is not open.
+func (r *memoryRecord) findOpenedLocked(name string) *Transition {
+	if r.record.state != StateOpen {
+		return nil
+	}
+	if before := r.published.Load().rejection; before != nil && before.Opened != nil && before.Opened.Epoch == r.record.epoch {
+		return before.Opened
+	}
+	log := r.record.readLog()
+	if len(log) == 0 {
+		return nil
+	}
+	opened := log[len(log)-1] // a step that changes nothing else than the mode begins no open period
+	opened.Name = name
+	return &opened
 }

@@ -106,7 +106,7 @@ func TestMemory_shared(t *testing.T) {
 	if s := a.Status(); s.State != engine.StateOpen || s.RetryAfter != time.Second {
 		t.Errorf("status %+v, want open by the other's policy", s)
 	}
-	if heard[0] != "transition skew " || heard[1] != "skew transition " && heard[1] != "transition " {
+	if heard[0] != "transition skew status " || heard[1] != "skew transition " && heard[1] != "transition " {
 		t.Errorf("events %q", heard)
 	}
 	now.Add(int64(time.Second))

@@ -100,6 +100,9 @@ type Transition struct {
 	// Local is true if the fallback in this process made the transition, while the
 	// storage did not answer. It is not in the record.
 	Local bool `json:"local,omitzero"`
+	// Err is the error of the call that made the transition, in the process that
+	// reported it; nil elsewhere, and for other causes.
+	Err error `json:"-"`
 }
 
 // String returns one line, such as: closed > open (consecutive) streak=5 by web-2.

@@ -72,6 +72,16 @@ const (
 	CauseHealed       Cause = "healed"        // the record could not be read and began again
 )
 
+// isByOutcome reports whether a transition of this cause is made by the outcome of
+// a call.
+func (c Cause) isByOutcome() bool {
+	switch c {
+	case CauseConsecutive, CauseFailureCount, CauseFailureRate, CauseSlowRate, CauseProbeFailed:
+		return true
+	}
+	return false
+}
+
 // Outcome is how a protected call ended. The zero value is no outcome.
 type Outcome uint8
 

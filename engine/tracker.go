@@ -17,8 +17,9 @@ type Tracker struct {
 
 	mu         sync.Mutex // guards the fields below, and the notifier
 	last       knownState
-	learnedNS  int64 // when last was learned; 0: never
-	reportedNS int64 // when this process last reported an outcome
+	opened     atomic.Pointer[Transition] // the one that opened the circuit; nil while closed, or if it is unknown
+	learnedNS  int64                      // when last was learned; 0: never
+	reportedNS int64                      // when this process last reported an outcome
 }
 
 // notifier raises the events that follow from a reply alone.
@@ -66,10 +67,31 @@ func (t *Tracker) ApplyReply(b Batch, r Reply) {
 	if len(b.Results) > 0 || t.learnedNS == 0 {
 		t.reportedNS = now
 	}
+	before, known := t.last, t.learnedNS != 0
 	t.last = knownState{state: r.State, mode: r.Mode, epoch: r.Epoch, leftMS: r.LeftMS, modeLeftMS: r.ModeLeftMS}
 	t.learnedNS = now
-	t.emitTransition(r.Transition)
+	t.noteOpenedLocked(before, t.emitTransition(r.Transition, b.Detail.Err))
 	t.emitSkew(r.Policy)
+	if before.epoch != r.Epoch && r.Transition.Cause == "" {
+		t.emitStatus(known, r.State, r.Mode)
+	}
+}
+
+// noteOpenedLocked keeps the transition that opened the circuit as long as the
+// circuit is known to be in the period that it began, or in the round of probes
+// after that period. move is the transition of this process's own step, if any.
+func (t *Tracker) noteOpenedLocked(before knownState, move Transition) {
+	opened := t.opened.Load()
+	switch {
+	case move.Cause != "" && move.To == StateOpen:
+		t.opened.Store(&move)
+	case opened == nil:
+	case t.last.epoch == before.epoch: // nothing has changed
+	case t.last.state == StateHalfOpen && move.From == StateOpen && before.epoch == opened.Epoch:
+		// This process's own step has ended the open period that it knows.
+	default:
+		t.opened.Store(nil)
+	}
 }
 
 // ApplyCommand records the snapshot that a command returned, and raises an event
@@ -77,8 +99,10 @@ func (t *Tracker) ApplyReply(b Batch, r Reply) {
 func (t *Tracker) ApplyCommand(s Snapshot, moves []Transition) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	before, known := t.last, t.learnedNS != 0
+	var last Transition
 	for _, move := range moves {
-		t.emitTransition(move)
+		last = t.emitTransition(move, nil)
 	}
 	if s.Exists {
 		t.last = knownState{
@@ -89,6 +113,10 @@ func (t *Tracker) ApplyCommand(s Snapshot, moves []Transition) {
 			t.last.leftMS = t.last.modeLeftMS
 		}
 		t.learnedNS = t.nowNS()
+		t.noteOpenedLocked(before, last)
+		if before.epoch != s.Epoch && len(moves) == 0 {
+			t.emitStatus(known, s.State, s.Mode)
+		}
 	}
 }
 
@@ -99,17 +127,32 @@ func (t *Tracker) isLostLocked(r Reply, now int64) bool {
 	return r.Transition.Cause == CauseCreated && t.last.epoch != 0 && t.last.epoch != r.Epoch && recent
 }
 
-// emitTransition raises the event of a transition, if there was one.
-func (n *notifier) emitTransition(move Transition) {
+// emitTransition raises the event of a transition, if there was one, and returns
+// the transition as the event carries it. err is the error of the outcomes of the
+// step that made it.
+func (n *notifier) emitTransition(move Transition, err error) Transition {
 	if move.Cause == "" {
-		return
+		return move
 	}
 	kind := EventTransition
 	if move.Cause == CauseHealed {
 		kind = EventHealed
 	}
 	move.Name = n.name
+	if move.Cause.isByOutcome() {
+		move.Err = err
+	}
 	n.sink(Event{Kind: kind, Name: n.name, Transition: move})
+	return move
+}
+
+// emitStatus raises EventStatus for an epoch that a step of another process began.
+// An epoch of this process's own step has the event of its transition. If nothing
+// was known before, a closed circuit is no news.
+func (n *notifier) emitStatus(known bool, s State, m Mode) {
+	if known || s != StateClosed || m != ModeAuto {
+		n.sink(Event{Kind: EventStatus, Name: n.name})
+	}
 }
 
 // emitSkew raises EventSkew once for each other policy under this name. The
@@ -130,10 +173,20 @@ func (n *notifier) emitSkew(fingerprint string) {
 // Decision returns the outcome of the i-th admission of a reply, counted from 0: a
 // ticket, the zero ticket if the call is admitted uncounted, or a *RejectedError.
 func (t *Tracker) Decision(r *Reply, i int64) (Ticket, error) {
-	return t.rejections.decide(t.name, r, i, t.nowNS)
+	return t.rejections.decide(t.name, r, i, t.nowNS, t.openingOf(r))
 }
 
-func (c *rejectionCache) decide(name string, r *Reply, i int64, nowNS func() int64) (Ticket, error) {
+// openingOf returns the transition that opened the circuit, if the reply is of the
+// period that it began or of the round after it.
+func (t *Tracker) openingOf(r *Reply) *Transition {
+	opened := t.opened.Load()
+	if opened != nil && r.State == StateOpen && r.Epoch != opened.Epoch {
+		return nil
+	}
+	return opened
+}
+
+func (c *rejectionCache) decide(name string, r *Reply, i int64, nowNS func() int64, opened *Transition) (Ticket, error) {
 	switch {
 	case i < r.Granted && r.FirstLease == 0:
 		return Ticket{Epoch: r.Epoch}, nil
@@ -142,7 +195,7 @@ func (c *rejectionCache) decide(name string, r *Reply, i int64, nowNS func() int
 	case r.AdmitsUncounted():
 		return Ticket{}, nil
 	}
-	return Ticket{}, c.rejectionOf(name, r, nowNS)
+	return Ticket{}, c.rejectionOf(name, r, nowNS, opened)
 }
 
 // sameEndNS is how far the ends of two rejections may lie apart for them to share
@@ -151,15 +204,15 @@ const sameEndNS = int64(10 * time.Millisecond)
 
 // rejectionOf returns the error of a reply that rejects: the last one if its end
 // is about the same, so that a burst of rejections allocates one error.
-func (c *rejectionCache) rejectionOf(name string, r *Reply, nowNS func() int64) *RejectedError {
+func (c *rejectionCache) rejectionOf(name string, r *Reply, nowNS func() int64, opened *Transition) *RejectedError {
 	endNS := int64(0)
 	if r.LeftMS > 0 {
 		endNS = nowNS() + nanosOf(r.LeftMS)
 	}
-	e := RejectedError{Name: name, Reason: r.reason(), State: r.State, Mode: r.Mode}
+	e := RejectedError{Name: name, Reason: r.reason(), State: r.State, Mode: r.Mode, Opened: opened}
 	for {
 		last := c.last.Load()
-		if last != nil && last.Reason == e.Reason && last.State == e.State && within(endNS-last.endNS, -sameEndNS, sameEndNS) {
+		if last != nil && last.Reason == e.Reason && last.State == e.State && last.Opened == opened && within(endNS-last.endNS, -sameEndNS, sameEndNS) {
 			return last
 		}
 		if next := NewRejected(e, endNS, nowNS); c.last.CompareAndSwap(last, next) {

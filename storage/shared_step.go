@@ -82,10 +82,15 @@ func (s *sharedStep) hasReporterOf(p *pendingOp) bool {
 	return i < 0 || s.ops[i].batch.Reporter == p.batch.Reporter
 }
 
+// sharesDetail reports whether two failures send the same detail to the storage.
+// Their errors stay in this process and may differ: those of one type are one to
+// the log.
+func sharesDetail(a, b *engine.Detail) bool { return a.OpenFor == b.OpenFor && a.Text == b.Text }
+
 // hasDetailOf reports whether the step has the operation's detail, or none yet.
 func (s *sharedStep) hasDetailOf(p *pendingOp) bool {
 	i := slices.IndexFunc(s.ops, (*pendingOp).needsDetail)
-	return i < 0 || s.ops[i].batch.Detail == p.batch.Detail
+	return i < 0 || sharesDetail(&s.ops[i].batch.Detail, &p.batch.Detail)
 }
 
 // seal makes the batch of the operations, in their order. None is added later.

@@ -40,7 +40,7 @@ func eventsToMaker(t *testEnv) {
 	a.fail(2)
 	b.fail(1)
 	a.reject()
-	t.checkEqual("events of A", []string{"transition created"}, a.events.causes())
+	t.checkEqual("events of A, which met B's epoch", []string{"transition created", "status"}, a.events.causes())
 	t.checkEqual("events of B", []string{"transition consecutive"}, b.events.causes())
 }
 
@@ -72,7 +72,7 @@ func eventLost(t *testEnv) {
 	t.checkEqual("epoch", epoch, events[0].Epoch)
 	t.checkEqual("cause", engine.CauseCreated, events[1].Transition.Cause)
 	b.admit()
-	t.checkEqual("events of B, which found the new record", []string(nil), b.events.causes())
+	t.checkEqual("events of B, which found the new record", []string{"status"}, b.events.causes())
 }
 
 func eventHealed(t *testEnv) {

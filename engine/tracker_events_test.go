@@ -1,0 +1,185 @@
+package engine_test
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/redbreaker/redbreaker/engine"
+)
+
+// EventStatus is raised for an epoch that this process did not begin, once.
+func TestTracker_statusEvent(t *testing.T) {
+	w := watch(t, engine.Policy{})
+	check := func(what, want string) {
+		t.Helper()
+		if got := kinds(w.taken()); got != want {
+			t.Errorf("%s: events %q, want %q", what, got, want)
+		}
+	}
+	w.ApplyReply(engine.Batch{}, w.reply(1, ""))
+	check("closed, the first reply", "")
+	open := w.reply(2, "")
+	open.State = engine.StateOpen
+	w.ApplyReply(engine.Batch{}, open)
+	check("opened by another process", "status ")
+	w.ApplyReply(engine.Batch{}, open)
+	check("still open", "")
+	w.ApplyReply(engine.Batch{}, w.reply(3, engine.CauseRecovered))
+	check("closed by this process", "transition ")
+	w.ApplyCommand(engine.Snapshot{Exists: true, Epoch: 4, Mode: engine.ModeShadow}, nil)
+	check("a command that did nothing, after another's", "status ")
+
+	w = watch(t, engine.Policy{})
+	w.ApplyReply(engine.Batch{}, open)
+	check("open, the first reply", "status ")
+}
+
+// The rejections of an open period, and of the round after it, carry the
+// transition that opened the circuit, if this process knows it.
+func TestTracker_opened(t *testing.T) {
+	errDown := errors.New("down")
+	step := func(w *watched, b engine.Batch, r engine.Reply) *engine.Transition {
+		t.Helper()
+		w.ApplyReply(b, r)
+		_, err := w.Decision(&r, 0)
+		var rejected *engine.RejectedError
+		if !errors.As(err, &rejected) {
+			t.Fatalf("decision %v, want a rejection", err)
+		}
+		if rejected.Unwrap() != nil {
+			t.Errorf("the rejection wraps %v", rejected.Unwrap())
+		}
+		return rejected.Opened
+	}
+	opens := func(w *watched, epoch int64) engine.Reply {
+		r := w.reply(epoch, engine.CauseConsecutive)
+		r.State, r.Transition.To = engine.StateOpen, engine.StateOpen
+		return r
+	}
+	halfOpens := func(w *watched, epoch int64, cause engine.Cause) engine.Reply {
+		r := w.reply(epoch, cause)
+		r.State, r.Transition.From, r.Transition.To = engine.StateHalfOpen, engine.StateOpen, engine.StateHalfOpen
+		return r
+	}
+	failed := reports
+	failed.Detail.Err = errDown
+
+	w := watch(t, engine.Policy{})
+	opened := step(w, failed, opens(w, 2))
+	if opened == nil || opened.Epoch != 2 || opened.Name != "payments" || !errors.Is(opened.Err, errDown) {
+		t.Fatalf("after its own trip: %+v", opened)
+	}
+	if e := w.taken(); !errors.Is(e[len(e)-1].Transition.Err, errDown) {
+		t.Errorf("the event's transition has the error %v", e[len(e)-1].Transition.Err)
+	}
+	later := w.reply(2, "")
+	later.State = engine.StateOpen
+	if got := step(w, engine.Batch{}, later); got != opened {
+		t.Errorf("later in the period: %+v", got)
+	}
+	if got := step(w, engine.Batch{}, halfOpens(w, 3, engine.CauseElapsed)); got != opened {
+		t.Errorf("in the round after it: %+v", got)
+	}
+
+	// Another process has opened the circuit since.
+	other := w.reply(5, "")
+	other.State = engine.StateOpen
+	if got := step(w, engine.Batch{}, other); got != nil {
+		t.Errorf("in another process's period: %+v", got)
+	}
+
+	// Half-open, but by another process: maybe after another open period.
+	w = watch(t, engine.Policy{})
+	step(w, failed, opens(w, 2))
+	r := w.reply(9, "")
+	r.State = engine.StateHalfOpen
+	if got := step(w, engine.Batch{}, r); got != nil {
+		t.Errorf("in another process's round: %+v", got)
+	}
+
+	// An operator's trip has no error.
+	w = watch(t, engine.Policy{})
+	move := engine.Transition{Epoch: 4, To: engine.StateOpen, Cause: engine.CauseOperator, By: "ann"}
+	w.ApplyCommand(engine.Snapshot{Exists: true, Epoch: 4, State: engine.StateOpen, RetryAfter: time.Minute}, []engine.Transition{move})
+	r = w.reply(4, "")
+	r.State = engine.StateOpen
+	if got := step(w, engine.Batch{}, r); got == nil || got.By != "ann" || got.Err != nil {
+		t.Errorf("after a command: %+v", got)
+	}
+}
+
+// In memory all handles know all transitions.
+func TestMemory_opened(t *testing.T) {
+	m, now := memory(t)
+	p := engine.Policy{ConsecutiveFailures: 1, OpenFor: time.Second}
+	a, b := bind(t, m, p, nil), bind(t, m, p, nil)
+	rejection := func(h engine.Handle) *engine.RejectedError {
+		t.Helper()
+		_, err := h.Acquire(t.Context())
+		var rejected *engine.RejectedError
+		if !errors.As(err, &rejected) {
+			t.Fatalf("Acquire: %v, want a rejection", err)
+		}
+		return rejected
+	}
+	errDown := errors.New("down")
+	ticket, err := a.Acquire(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err = a.Report(t.Context(), ticket, engine.Failure, 0, &engine.Detail{Text: "down", Err: errDown}); err != nil {
+		t.Fatal(err)
+	}
+	for name, h := range map[string]engine.Handle{"A": a, "B": b} {
+		if o := rejection(h).Opened; o == nil || o.Cause != engine.CauseConsecutive || o.Name == "" || !errors.Is(o.Err, errDown) {
+			t.Errorf("open, handle %s: opened by %+v", name, o)
+		}
+	}
+	now.Add(int64(time.Second))
+	if _, err := b.Acquire(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if r := rejection(a); r.Reason != engine.ReasonProbing || r.Opened == nil || r.Opened.Cause != engine.CauseConsecutive {
+		t.Errorf("half-open: %+v, opened by %+v", r, r.Opened)
+	}
+	if _, err := m.Control(t.Context(), "payments", engine.Command{Action: engine.ActionTrip, Actor: "ann"}); err != nil {
+		t.Fatal(err)
+	}
+	if o := rejection(a).Opened; o == nil || o.By != "ann" || o.Err != nil {
+		t.Errorf("tripped by name: opened by %+v", o)
+	}
+	if _, err := a.Control(t.Context(), engine.Command{Action: engine.ActionForceOpen}); err != nil {
+		t.Fatal(err)
+	}
+	if r := rejection(a); r.Reason != engine.ReasonForced || r.Opened != nil {
+		t.Errorf("forced open: %+v, opened by %+v", r, r.Opened)
+	}
+}
+
+func TestTransition_tallies(t *testing.T) {
+	for tally, want := range map[string]engine.Tallies{
+		"":                                    {},
+		"streak=5 calls=12 failures=7 slow=1": {Streak: 5, Calls: 12, Failures: 7, Slow: 1},
+		"succeeded=1 failed=2 lapsed=3":       {Succeeded: 1, Failed: 2, Lapsed: 3},
+		"streak=x later=9 slow= =3 calls=2":   {Calls: 2},
+	} {
+		if diff := cmp.Diff(want, engine.Transition{Tally: tally}.Tallies()); diff != "" {
+			t.Errorf("%q (-want +got):\n%s", tally, diff)
+		}
+	}
+}
+
+// What the machine writes is what Tallies reads.
+func TestTransition_talliesOfTheMachine(t *testing.T) {
+	m, _ := memory(t)
+	var moves []engine.Transition
+	h := bind(t, m, engine.Policy{ConsecutiveFailures: 2, Window: engine.Window{Calls: 10, FailureCount: 9}}, func(e engine.Event) { moves = append(moves, e.Transition) })
+	fail(t, h)
+	fail(t, h)
+	if last := moves[len(moves)-1]; last.Tallies() != (engine.Tallies{Streak: 2, Calls: 2, Failures: 2}) {
+		t.Errorf("%q reads as %+v", last.Tally, last.Tallies())
+	}
+}
