@@ -12,6 +12,7 @@ import (
 
 	"github.com/redbreaker/redbreaker"
 	"github.com/redbreaker/redbreaker/engine"
+	"github.com/redbreaker/redbreaker/httpbreaker"
 )
 
 // The code of the pages' recipes, which TestPages_code finds here.
@@ -48,6 +49,23 @@ func Example_classifiers() {
 	// closed
 	// closed
 	// open
+}
+
+func Example_httpTransport() {
+	hosts, err := redbreaker.NewRegistry(redbreaker.RegistryConfig{})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer hosts.Stop()
+	transport, err := httpbreaker.NewTransport(httpbreaker.Keyed(hosts, httpbreaker.ByHost), nil, httpbreaker.TransportConfig{})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	client := &http.Client{Transport: transport}
+	fmt.Println(client.Transport == transport)
+	// Output: true
 }
 
 func Example_httpClient() {

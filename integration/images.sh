@@ -2,7 +2,7 @@
 # Builds the server images that the tests run in Docker from Debian's packages, for
 # machines without an image registry. Existing images are kept.
 #
-#   images.sh           build what is missing
+#   images.sh           build the missing images
 #   images.sh --list    print the names of all
 set -euo pipefail
 

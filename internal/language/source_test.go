@@ -87,7 +87,8 @@ func readFolders(t testing.TB) []*folder {
 
 func (f *folder) read(name, rel string) error {
 	kind := path.Ext(rel)
-	if !slices.Contains([]string{".go", ".lua", ".md", ".tmpl", ".txt", ".yml"}, kind) {
+	if !slices.Contains([]string{".go", ".lua", ".md", ".tmpl", ".txt", ".yml", ".sh"}, kind) &&
+		!slices.Contains([]string{"Makefile", ".ci/run"}, rel) {
 		return nil
 	}
 	source, err := os.ReadFile(name)
@@ -101,7 +102,7 @@ func (f *folder) read(name, rel string) error {
 		f.readLua(rel, string(source))
 	case ".md", ".tmpl":
 		f.passages = append(f.passages, passage{file: rel, line: 1, text: withoutCode(string(source))})
-	default: // scenarios, workflows: their comments
+	default: // scenarios, workflows, shell scripts: their comments
 		f.passages = append(f.passages, hashComments(rel, string(source))...)
 	}
 	return nil
