@@ -2,57 +2,85 @@ package redbreaker
 
 import "github.com/redbreaker/redbreaker/engine"
 
-// The types of package engine that a user touches. Their documentation stands
-// there; the fields of [Policy] are listed in the overview above.
+// The types of package engine that users of this package need. Package engine
+// documents their fields; the overview above lists the fields of [Policy]. go doc
+// shows no methods of an alias, so the comments name them.
 type (
-	// Policy says when a circuit opens, for how long, and how it recovers.
+	// Policy is when a circuit opens, for how long, and how it recovers.
+	//
+	//	func (p Policy) Validate() error       // every fault, each wrapping ErrInvalid
+	//	func (p Policy) Rules() (Rules, error) // the policy after defaults
 	Policy = engine.Policy
 	// Window is the sliding window of a Policy.
 	Window = engine.Window
 	// Backoff lengthens the open period of a circuit that opens again and again.
 	Backoff = engine.Backoff
-	// HalfOpen says how many probes decide, and how long each may take.
+	// HalfOpen is how many probes decide about recovery, and how long each may take.
 	HalfOpen = engine.HalfOpen
 
-	// State is what the machine has decided: closed, open or half-open.
+	// State is what the circuit has decided: closed, open or half-open.
 	State = engine.State
-	// Mode is what an operator has decided over the machine.
+	// Mode is an operator's override of the state; auto is none.
 	Mode = engine.Mode
-	// Outcome is how a protected call ended.
+	// Outcome is how an admitted call ended.
+	//
+	//	func (o Outcome) Code() byte // its letter in the record
 	Outcome = engine.Outcome
-	// Status is a breaker as this process last heard of it.
+	// Status is what this process knows of a breaker.
 	Status = engine.Status
-	// Snapshot is a record as the storage holds it.
+	// Snapshot is the content of a record in the storage.
 	Snapshot = engine.Snapshot
 	// ProbeRound is the round of probes in a Snapshot.
 	ProbeRound = engine.ProbeRound
-	// Transition is one change of state or mode.
+	// Transition is one change of state or mode. Its String is one line for people.
+	//
+	//	func (t Transition) Tallies() Tallies // the numbers that caused it
 	Transition = engine.Transition
-	// Cause says why a transition happened.
+	// Tallies are the numbers that caused a Transition.
+	Tallies = engine.Tallies
+	// Cause is why a transition happened.
 	Cause = engine.Cause
 
-	// Command is an operator's decision, for [Breaker.Control].
+	// Command is an operator's command for [Breaker.Control]: Action, For (how long),
+	// Reason, Actor, and IfEpoch (the epoch that the record must have).
+	//
+	//	func (c Command) Validate() error // every fault, each wrapping ErrInvalid
 	Command = engine.Command
 	// Action is what a Command does.
 	Action = engine.Action
 
 	// Event is something that happened to a breaker, for [Hooks].
 	Event = engine.Event
-	// EventKind says what an Event is about.
+	// EventKind is what an Event is about.
 	EventKind = engine.EventKind
 
-	// RejectedError is what a call gets that was not let through.
+	// RejectedError is the error of a call that was not admitted: Name, Reason,
+	// State, Mode; for ReasonUnavailable, the storage's error in Err; in Opened, the
+	// transition that opened the circuit, if this process knows it. Every
+	// *RejectedError matches [ErrRejected]. The rejections of one open period share
+	// one error; do not change it.
+	//
+	//	func (e *RejectedError) RetryAfter() time.Duration // until a call may be admitted; 0 if unknown
+	//	func (e *RejectedError) Error() string
+	//	func (e *RejectedError) Is(target error) bool      // true for ErrRejected
+	//	func (e *RejectedError) Unwrap() error             // Err
 	RejectedError = engine.RejectedError
-	// Reason says why a call was rejected.
+	// Reason is why a call was rejected.
 	Reason = engine.Reason
-	// StorageError is what a storage could not do.
+	// StorageError is the failure of a storage operation: Class, Op, Name, and the
+	// cause in Err.
+	//
+	//	func (e *StorageError) Error() string
+	//	func (e *StorageError) Unwrap() error // Err
 	StorageError = engine.StorageError
-	// Class says what a StorageError means for the operation that met it.
+	// Class is what a StorageError means for the operation that failed.
 	Class = engine.Class
 
-	// Storage keeps the records of breakers.
+	// Storage keeps the records of breakers. Package storage has the one for Redis.
 	Storage = engine.Storage
-	// Ticket is an admission as a Storage grants it.
+	// Ticket is an admission that a Storage has granted.
+	//
+	//	func (t Ticket) Counted() bool // whether the outcome of the call counts
 	Ticket = engine.Ticket
 )
 
@@ -71,8 +99,8 @@ const (
 	ModeShadow       = engine.ModeShadow
 )
 
-// Outcomes. A [Classifier] returns one of the first three; the library finds
-// the slow ones.
+// Outcomes. A [Classifier] returns one of the first three; the breaker itself
+// finds out which calls are slow.
 const (
 	Success     = engine.Success
 	Failure     = engine.Failure
@@ -132,23 +160,28 @@ const (
 	EventDegraded   = engine.EventDegraded
 	EventRestored   = engine.EventRestored
 	EventDropped    = engine.EventDropped
+	EventStatus     = engine.EventStatus
 )
 
-// Errors, to be matched with errors.Is.
+// Sentinel errors. Match them with errors.Is.
 var (
-	// ErrRejected is matched by every *RejectedError.
+	// ErrRejected matches every *RejectedError.
 	ErrRejected = engine.ErrRejected
-	// ErrStopped is returned by calls through a breaker, registry or storage
-	// that was stopped or closed.
+	// ErrStopped is returned by a breaker, registry or storage that was stopped or
+	// closed.
 	ErrStopped = engine.ErrStopped
-	// ErrInvalid is matched by every error about what the caller passed.
+	// ErrInvalid matches every error about an argument: a policy, name, option or
+	// command.
 	ErrInvalid = engine.ErrInvalid
-	// ErrConflict is returned by Control when the record has moved on.
+	// ErrConflict is returned by Control if the record's epoch is not the Command's
+	// IfEpoch.
 	ErrConflict = engine.ErrConflict
 	// ErrForced is returned by Control for a trip or half-open in a forced mode.
 	ErrForced = engine.ErrForced
-	// ErrNewerLayout is wrapped where a newer release wrote the record.
+	// ErrNewerLayout is wrapped in the StorageError of a record that a newer release
+	// wrote.
 	ErrNewerLayout = engine.ErrNewerLayout
-	// ErrForeignKey is wrapped where the key of a record holds something else.
+	// ErrForeignKey is wrapped in the StorageError of a key that contains something
+	// other than a record.
 	ErrForeignKey = engine.ErrForeignKey
 )

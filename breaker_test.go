@@ -172,7 +172,7 @@ func TestDo_doneContextCountsNothing(t *testing.T) {
 	}
 }
 
-// A caller that leaves during the call is still counted.
+// A call whose caller gives up during it is still counted.
 func TestDo_contextDoneDuringTheCall(t *testing.T) {
 	b := newBreaker(t, redbreaker.Policy{ConsecutiveFailures: 2})
 	late := &lateContext{Context: ctx}
@@ -334,7 +334,7 @@ func TestDo_allocatesNothing(t *testing.T) {
 	}
 }
 
-// idle is a storage that costs nothing, to weigh what stands around it.
+// idle is a storage that costs nothing, so that a benchmark of it measures the breaker around it.
 type idle struct {
 	engine.Storage
 	rejects *redbreaker.RejectedError

@@ -11,7 +11,7 @@ import (
 
 type response struct{ status int }
 
-// judge is what a user writes for a client that answers 503 with a nil error.
+// judge is the check that a user writes for a client that returns a 503 and a nil error.
 func judge(r *response, err error) error {
 	if err == nil && r.status >= 500 {
 		return fmt.Errorf("status %d", r.status)
@@ -66,7 +66,7 @@ func TestCallCheck_judgesTheCheck(t *testing.T) {
 	wantRejected(t, err, redbreaker.ReasonOpen)
 }
 
-// The check may also excuse an error.
+// The check may also turn an error into a success.
 func TestCallCheck_excusesAnError(t *testing.T) {
 	b := newBreaker(t, opensAtOnce)
 	excuse := func(*response, error) error { return nil }

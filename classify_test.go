@@ -13,7 +13,7 @@ import (
 	"github.com/redbreaker/redbreaker/engine"
 )
 
-// outcomeOf tells how a call counted that ended with err, in the context c.
+// outcomeOf returns how a call counts that ends with err, in the context c.
 func outcomeOf(t *testing.T, c context.Context, during func(), err error, opts ...redbreaker.Option) redbreaker.Outcome {
 	t.Helper()
 	var got redbreaker.Outcome
@@ -148,7 +148,7 @@ func TestRetryAfterError(t *testing.T) {
 	}
 }
 
-// A server may say anything; the policy's Max holds.
+// Whatever open time a server asks for, Backoff.Max limits it.
 func TestRetryAfterError_isBounded(t *testing.T) {
 	store, _ := newClocked()
 	b := newBreaker(t, opensAtOnce, redbreaker.WithStorage(store))

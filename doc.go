@@ -1,12 +1,12 @@
-// Package redbreaker is a circuit breaker whose state a whole fleet shares
-// through Redis, or the goroutines of one process through memory.
+// Package redbreaker is a circuit breaker. All processes of a fleet share its
+// state through Redis, or the goroutines of one process share it in memory.
 //
-// A breaker stands before calls to one dependency. While the dependency works,
-// it only counts. When the dependency fails, the circuit opens: calls are
-// rejected at once, for all processes alike, so that the dependency can recover
-// and its callers need not wait. After a while a few probes are let through, and
-// what becomes of them closes the circuit or opens it again. Each decision is
-// one atomic step in the storage, on the storage's clock.
+// A breaker protects the calls to one dependency. While the dependency works, it
+// only counts calls. When the dependency fails, the circuit opens: calls are
+// rejected at once, in all processes, so that the dependency can recover and its
+// callers do not wait. Later it admits a few calls as probes. Their results close
+// the circuit or open it again. Each decision is one atomic step in the storage,
+// by the storage's clock.
 //
 // # Quick start
 //
@@ -20,111 +20,112 @@
 //		return cachedAnswer() // the call was not made
 //	}
 //
-// This shares the circuit within the process only, with those who hold the same
-// *Breaker: two New("payments") share nothing. A fleet shares it through Redis:
+// This breaker shares its circuit only with code that uses the same *Breaker: two
+// calls of New("payments") share nothing. A fleet shares the circuit through Redis:
 //
 //	store, err := storage.NewRedis(rdb, storage.WithNamespace("shop"))
 //	payments, err := redbreaker.New("payments", policy, redbreaker.WithStorage(store))
-//	err = payments.Ping(ctx) // optional: tells a wrong password now, not later
+//	err = payments.Ping(ctx) // optional: finds a wrong password at start
 //
-// [New] never touches the network. [Call] is Do for functions with a result,
-// [CallCheck] judges results such as a 503 with a nil error, [Breaker.Acquire]
-// gives a [Permit] to code that a function cannot wrap, and a [Registry] makes
-// breakers by name, such as one for each host. Package storage is apart, so that
-// a program which imports only this one links no Redis client.
+// [New] does no I/O. [Call] is Do for functions with a result. [CallCheck] also
+// judges results, such as a 503 with a nil error. [Breaker.Acquire] returns a
+// [Permit] for code that a function cannot wrap, such as a stream. A [Registry]
+// makes breakers by name, for example one for each host. Package storage is
+// separate: a program that imports only this package links no Redis client.
 //
 // # Policy
 //
-// The zero value of every field has a meaning; the zero [Policy] is usable.
-// Durations are used in whole milliseconds, rounded up, rates to 1/10 000.
+// The zero value of every field has a meaning, and the zero [Policy] is usable.
+// Durations are rounded up to whole milliseconds, rates to 1/10 000.
 //
-//	field                     zero means            what it says
-//	ConsecutiveFailures       5 if no rule is set,  open after so many failures in a row
+//	field                     zero means            meaning
+//	ConsecutiveFailures       5 if no rule is set,  open after this many failures in a row
 //	                          else no such rule
-//	Window.Calls              not count-based       look at the last so many calls (to 10 000)
-//	Window.Period             not time-based        look at the last so long, in ten buckets
-//	Window.FailureRate        no such condition     open at this share of failures, above 0 to 1
-//	Window.FailureCount       no such condition     open at so many failures
-//	Window.SlowCallRate       no such condition     open at this share of slow calls
-//	Window.SlowCallDuration   no call is slow       slow is what took at least so long
-//	Window.MinCalls           10, at most Calls     calls it takes before rates are judged
+//	Window.Calls              not count-based       judge the last so many calls (to 10 000)
+//	Window.Period             not time-based        judge the calls of this period, in ten buckets
+//	Window.FailureRate        no such rule          open at this share of failures, above 0 to 1
+//	Window.FailureCount       no such rule          open at this many failures
+//	Window.SlowCallRate       no such rule          open at this share of slow calls
+//	Window.SlowCallDuration   no call is slow       a call is slow from this duration on
+//	Window.MinCalls           10, at most Calls     calls in the window before rates are judged
 //	OpenFor                   1 minute              how long calls are rejected
 //	Backoff.Multiplier        1                     lengthens OpenFor with each open in a row
 //	Backoff.Max               1 hour, or OpenFor    the longest open period
 //	Backoff.Jitter            none                  shortens an open period by up to this share
-//	HalfOpen.Probes           Successes, or 1       calls let through to probe, fleet-wide
-//	HalfOpen.Successes        1                     probes that must succeed to close
-//	HalfOpen.Lease            30 s, or OpenFor      the longest a probe may take
-//	StartOpen                 start closed          a new circuit must prove itself first
-//	MinReporters              1, as in memory       hosts that must have seen it (to 16)
-//	IdleTTL                   24 hours              how long an idle record is kept in Redis
+//	HalfOpen.Probes           Successes, or 1       the most probes of one round, fleet-wide
+//	HalfOpen.Successes        1                     successful probes that close the circuit
+//	HalfOpen.Lease            30 s, or OpenFor      how long a probe occupies its slot
+//	StartOpen                 start closed          a new circuit starts open
+//	MinReporters              1, as in memory       hosts that must have reported failures (to 16)
+//	IdleTTL                   24 hours              how long Redis keeps an unused record
 //
-// Rules are OR-ed. They are judged after a failure or a slow call, never after a
-// fast success. A window takes either Calls or Period, and at least one of
-// FailureRate, FailureCount and SlowCallRate.
+// The circuit opens if any rule applies. Rules are judged after a failure or a
+// slow call, never after a fast success. A window has either Calls or Period, and
+// at least one of FailureRate, FailureCount and SlowCallRate.
 //
 // # What a call returns
 //
-// Do, Call and CallCheck return what the function returned, unchanged. Where the
-// function was not called, they return the error of a context that was already
-// done, a *[RejectedError] (matched by [ErrRejected]; it tells name, reason,
-// state, mode, and by RetryAfter how long it will last), or [ErrStopped]. They
-// never return an error of the storage. [Breaker.Inspect], [Breaker.Control] and
-// [Breaker.Ping] do: a *[StorageError].
+// Do, Call and CallCheck return the function's results unchanged. If the function
+// was not called, they return the error of a context that was already done, a
+// *[RejectedError], or [ErrStopped]. Every *RejectedError matches [ErrRejected]
+// and has the breaker's name, state and mode, the reason, and in RetryAfter how
+// long to wait. These functions never return an error of the storage.
+// [Breaker.Inspect], [Breaker.Control] and [Breaker.Ping] do: a *[StorageError].
 //
 // # What counts
 //
-// nil is a success. Ignored are every error of a call whose caller cancelled its
-// context, and a rejection by another breaker inside the call. Every other error
-// is a failure, context.DeadlineExceeded included; so are a panic and a
-// runtime.Goexit, which are counted and continue. A [Classifier] changes the rules for errors, and
-// [RetryAfterError] gives a failure an open time of its own. Of an error, only
-// its type enters the storage, unless [WithErrorText] is given.
+// A nil error is a success. Ignored are every error of a call whose caller
+// cancelled its context, and a rejection by another breaker inside the call. Every
+// other error is a failure, context.DeadlineExceeded included. A panic and a
+// runtime.Goexit are failures too, and continue. A [Classifier] changes these
+// rules, and [RetryAfterError] gives a failure an open time of its own. The storage
+// gets only the type of an error, unless [WithErrorText] is set.
 //
-// A result counts only in the period that admitted its call: what comes after
-// the circuit has moved on changes nothing.
+// A result counts only in the period that admitted its call: a result that arrives
+// after a transition changes nothing.
 //
 // # Modes
 //
-// By [Breaker.Control] an operator overrules the machine, for the whole fleet:
-// force open (reject all), force closed (admit all, count nothing), shadow (admit
-// all, count on, to try a policy), release; or trips, probes or resets it once.
-// A mode may end by itself. [Breaker.Status] tells what this process last heard,
-// without I/O; [Breaker.Inspect] asks the storage, and shows the last 16
-// transitions with their causes.
+// With [Breaker.Control] an operator overrides the circuit for the whole fleet:
+// force open (reject all calls), force closed (admit all, count nothing), shadow
+// (admit all and count, to try a policy), or release. Other commands trip, probe or
+// reset the circuit once. A mode may have an end. [Breaker.Status] returns what
+// this process knows, without I/O. [Breaker.Inspect] reads the storage, with the
+// last 16 transitions and their causes.
 //
-// # When the storage does not answer
+// # When the storage fails
 //
-// Calls go by [WithFallback]: [FallbackLocal], the default, goes on with a breaker
-// of this process that begins where the shared one was last heard to be;
-// [FallbackAllow] lets calls through uncounted; [FallbackDeny] rejects them. Hooks hear of the beginning and the end
-// of an outage; without such hooks they are logged to slog.Default, once each.
-// A storage that fails never changes what a call returned. In memory nothing fails.
+// The fallback of [WithFallback] decides. [FallbackLocal], the default, continues
+// with a breaker of this process that starts in the last known shared state.
+// [FallbackAllow] admits calls uncounted. [FallbackDeny] rejects them. Hooks are
+// called at the start and the end of an outage; without such hooks, both are logged
+// to slog.Default. An outage never changes what a call that was made returns. In
+// memory nothing fails.
 //
 // # Hooks
 //
-// [Hooks] are told of transitions, outcomes, rejections, outages and anomalies;
-// [LogHooks] logs them. They may be slow, panic, or call the breaker. Only
-// OnOutcome and OnReject run on the caller's path.
+// [Hooks] are called for transitions, outcomes, rejections, outages and anomalies;
+// [LogHooks] logs them. Hooks may be slow, panic, or call the breaker. Only
+// OnOutcome and OnReject run on the caller's goroutine.
 //
 // # Testing
 //
-// A breaker on memory needs nothing but this package. In a testing/synctest
-// bubble it runs on the bubble's clock, and an idle one owns no goroutine.
-// Elsewhere, engine.NewMemory(engine.WithClock(now)) moves its time by hand; pass
-// it to [WithStorage].
+// A breaker in memory needs only this package. In a testing/synctest bubble it
+// uses the bubble's clock, and while it is idle it has no goroutine. Elsewhere,
+// engine.NewMemory(engine.WithClock(now)) uses a clock of the test; pass it to
+// [WithStorage].
 //
 // # Promises
 //
-// Each decision is one atomic step. At most HalfOpen.Probes probes are under way
-// in the whole fleet. A result changes the state only in its own period, and
-// counts at most once. Every open and half-open state ends by time: a probe that
-// never returns delays recovery by one lease. State that is lost or unreadable
-// begins anew with an event. An outage of the storage costs a call the storage's
-// time bound at most, twice. Nothing grows without bound, and nothing outlives
-// [Breaker.Stop] but hooks under way.
+// Each decision is one atomic step. At most HalfOpen.Probes probes hold a lease at
+// any time in the whole fleet. A result changes the state only in its own period,
+// and counts at most once. Every open and half-open state ends by time: a probe
+// that never ends delays recovery by one lease. A record that is lost or damaged
+// is replaced, with an event. An outage of the storage delays a call by at most
+// twice the storage's timeout. Nothing grows without a limit, and after
+// [Breaker.Stop] only hooks that already run remain.
 //
-// Not promised: that writes survive a failover of Redis, since its replication
-// is asynchronous; protection from those who may write the keys; an exact open
-// period when the server's clock jumps.
+// Not promised: that writes survive a failover of Redis, which replicates
+// asynchronously; protection from clients that write the keys themselves; an exact
+// open period if the server's clock jumps.
 package redbreaker

@@ -13,7 +13,7 @@ import (
 	"github.com/redbreaker/redbreaker/engine"
 )
 
-// chargeCard stands for the call to protect.
+// chargeCard is the call to protect.
 func chargeCard(context.Context) error { return errors.New("gateway timeout") }
 
 // must spares the examples the handling of errors that only bad input causes.
@@ -115,7 +115,7 @@ func ExampleBreaker_Acquire() {
 	defer search.Stop()
 	permit, err := search.Acquire(context.Background())
 	if err != nil {
-		fmt.Println("not let through:", err)
+		fmt.Println("not admitted:", err)
 		return
 	}
 	defer permit.Ignore() // if nothing below settles it first
@@ -198,7 +198,7 @@ func ExampleLogHooks() {
 	// Output:
 }
 
-// What counts as a failure can be said in code.
+// A classifier decides what counts as a failure.
 func ExampleWithClassifier() {
 	errNotFound := errors.New("not found")
 	users := must(redbreaker.New("users", redbreaker.Policy{ConsecutiveFailures: 1},
@@ -211,7 +211,7 @@ func ExampleWithClassifier() {
 	// closed
 }
 
-// A dependency that says when to come back is left alone for so long.
+// A dependency that asks for a pause gets it.
 func ExampleRetryAfterError() {
 	api := must(redbreaker.New("api", redbreaker.Policy{ConsecutiveFailures: 1, OpenFor: time.Second}))
 	defer api.Stop()
@@ -283,8 +283,8 @@ func Example_fallbackAnswer() {
 	// 1.07 <nil>
 }
 
-// A retry stands around the breaker, so that each attempt is counted, and ends
-// with a rejection: more attempts would be rejected too.
+// A retry loop goes around the breaker, so that each attempt counts. It ends at a
+// rejection: more attempts would be rejected too.
 func Example_retry() {
 	payments := must(redbreaker.New("payments", redbreaker.Policy{ConsecutiveFailures: 3}))
 	defer payments.Stop()

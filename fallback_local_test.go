@@ -11,19 +11,19 @@ import (
 func dark(t *testing.T, p redbreaker.Policy, prepare func(*redbreaker.Breaker)) (*redbreaker.Breaker, *fake, chan redbreaker.Event) {
 	t.Helper()
 	store := newFake()
-	heard := make(chan redbreaker.Event, 100)
-	note := func(e redbreaker.Event) { heard <- e }
+	events := make(chan redbreaker.Event, 100)
+	note := func(e redbreaker.Event) { events <- e }
 	b := newBreaker(t, p, redbreaker.WithStorage(store), redbreaker.WithHooks(redbreaker.Hooks{OnDegraded: note, OnRestored: note}))
 	prepare(b)
 	store.breaks("acquire", unreachable("acquire"))
 	store.breaks("report", unreachable("report"))
-	return b, store, heard
+	return b, store, events
 }
 
 func healthy(*redbreaker.Breaker) {}
 
 func TestFallbackLocal_tripsByItself(t *testing.T) {
-	b, store, heard := dark(t, redbreaker.Policy{ConsecutiveFailures: 3}, healthy)
+	b, store, events := dark(t, redbreaker.Policy{ConsecutiveFailures: 3}, healthy)
 	for range 3 {
 		wantErr(t, b.Do(ctx, fail), errDown)
 	}
@@ -35,7 +35,7 @@ func TestFallbackLocal_tripsByItself(t *testing.T) {
 	if err := b.Do(ctx, succeed); err != nil { // the local probe
 		t.Errorf("the probe: %v", err)
 	}
-	wantEvent(t, heard, redbreaker.EventDegraded)
+	wantEvent(t, events, redbreaker.EventDegraded)
 
 	// The shared record wins, and nothing local was sent.
 	store.breaks("acquire", nil)
@@ -44,7 +44,7 @@ func TestFallbackLocal_tripsByItself(t *testing.T) {
 	if err := b.Do(ctx, succeed); err != nil {
 		t.Error(err)
 	}
-	e := wantEvent(t, heard, redbreaker.EventRestored)
+	e := wantEvent(t, events, redbreaker.EventRestored)
 	if e.Admitted != 4 || e.Rejected != 1 || e.Outcomes != 4 {
 		t.Errorf("%d admitted, %d rejected, %d outcomes; want 4, 1, 4", e.Admitted, e.Rejected, e.Outcomes)
 	}
@@ -113,8 +113,8 @@ func TestFallbackLocal_modesStay(t *testing.T) {
 	}
 }
 
-// A permit settles where it was issued: not in an outage that came later, and
-// not in the storage that has come back.
+// A permit settles in the breaker that issued it: not in a later outage, and not
+// in the storage that works again.
 func TestFallbackLocal_permitsOfAnotherTime(t *testing.T) {
 	b, store, _ := dark(t, opensAtOnce, healthy)
 	local := acquire(t, b)
@@ -139,8 +139,8 @@ func TestFallbackLocal_permitsOfAnotherTime(t *testing.T) {
 	}
 }
 
-// A storage that admits and takes no results, such as one out of memory, would
-// be no breaker at all.
+// With a storage that admits calls but takes no results, such as one out of memory,
+// the circuit could never open.
 func TestFallbackLocal_resultsRefused(t *testing.T) {
 	b, store, _ := dark(t, redbreaker.Policy{ConsecutiveFailures: 2}, healthy)
 	store.breaks("acquire", nil)
@@ -162,12 +162,12 @@ func TestFallbackLocal_resultsRefused(t *testing.T) {
 
 func TestFallbackLocal_transitionsAreMarked(t *testing.T) {
 	store := newFake()
-	heard := make(chan redbreaker.Transition, 10)
+	events := make(chan redbreaker.Transition, 10)
 	b := newBreaker(t, opensAtOnce, redbreaker.WithStorage(store),
-		redbreaker.WithHooks(redbreaker.Hooks{OnTransition: func(t redbreaker.Transition) { heard <- t }, OnDegraded: func(redbreaker.Event) {}}))
+		redbreaker.WithHooks(redbreaker.Hooks{OnTransition: func(t redbreaker.Transition) { events <- t }, OnDegraded: func(redbreaker.Event) {}}))
 	store.breaks("acquire", unreachable("acquire"))
 	_ = b.Do(ctx, fail)
-	if got := next(t, heard); !got.Local || got.To != redbreaker.StateOpen || got.Cause != redbreaker.CauseConsecutive {
-		t.Errorf("heard %+v, want a local trip and nothing of how it began", got)
+	if got := next(t, events); !got.Local || got.To != redbreaker.StateOpen || got.Cause != redbreaker.CauseConsecutive {
+		t.Errorf("got %+v, want a local trip and nothing of how it began", got)
 	}
 }

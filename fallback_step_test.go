@@ -21,7 +21,7 @@ func failures(ticket redbreaker.Ticket, n int64) engine.Batch {
 }
 
 func TestStep_reachesTheStorage(t *testing.T) {
-	b, _, heard := outages(t)
+	b, _, events := outages(t)
 	r, err := step(t, b, engine.Batch{Admissions: 2})
 	if err != nil || r.Granted != 2 {
 		t.Fatalf("two admissions: %+v, %v", r, err)
@@ -30,14 +30,14 @@ func TestStep_reachesTheStorage(t *testing.T) {
 		t.Fatalf("a failure: %+v, %v", r, err)
 	}
 	wantState(t, b, redbreaker.StateOpen)
-	if len(heard) != 0 || b.Status().Degraded {
+	if len(events) != 0 || b.Status().Degraded {
 		t.Error("a step that works began an outage")
 	}
 }
 
 // A batch that fails begins an outage, and its outcomes open the local breaker.
 func TestStep_failedOutcomesCountLocally(t *testing.T) {
-	b, store, heard := outages(t)
+	b, store, events := outages(t)
 	r, err := step(t, b, engine.Batch{Admissions: 1})
 	if err != nil {
 		t.Fatal(err)
@@ -47,7 +47,7 @@ func TestStep_failedOutcomesCountLocally(t *testing.T) {
 	if _, err = step(t, b, failures(redbreaker.Ticket{Epoch: r.Epoch}, 1)); !errors.Is(err, cause) {
 		t.Errorf("the flush returned %v, want %v", err, cause)
 	}
-	wantEvent(t, heard, redbreaker.EventDegraded)
+	wantEvent(t, events, redbreaker.EventDegraded)
 	if s := b.Status(); s.State != redbreaker.StateOpen || !s.Degraded {
 		t.Errorf("status %+v, want the local breaker's, open", s)
 	}
@@ -61,7 +61,7 @@ func TestStep_failedOutcomesCountLocally(t *testing.T) {
 	if _, err := step(t, b, failures(redbreaker.Ticket{Epoch: r.Epoch}, 1)); err != nil {
 		t.Fatal(err)
 	}
-	if e := wantEvent(t, heard, redbreaker.EventRestored); e.Outcomes != 1 {
+	if e := wantEvent(t, events, redbreaker.EventRestored); e.Outcomes != 1 {
 		t.Errorf("restored with %d local outcomes, want 1", e.Outcomes)
 	}
 }

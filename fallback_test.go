@@ -11,38 +11,38 @@ import (
 	"github.com/redbreaker/redbreaker"
 )
 
-// outages makes a breaker over a storage, and what its hooks hear of outages.
+// outages makes a breaker over a storage, and what its hooks receive in outages.
 func outages(t *testing.T, opts ...redbreaker.Option) (*redbreaker.Breaker, *fake, chan redbreaker.Event) {
 	t.Helper()
 	store := newFake()
-	heard := make(chan redbreaker.Event, 100)
-	note := func(e redbreaker.Event) { heard <- e }
+	events := make(chan redbreaker.Event, 100)
+	note := func(e redbreaker.Event) { events <- e }
 	b := newBreaker(t, opensAtOnce, append(opts, redbreaker.WithStorage(store),
 		redbreaker.WithHooks(redbreaker.Hooks{OnDegraded: note, OnRestored: note}))...)
-	return b, store, heard
+	return b, store, events
 }
 
-func wantEvent(t *testing.T, heard chan redbreaker.Event, kind redbreaker.EventKind) redbreaker.Event {
+func wantEvent(t *testing.T, events chan redbreaker.Event, kind redbreaker.EventKind) redbreaker.Event {
 	t.Helper()
-	e := next(t, heard)
+	e := next(t, events)
 	if e.Kind != kind || e.Name != "dep" {
-		t.Fatalf("heard %+v, want %v", e, kind)
+		t.Fatalf("got %+v, want %v", e, kind)
 	}
 	return e
 }
 
 func TestFallbackAllow(t *testing.T) {
-	b, store, heard := outages(t, redbreaker.WithFallback(redbreaker.FallbackAllow))
+	b, store, events := outages(t, redbreaker.WithFallback(redbreaker.FallbackAllow))
 	store.breaks("acquire", unreachable("acquire"))
 	for range 3 {
 		wantErr(t, b.Do(ctx, fail), errDown) // runs, and is not counted
 	}
 	p := acquire(t, b)
 	p.Failure(errDown)
-	e := wantEvent(t, heard, redbreaker.EventDegraded)
+	e := wantEvent(t, events, redbreaker.EventDegraded)
 	wantText(t, e.Err, "redbreaker: acquire dep: storage error (not executed): connection refused")
 	if !b.Status().Degraded {
-		t.Error("the status does not tell")
+		t.Error("the status is not Degraded")
 	}
 
 	store.clock.advance(90 * time.Second)
@@ -50,11 +50,11 @@ func TestFallbackAllow(t *testing.T) {
 	if err := b.Do(ctx, succeed); err != nil {
 		t.Error(err)
 	}
-	if e := wantEvent(t, heard, redbreaker.EventRestored); e.Outage != 90*time.Second || e.Admitted != 4 || e.Rejected != 0 {
-		t.Errorf("heard %+v, want 1m30s with 4 calls admitted", e)
+	if e := wantEvent(t, events, redbreaker.EventRestored); e.Outage != 90*time.Second || e.Admitted != 4 || e.Rejected != 0 {
+		t.Errorf("got %+v, want 1m30s with 4 calls admitted", e)
 	}
-	if b.Status().Degraded || len(heard) != 0 {
-		t.Errorf("degraded %v after the outage, %d more events", b.Status().Degraded, len(heard))
+	if b.Status().Degraded || len(events) != 0 {
+		t.Errorf("degraded %v after the outage, %d more events", b.Status().Degraded, len(events))
 	}
 	if r := store.reported(); len(r) != 1 || r[0].Outcome != redbreaker.Success {
 		t.Errorf("reported %v, want the last call only", r)
@@ -63,7 +63,7 @@ func TestFallbackAllow(t *testing.T) {
 
 func TestFallbackDeny(t *testing.T) {
 	var rejected []*redbreaker.RejectedError
-	b, store, heard := outages(t, redbreaker.WithFallback(redbreaker.FallbackDeny),
+	b, store, events := outages(t, redbreaker.WithFallback(redbreaker.FallbackDeny),
 		redbreaker.WithHooks(redbreaker.Hooks{OnReject: func(e *redbreaker.RejectedError) { rejected = append(rejected, e) }}))
 	cause := unreachable("acquire")
 	store.breaks("acquire", cause)
@@ -75,32 +75,32 @@ func TestFallbackDeny(t *testing.T) {
 	wantErr(t, err, cause)
 	wantText(t, err, "redbreaker: dep: call rejected: unavailable: redbreaker: acquire dep: storage error (not executed): connection refused")
 	if len(rejected) != 1 {
-		t.Errorf("OnReject heard %d times", len(rejected))
+		t.Errorf("OnReject was called %d times", len(rejected))
 	}
-	wantEvent(t, heard, redbreaker.EventDegraded)
+	wantEvent(t, events, redbreaker.EventDegraded)
 }
 
-// An error that a storage should not return is no caller's business either.
+// A call never returns an error of the storage, not even one of an unknown type.
 func TestFallback_foreignError(t *testing.T) {
-	b, store, heard := outages(t)
+	b, store, events := outages(t)
 	store.breaks("acquire", errors.New("surprise"))
 	wantErr(t, b.Do(ctx, fail), errDown)
-	e := wantEvent(t, heard, redbreaker.EventDegraded)
+	e := wantEvent(t, events, redbreaker.EventDegraded)
 	wantText(t, e.Err, "redbreaker: acquire dep: storage error (unknown): surprise")
 }
 
 func TestFallback_reportChangesNoResult(t *testing.T) {
-	b, store, heard := outages(t)
+	b, store, events := outages(t)
 	store.breaks("report", readOnly("report"))
 	if err := b.Do(ctx, succeed); err != nil {
 		t.Errorf("Do: %v", err)
 	}
 	wantErr(t, b.Do(ctx, fail), errDown)
-	e := wantEvent(t, heard, redbreaker.EventDegraded)
+	e := wantEvent(t, events, redbreaker.EventDegraded)
 	wantText(t, e.Err, "redbreaker: report dep: storage error (refused): READONLY")
 	// Admissions that work do not end what results have begun.
-	if !b.Status().Degraded || len(heard) != 0 {
-		t.Errorf("degraded %v, %d more events", b.Status().Degraded, len(heard))
+	if !b.Status().Degraded || len(events) != 0 {
+		t.Errorf("degraded %v, %d more events", b.Status().Degraded, len(events))
 	}
 	store.clock.advance(2 * time.Second)
 	store.breaks("report", errors.New("surprise"))
@@ -108,18 +108,18 @@ func TestFallback_reportChangesNoResult(t *testing.T) {
 	store.breaks("report", nil)
 	store.clock.advance(2 * time.Second)
 	_ = b.Do(ctx, succeed)
-	wantEvent(t, heard, redbreaker.EventRestored)
+	wantEvent(t, events, redbreaker.EventRestored)
 }
 
 // Both operations fail; the outage ends when both work again.
 func TestFallback_oneOutageForBoth(t *testing.T) {
-	b, store, heard := outages(t)
+	b, store, events := outages(t)
 	p := acquire(t, b)
 	store.breaks("acquire", unreachable("acquire"))
 	store.breaks("report", unreachable("report"))
 	_ = b.Do(ctx, succeed)
 	p.Success()
-	wantEvent(t, heard, redbreaker.EventDegraded)
+	wantEvent(t, events, redbreaker.EventDegraded)
 	store.breaks("acquire", nil)
 	_ = b.Do(ctx, succeed) // its report fails
 	if !b.Status().Degraded {
@@ -128,52 +128,52 @@ func TestFallback_oneOutageForBoth(t *testing.T) {
 	store.breaks("report", nil)
 	store.clock.advance(2 * time.Second)
 	_ = b.Do(ctx, succeed)
-	wantEvent(t, heard, redbreaker.EventRestored)
-	if len(heard) != 0 {
-		t.Errorf("heard %+v too", <-heard)
+	wantEvent(t, events, redbreaker.EventRestored)
+	if len(events) != 0 {
+		t.Errorf("got %+v too", <-events)
 	}
 }
 
-// A rejection is an answer.
+// A rejection is an answer of the storage, so it ends an outage.
 func TestFallback_rejectionEndsTheOutage(t *testing.T) {
-	b, store, heard := outages(t)
+	b, store, events := outages(t)
 	_ = b.Do(ctx, fail)
 	store.breaks("acquire", unreachable("acquire"))
 	_ = b.Do(ctx, succeed)
-	wantEvent(t, heard, redbreaker.EventDegraded)
+	wantEvent(t, events, redbreaker.EventDegraded)
 	store.breaks("acquire", nil)
 	store.clock.advance(2 * time.Second)
 	wantRejected(t, b.Do(ctx, succeed), redbreaker.ReasonOpen)
-	wantEvent(t, heard, redbreaker.EventRestored)
+	wantEvent(t, events, redbreaker.EventRestored)
 }
 
-// The caller's own deadline is no fault of the storage.
+// The end of the caller's context is no failure of the storage.
 func TestFallback_callersDeadline(t *testing.T) {
-	b, store, heard := outages(t)
+	b, store, events := outages(t)
 	short, cancel := context.WithCancel(ctx)
 	store.breaks("acquire", contextEnds{cancel})
 	if err := b.Do(short, succeed); err != context.Canceled {
 		t.Errorf("got %v, want the context's error", err)
 	}
-	if b.Status().Degraded || len(heard) != 0 {
+	if b.Status().Degraded || len(events) != 0 {
 		t.Error("the storage was blamed")
 	}
 }
 
-// contextEnds is an error whose coming ends the caller's context first.
+// contextEnds is an error that cancels the caller's context when it is examined.
 type contextEnds struct{ cancel context.CancelFunc }
 
 func (e contextEnds) Error() string        { return "context canceled" }
 func (e contextEnds) Is(target error) bool { e.cancel(); return target == context.Canceled }
 
-// The fallback of a newer schema is the same; OnDegraded tells what to do.
+// The fallback of a newer schema is the same; OnDegraded gets the error, which says what to do.
 func TestFallback_recordOfANewerRelease(t *testing.T) {
-	b, store, heard := outages(t)
+	b, store, events := outages(t)
 	store.breaks("acquire", &redbreaker.StorageError{Class: redbreaker.ClassForeign, Op: "acquire", Name: "dep", Err: redbreaker.ErrNewerLayout})
 	if err := b.Do(ctx, succeed); err != nil {
 		t.Error(err)
 	}
-	wantErr(t, wantEvent(t, heard, redbreaker.EventDegraded).Err, redbreaker.ErrNewerLayout)
+	wantErr(t, wantEvent(t, events, redbreaker.EventDegraded).Err, redbreaker.ErrNewerLayout)
 }
 
 func TestFallback_logsOncePerOutage(t *testing.T) {
@@ -199,9 +199,9 @@ func TestFallback_logsOncePerOutage(t *testing.T) {
 	}
 }
 
-// Many callers see one outage.
+// Concurrent calls begin and end one outage.
 func TestFallback_concurrent(t *testing.T) {
-	b, store, heard := outages(t)
+	b, store, events := outages(t)
 	store.breaks("acquire", unreachable("acquire"))
 	together := func() {
 		var all sync.WaitGroup
@@ -215,9 +215,9 @@ func TestFallback_concurrent(t *testing.T) {
 	store.breaks("acquire", nil)
 	store.clock.advance(2 * time.Second)
 	together()
-	wantEvent(t, heard, redbreaker.EventDegraded)
-	wantEvent(t, heard, redbreaker.EventRestored)
-	if len(heard) != 0 {
-		t.Errorf("heard %+v too", <-heard)
+	wantEvent(t, events, redbreaker.EventDegraded)
+	wantEvent(t, events, redbreaker.EventRestored)
+	if len(events) != 0 {
+		t.Errorf("got %+v too", <-events)
 	}
 }

@@ -10,8 +10,8 @@ import (
 	"github.com/redbreaker/redbreaker/engine"
 )
 
-// TestBreaker_heap weighs breakers that are closed and quiet, with all that they
-// are reached by: under 1 KB.
+// A closed and idle breaker takes at most 1 KB of heap, with everything that refers
+// to it.
 func TestBreaker_heap(t *testing.T) {
 	const n = 800 // beyond 896 the maps double, which takes up to 25 B of each in either of them
 	for name, open := range map[string]func() func(name string) (*redbreaker.Breaker, error){
@@ -52,7 +52,7 @@ func TestBreaker_heap(t *testing.T) {
 	}
 }
 
-// heap is what is in use after a collection.
+// heap returns the bytes in use after a garbage collection.
 func heap() uint64 {
 	runtime.GC()
 	runtime.GC()

@@ -26,13 +26,13 @@ var opensAtOnce = redbreaker.Policy{ConsecutiveFailures: 1}
 func succeed(context.Context) error { return nil }
 func fail(context.Context) error    { return errDown }
 
-// clock moves when it is told to.
+// clock moves only by advance.
 type clock struct{ now atomic.Int64 }
 
 func (c *clock) advance(d time.Duration) { c.now.Add(int64(d)) }
 func (c *clock) read() time.Duration     { return time.Duration(c.now.Load()) }
 
-// newClocked makes a memory engine on a clock that stands at one second.
+// newClocked makes a memory engine on a clock that shows one second.
 func newClocked() (*engine.Memory, *clock) {
 	c := &clock{}
 	c.advance(time.Second)
@@ -65,7 +65,7 @@ func control(t *testing.T, b *redbreaker.Breaker, c redbreaker.Command) {
 	}
 }
 
-// acquire fails the test where the call is not let through.
+// acquire fails the test if the call is rejected.
 func acquire(t *testing.T, b *redbreaker.Breaker) *redbreaker.Permit {
 	t.Helper()
 	p, err := b.Acquire(ctx)
@@ -113,7 +113,7 @@ func wantRejected(t *testing.T, err error, reason redbreaker.Reason) *redbreaker
 	return r
 }
 
-// next waits for what a hook sends; the long time only ends a test that fails.
+// next waits for a value from a hook. The long timeout only ends a test that fails.
 func next[T any](t *testing.T, c <-chan T) T {
 	t.Helper()
 	select {
@@ -125,15 +125,15 @@ func next[T any](t *testing.T, c <-chan T) T {
 	}
 }
 
-// report is what a handle was told of a call.
+// report is one call of Handle.Report.
 type report struct {
 	Outcome redbreaker.Outcome
 	At      int64
 	Detail  engine.Detail
 }
 
-// fake is a storage over a memory engine that fails when told to and notes what
-// it is told. Since it is no *engine.Memory, the fallback stands around it.
+// fake is a storage over a memory engine. It fails where the test asks for it, and
+// records reports. It is not an *engine.Memory, so that breakers use the fallback.
 type fake struct {
 	*engine.Memory
 	clock *clock
@@ -261,12 +261,12 @@ func (h *fakeHandle) Close() error {
 	return h.Handle.Close()
 }
 
-// readOnly is how a storage fails that still answers.
+// readOnly is the error of a storage that answers but takes no writes.
 func readOnly(op string) *redbreaker.StorageError {
 	return &redbreaker.StorageError{Class: redbreaker.ClassRefused, Op: op, Name: "dep", Err: errors.New("READONLY")}
 }
 
-// unreachable is how a storage fails that does not answer.
+// unreachable is the error of a storage that does not answer.
 func unreachable(op string) *redbreaker.StorageError {
 	return &redbreaker.StorageError{Class: redbreaker.ClassNotExecuted, Op: op, Name: "dep", Err: errors.New("connection refused")}
 }

@@ -16,7 +16,7 @@ import (
 	"github.com/redbreaker/redbreaker"
 )
 
-// recorder notes what hooks hear, one line each.
+// recorder records the calls of hooks, one line each.
 type recorder chan string
 
 func newRecorder() recorder { return make(recorder, 1000) }
@@ -42,15 +42,15 @@ func (r recorder) want(t *testing.T, lines ...string) {
 	t.Helper()
 	for _, want := range lines {
 		if got := next(t, r); got != want {
-			t.Errorf("heard %q, want %q", got, want)
+			t.Errorf("got %q, want %q", got, want)
 		}
 	}
 }
 
 func TestHooks_inline(t *testing.T) {
-	heard := newRecorder()
+	events := newRecorder()
 	store := newFake()
-	h := heard.hooks()
+	h := events.hooks()
 	b := newBreaker(t, opensAtOnce, redbreaker.WithStorage(store),
 		redbreaker.WithHooks(redbreaker.Hooks{OnOutcome: h.OnOutcome, OnReject: h.OnReject}))
 	_ = b.Do(ctx, func(context.Context) error { store.clock.advance(3 * time.Millisecond); return nil })
@@ -59,32 +59,32 @@ func TestHooks_inline(t *testing.T) {
 	_ = b.Do(ctx, fail)
 	_ = b.Do(ctx, succeed)
 	_, _ = b.Acquire(ctx)
-	heard.want(t, "outcome success dep 3ms", "outcome ignored dep 0s", "outcome failure dep 0s", "reject open dep", "reject open dep")
+	events.want(t, "outcome success dep 3ms", "outcome ignored dep 0s", "outcome failure dep 0s", "reject open dep", "reject open dep")
 	// Not let through, but not rejected either.
 	cancelled, cancel := context.WithCancel(ctx)
 	cancel()
 	_ = b.Do(cancelled, succeed)
 	b.Stop()
 	_ = b.Do(ctx, succeed)
-	if len(heard) != 0 {
-		t.Errorf("heard %q", <-heard)
+	if len(events) != 0 {
+		t.Errorf("got %q", <-events)
 	}
 }
 
 func TestHooks_uncountedCallsHaveOutcomes(t *testing.T) {
-	heard := newRecorder()
+	events := newRecorder()
 	b := newBreaker(t, opensAtOnce, redbreaker.WithHooks(redbreaker.Hooks{OnOutcome: func(_ string, o redbreaker.Outcome, _ time.Duration) {
-		heard <- o.String()
+		events <- o.String()
 	}}))
 	control(t, b, redbreaker.Command{Action: redbreaker.ActionForceClosed})
 	_ = b.Do(ctx, fail)
-	heard.want(t, "failure")
+	events.want(t, "failure")
 }
 
 func TestHooks_panickingCallHasAnOutcome(t *testing.T) {
-	heard := newRecorder()
+	events := newRecorder()
 	b := newBreaker(t, opensAtOnce, redbreaker.WithHooks(redbreaker.Hooks{OnOutcome: func(_ string, o redbreaker.Outcome, _ time.Duration) {
-		heard <- o.String()
+		events <- o.String()
 		panic("hook")
 	}}))
 	func() {
@@ -95,31 +95,31 @@ func TestHooks_panickingCallHasAnOutcome(t *testing.T) {
 		}()
 		_ = b.Do(ctx, func(context.Context) error { panic("boom") })
 	}()
-	heard.want(t, "failure")
+	events.want(t, "failure")
 	wantState(t, b, redbreaker.StateOpen)
 }
 
 func TestHooks_transitionsInOrder(t *testing.T) {
-	heard := newRecorder()
+	events := newRecorder()
 	store, clock := newClocked()
 	b := newBreaker(t, opensAtOnce, redbreaker.WithStorage(store),
-		redbreaker.WithHooks(redbreaker.Hooks{OnTransition: heard.hooks().OnTransition}))
+		redbreaker.WithHooks(redbreaker.Hooks{OnTransition: events.hooks().OnTransition}))
 	_ = b.Do(ctx, fail)
 	clock.advance(time.Minute)
 	_ = b.Do(ctx, succeed)
 	control(t, b, redbreaker.Command{Action: redbreaker.ActionShadow})
-	heard.want(t, "transition created dep", "transition consecutive dep", "transition elapsed dep",
+	events.want(t, "transition created dep", "transition consecutive dep", "transition elapsed dep",
 		"transition recovered dep", "transition operator dep")
 }
 
 func TestHooks_kinds(t *testing.T) {
-	heard := newRecorder()
+	events := newRecorder()
 	store := newFake()
-	newBreaker(t, opensAtOnce, redbreaker.WithStorage(store), redbreaker.WithHooks(heard.hooks()))
+	newBreaker(t, opensAtOnce, redbreaker.WithStorage(store), redbreaker.WithHooks(events.hooks()))
 	for k := redbreaker.EventTransition; k <= redbreaker.EventDropped+1; k++ { // and one that is not known here
 		store.raise("dep", redbreaker.Event{Kind: k, Transition: redbreaker.Transition{Cause: "cause"}})
 	}
-	heard.want(t,
+	events.want(t,
 		"transition cause dep",
 		"transition cause dep", "anomaly healed dep",
 		"anomaly lost dep",
@@ -136,31 +136,31 @@ func TestHooks_addUp(t *testing.T) {
 	b := newBreaker(t, opensAtOnce, redbreaker.WithStorage(store), redbreaker.WithHooks(one.hooks()),
 		redbreaker.WithHooks(redbreaker.Hooks{}), redbreaker.WithHooks(two.hooks()))
 	_ = b.Do(ctx, fail)
-	for _, heard := range []recorder{one, two} {
+	for _, events := range []recorder{one, two} {
 		var got []string
 		for range 3 {
-			got = append(got, next(t, heard))
+			got = append(got, next(t, events))
 		}
 		if all := strings.Join(got, "\n"); !strings.Contains(all, "outcome failure dep 0s") || !strings.Contains(all, "transition consecutive dep") {
-			t.Errorf("heard %q", got)
+			t.Errorf("got %q", got)
 		}
 	}
 }
 
-// The oldest events make room, and the gap is told in its place.
+// The oldest events are dropped, and the gap is reported in its place.
 func TestHooks_fullQueueDropsTheOldest(t *testing.T) {
 	store := newFake()
 	busy, release := make(chan bool), make(chan bool)
-	heard := newRecorder()
+	events := newRecorder()
 	newBreaker(t, opensAtOnce, redbreaker.WithStorage(store), redbreaker.WithHooks(redbreaker.Hooks{
 		OnTransition: func(tr redbreaker.Transition) {
 			if tr.Epoch == 0 {
 				busy <- true
 				<-release
 			}
-			heard <- fmt.Sprint(tr.Epoch)
+			events <- fmt.Sprint(tr.Epoch)
 		},
-		OnAnomaly: func(e redbreaker.Event) { heard <- fmt.Sprint(e.Kind, " ", e.Dropped, " ", e.Name) },
+		OnAnomaly: func(e redbreaker.Event) { events <- fmt.Sprint(e.Kind, " ", e.Dropped, " ", e.Name) },
 	}))
 	move := func(epoch int64) {
 		store.raise("dep", redbreaker.Event{Kind: redbreaker.EventTransition, Transition: redbreaker.Transition{Epoch: epoch}})
@@ -171,16 +171,16 @@ func TestHooks_fullQueueDropsTheOldest(t *testing.T) {
 		move(epoch + 1)
 	}
 	close(release)
-	heard.want(t, "0", "dropped 44 dep", "45", "46")
+	events.want(t, "0", "dropped 44 dep", "45", "46")
 	for epoch := 47; epoch <= 300; epoch++ {
-		heard.want(t, fmt.Sprint(epoch))
+		events.want(t, fmt.Sprint(epoch))
 	}
 }
 
 func TestHooks_misbehave(t *testing.T) {
 	logged := captureLog(t)
 	store := newFake()
-	heard := newRecorder()
+	events := newRecorder()
 	var b *redbreaker.Breaker
 	b = newBreaker(t, opensAtOnce, redbreaker.WithStorage(store),
 		redbreaker.WithHooks(redbreaker.Hooks{
@@ -201,23 +201,23 @@ func TestHooks_misbehave(t *testing.T) {
 			OnReject:  func(*redbreaker.RejectedError) { panic("hook") },
 		}),
 		redbreaker.WithHooks(redbreaker.Hooks{
-			OnTransition: func(tr redbreaker.Transition) { heard <- fmt.Sprint(tr.Epoch < 10, " ", tr.Cause) },
-			OnReject:     func(*redbreaker.RejectedError) { heard <- "reject" },
+			OnTransition: func(tr redbreaker.Transition) { events <- fmt.Sprint(tr.Epoch < 10, " ", tr.Cause) },
+			OnReject:     func(*redbreaker.RejectedError) { events <- "reject" },
 		}))
 	for epoch := range int64(3) {
 		store.raise("dep", redbreaker.Event{Kind: redbreaker.EventTransition, Transition: redbreaker.Transition{Epoch: epoch + 1}})
-		heard.want(t, map[int64]string{0: "true ", 1: "true ", 2: "reject"}[epoch])
+		events.want(t, map[int64]string{0: "true ", 1: "true ", 2: "reject"}[epoch])
 	}
-	heard.want(t, "true ", "false created", "false consecutive")
+	events.want(t, "true ", "false created", "false consecutive")
 	store.raise("dep", redbreaker.Event{Kind: redbreaker.EventTransition, Transition: redbreaker.Transition{Epoch: 4}})
-	heard.want(t, "true ")
+	events.want(t, "true ")
 	store.raise("dep", redbreaker.Event{Kind: redbreaker.EventTransition, Transition: redbreaker.Transition{Epoch: 5}})
 	wantErr(t, b.Do(ctx, succeed), redbreaker.ErrStopped)
 	if got := strings.Count(logged.String(), "a hook panicked"); got != 1 {
 		t.Errorf("panics are logged %d times, want once", got)
 	}
-	if len(heard) != 0 {
-		t.Errorf("heard %q after Stop", <-heard)
+	if len(events) != 0 {
+		t.Errorf("got %q after Stop", <-events)
 	}
 }
 
@@ -299,7 +299,7 @@ func newLogger(out *syncBuffer) *slog.Logger {
 	}))
 }
 
-// captureLog stands in for slog's default logger during a test.
+// captureLog replaces slog's default logger during a test.
 func captureLog(t *testing.T) *syncBuffer {
 	t.Helper()
 	out := &syncBuffer{}

@@ -14,7 +14,7 @@ import (
 	"github.com/redbreaker/redbreaker/engine"
 )
 
-// More than four fields, or 32 bytes, and a permit no longer travels in registers.
+// Above four fields or 32 bytes, a Permit is no longer passed in registers.
 func TestPermit_isSmall(t *testing.T) {
 	if n, size := reflect.TypeFor[redbreaker.Permit]().NumField(), unsafe.Sizeof(redbreaker.Permit{}); n > 4 || size > 32 {
 		t.Errorf("a permit has %d fields and %d bytes, want at most 4 and 32", n, size)
@@ -201,7 +201,7 @@ func TestPermit_vetReportsCopies(t *testing.T) {
 	}
 }
 
-// charge is what a user writes around a Permit.
+// chargeWith is the function that a user writes around a Permit.
 func chargeWith(b *redbreaker.Breaker, work func() error) (err error) {
 	p, err := b.Acquire(ctx)
 	if err != nil {
@@ -262,8 +262,8 @@ func TestPermit_droppedAfterStop(t *testing.T) {
 	wantState(t, other, redbreaker.StateClosed)
 }
 
-// TestPermit_stopClock: a call is slow by the time until StopClock, its result
-// counts at its end, and OnOutcome gets the same length.
+// A call is slow by the time until StopClock, its result counts at its end, and the
+// hook gets the same length.
 func TestPermit_stopClock(t *testing.T) {
 	for _, c := range []struct {
 		name          string
@@ -304,7 +304,7 @@ func TestPermit_stopClock(t *testing.T) {
 	}
 }
 
-// TestPermit_stopClockUntimed: without a slow call or a hook the clock is not read.
+// Without a rule for slow calls and without a hook the clock is not read.
 func TestPermit_stopClockUntimed(t *testing.T) {
 	f := newFake()
 	b := newBreaker(t, redbreaker.Policy{}, redbreaker.WithStorage(f))

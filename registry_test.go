@@ -103,7 +103,7 @@ func TestRegistry_policyForCallsGet(t *testing.T) {
 	wantNames(t, r, "inner", "outer")
 }
 
-// Whoever is faster, all get the same breaker, and the others are let go.
+// Concurrent Gets of one name return one breaker, and the surplus ones are stopped.
 func TestRegistry_concurrentGet(t *testing.T) {
 	store := newFake()
 	var meet sync.WaitGroup
@@ -169,7 +169,7 @@ func TestRegistry_stop(t *testing.T) {
 	}
 }
 
-// Stop may come while Get is under way.
+// Stop may run while Get runs.
 func TestRegistry_stopDuringGet(t *testing.T) {
 	store := newFake()
 	var r *redbreaker.Registry
@@ -180,7 +180,7 @@ func TestRegistry_stopDuringGet(t *testing.T) {
 	_, err := r.Get("a")
 	wantErr(t, err, redbreaker.ErrStopped)
 	if n := len(store.closedHandles()); n != 1 {
-		t.Errorf("%d handles closed, want that of the breaker nobody got", n)
+		t.Errorf("%d handles closed, want that of the surplus breaker", n)
 	}
 }
 
@@ -197,8 +197,8 @@ func TestRegistry_allWhileItChanges(t *testing.T) {
 	wantNames(t, r, "a", "a'", "b")
 }
 
-// gone collects garbage until the registry has let go of n breakers in all.
-// The collector works on its own time, so that it is asked more than once.
+// gone collects garbage until the registry has closed n breakers in all. It takes
+// more than one collection, because cleanups run later.
 func gone(t *testing.T, r *redbreaker.Registry, store *fake, n int) []string {
 	t.Helper()
 	for range 1000 {
@@ -242,7 +242,7 @@ func TestRegistry_keepsWhatKnowsSomething(t *testing.T) {
 	wantNames(t, r, "half-open", "latest", "one more", "open", "shadow")
 }
 
-// If all know something, the least recently used goes; the latest never does.
+// If all are worth keeping, the least recently used is evicted, never the latest.
 func TestRegistry_evictsOneOfAll(t *testing.T) {
 	store := newFake()
 	r := newRegistry(t, redbreaker.RegistryConfig{Policy: opensAtOnce, Max: 2}, redbreaker.WithStorage(store))
@@ -266,7 +266,7 @@ func TestRegistry_evictsTheStoppedFirst(t *testing.T) {
 	wantNames(t, r, "a", "latest")
 }
 
-// A holder goes on with an evicted breaker, and Get finds it.
+// An evicted breaker that is still in use keeps working, and Get returns it.
 func TestRegistry_findsTheEvictedThatAreHeld(t *testing.T) {
 	store := newFake()
 	r := newRegistry(t, redbreaker.RegistryConfig{Policy: opensAtOnce, Max: 1}, redbreaker.WithStorage(store))
@@ -312,7 +312,7 @@ func TestRegistry_stopClosesTheCollected(t *testing.T) {
 	}
 }
 
-// In memory a record lives as long as someone holds its breaker.
+// In memory a record lives as long as its breaker is in use.
 func TestRegistry_ownMemory(t *testing.T) {
 	r := newRegistry(t, redbreaker.RegistryConfig{Policy: opensAtOnce})
 	a := get(t, r, "a")

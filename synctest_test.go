@@ -48,17 +48,17 @@ func TestBubble_slowCalls(t *testing.T) {
 
 func TestBubble_idleOwnsNoGoroutine(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		heard := 0
+		calls := 0
 		b, err := redbreaker.New("dep", opensAtOnce, redbreaker.WithHooks(redbreaker.Hooks{
-			OnTransition: func(redbreaker.Transition) { heard++ },
+			OnTransition: func(redbreaker.Transition) { calls++ },
 		}))
 		if err != nil {
 			t.Fatal(err)
 		}
 		_ = b.Do(ctx, fail)
 		synctest.Wait()
-		if heard != 2 {
-			t.Errorf("heard %d transitions, want created and consecutive", heard)
+		if calls != 2 {
+			t.Errorf("got %d transitions, want created and consecutive", calls)
 		}
 		// Not stopped: the bubble would not end if a goroutine were left.
 	})
@@ -79,14 +79,14 @@ func TestBubble_slowHookDelaysNoCall(t *testing.T) {
 		if took := time.Since(start); took != 0 {
 			t.Errorf("the calls waited %v for a hook", took)
 		}
-		b.Stop() // nor does Stop wait; what is in the queue is still told
+		b.Stop() // Stop does not wait either; queued events are still delivered
 		if took := time.Since(start); took != 0 {
 			t.Errorf("Stop waited %v for a hook", took)
 		}
 		time.Sleep(time.Hour)
 		synctest.Wait()
 		if last != redbreaker.StateOpen {
-			t.Errorf("the last state told is %v", last)
+			t.Errorf("the last state delivered is %v", last)
 		}
 	})
 }
