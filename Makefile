@@ -3,6 +3,9 @@ FUZZTIME ?= 5s
 
 GOLANGCI = go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 
+# Where demo-picture writes.
+PICTURE ?= docs/demo.svg
+
 # The modules within this one.
 NESTED = $(patsubst %/go.mod,%,$(wildcard */go.mod bench/*/go.mod))
 
@@ -13,13 +16,18 @@ GOTESTSUM = go run gotest.tools/gotestsum@v1.13.0 --format pkgname --
 # scripts, latency, growth, outage and footprint. Empty: all of them.
 SUITES ?=
 
-.PHONY: help demo examples test race integration server-images bench bench-report lint fuzz ci
+.PHONY: help demo demo-picture examples test race integration server-images bench bench-report lint fuzz ci
 
 help: ### Print this help
 	@grep -E '^[a-z-]+:.*### ' $(MAKEFILE_LIST) | sed 's/:.*### /\t/' | expand -t 16
 
 demo: ### Watch replicas share a breaker while their dependency fails
 	go run ./cmd/redbreaker demo
+
+demo-picture: ### Draw the demo into PICTURE
+	go run ./cmd/redbreaker demo > $(PICTURE).txt
+	go run ./internal/demopicture < $(PICTURE).txt > $(PICTURE)
+	rm $(PICTURE).txt
 
 examples: ### Build the examples, run them, and test the SQLite storage from two processes
 	cd examples && go test ./...

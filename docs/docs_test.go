@@ -142,6 +142,21 @@ func isDeclared(sources map[string]string, pkg, name string) bool {
 	return false
 }
 
+// TestPages_makeTargets finds each make target that a page names.
+func TestPages_makeTargets(t *testing.T) {
+	makefile, err := os.ReadFile(filepath.Join(root, "Makefile"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for page, text := range pages(t) {
+		for _, m := range regexp.MustCompile("(?m)(?:`|^)make ([a-z-]+)").FindAllStringSubmatch(text, -1) {
+			if !strings.Contains(string(makefile), "\n"+m[1]+": ### ") {
+				t.Errorf("%s names make %s, which is no target", page, m[1])
+			}
+		}
+	}
+}
+
 func TestPages_helpersFind(t *testing.T) {
 	if got := anchors("# The `x`, and y\n```\n# no\n```\n"); !slices.Equal(got, []string{"#the-x-and-y"}) {
 		t.Errorf("anchors %q", got)
