@@ -21,19 +21,31 @@ var actionNames = [...]string{"none", "trip", "half_open", "reset", "force_open"
 // String returns the action's name, such as force_open.
 func (a Action) String() string { return nameOf(actionNames[:], int(a), "action") }
 
-// Command is an operator's decision about one breaker.
+// MarshalText writes the action's name.
+func (a Action) MarshalText() ([]byte, error) { return []byte(a.String()), nil }
+
+// UnmarshalText reads the name that MarshalText writes.
+func (a *Action) UnmarshalText(text []byte) error {
+	i, err := indexOf(actionNames[:], string(text), "action")
+	*a = Action(i)
+	return err
+}
+
+// Command is an operator's decision about one breaker. In JSON its duration is text,
+// such as "1m0s", and unknown fields are refused.
 type Command struct {
-	Action Action
+	Action Action `json:"action"`
 	// For is how long a trip or a mode lasts, up to [MaxDuration], rounded up to
 	// milliseconds. Zero: the policy's open time for a trip, no end for a mode.
 	// Other actions take none.
-	For time.Duration
+	For time.Duration `json:"for,omitzero"`
 	// Reason and Actor go to the log, which keeps 64 bytes of each.
-	Reason, Actor string
+	Reason string `json:"reason,omitzero"`
+	Actor  string `json:"actor,omitzero"`
 	// IfEpoch makes the command conditional: the record must have this epoch,
 	// else [ErrConflict]. Zero: any epoch. -1, which Inspect gives for an absent
 	// record: only if there is no record.
-	IfEpoch int64
+	IfEpoch int64 `json:"if_epoch,omitzero"`
 }
 
 // Validate returns all faults of the command, joined, each wrapping [ErrInvalid].

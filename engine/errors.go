@@ -109,6 +109,16 @@ var classNames = [...]string{"none", "not executed", "unknown", "refused", "fore
 // String returns the class in words, such as "not executed".
 func (c Class) String() string { return nameOf(classNames[:], int(c), "class") }
 
+// MarshalText writes the class in words.
+func (c Class) MarshalText() ([]byte, error) { return []byte(c.String()), nil }
+
+// UnmarshalText reads the words that MarshalText writes.
+func (c *Class) UnmarshalText(text []byte) error {
+	i, err := indexOf(classNames[:], string(text), "class")
+	*c = Class(i)
+	return err
+}
+
 // StorageError is the failure of one storage operation.
 type StorageError struct {
 	Class Class

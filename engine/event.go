@@ -22,24 +22,37 @@ var eventNames = [...]string{"none", "transition", "healed", "lost", "skew", "de
 // String returns the kind's name, such as degraded.
 func (k EventKind) String() string { return nameOf(eventNames[:], int(k), "event") }
 
-// Event is something that happened to a breaker, as this process saw it.
+// MarshalText writes the kind's name.
+func (k EventKind) MarshalText() ([]byte, error) { return []byte(k.String()), nil }
+
+// UnmarshalText reads the name that MarshalText writes.
+func (k *EventKind) UnmarshalText(text []byte) error {
+	i, err := indexOf(eventNames[:], string(text), "event")
+	*k = EventKind(i)
+	return err
+}
+
+// Event is something that happened to a breaker, as this process saw it. In JSON its
+// error and its duration are text.
 type Event struct {
-	Kind EventKind
+	Kind EventKind `json:"kind"`
 	// Name is the breaker's name.
-	Name string
+	Name string `json:"name,omitzero"`
 	// Transition is set for EventTransition and EventHealed.
-	Transition Transition
+	Transition Transition `json:"transition,omitzero"`
 	// Err is the storage's failure, for EventDegraded.
-	Err error
+	Err error `json:"-"`
 	// Policy is the fingerprint of the other policy, for EventSkew.
-	Policy string
+	Policy string `json:"policy,omitzero"`
 	// Epoch is the epoch of the lost record, for EventLost.
-	Epoch int64
+	Epoch int64 `json:"epoch,omitzero"`
 	// Dropped is the number of events dropped, for EventDropped.
-	Dropped int
+	Dropped int `json:"dropped,omitzero"`
 	// Outage is how long the storage did not answer, for EventRestored.
-	Outage time.Duration
+	Outage time.Duration `json:"outage,omitzero"`
 	// Admitted and Rejected are the calls that the fallback decided during the
 	// outage, Outcomes the results that it received, for EventRestored.
-	Admitted, Rejected, Outcomes int64
+	Admitted int64 `json:"admitted,omitzero"`
+	Rejected int64 `json:"rejected,omitzero"`
+	Outcomes int64 `json:"outcomes,omitzero"`
 }

@@ -3,12 +3,16 @@ package engine_test
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
+	"io"
 	"reflect"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"pgregory.net/rapid"
 
 	"github.com/redbreaker/redbreaker/engine"
 )
@@ -110,6 +114,88 @@ func TestPolicy_tags(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestPolicy_json_keepsAbsent: JSON read over defaults changes only the fields that
+// it has, at any depth, and nothing if it is invalid.
+func TestPolicy_json_keepsAbsent(t *testing.T) {
+	p := fullPolicy
+	if err := json.Unmarshal([]byte(`{"window": {"failure_count": 7}, "half_open": {"lease": "1s"}, "backoff": {}, "min_reporters": 3}`), &p); err != nil {
+		t.Fatal(err)
+	}
+	want := fullPolicy
+	want.Window.FailureCount, want.HalfOpen.Lease, want.MinReporters = 7, time.Second, 3
+	if diff := cmp.Diff(want, p); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if err := json.Unmarshal([]byte(`{"min_reporters": 4, "open_for": 1}`), &p); err == nil {
+		t.Fatal("a number is no duration")
+	}
+	if diff := cmp.Diff(want, p); diff != "" {
+		t.Errorf("after an error (-want +got):\n%s", diff)
+	}
+}
+
+func TestCommand_json(t *testing.T) {
+	sameJSON(t, `{"action": "force_open", "for": "1m0s", "reason": "deploy", "actor": "ops", "if_epoch": 7}`,
+		engine.Command{Action: engine.ActionForceOpen, For: time.Minute, Reason: "deploy", Actor: "ops", IfEpoch: 7})
+	var c engine.Command
+	if err := json.Unmarshal([]byte(`{"action": "trip", "four": "1m"}`), &c); err == nil {
+		t.Error("a misspelt field was ignored")
+	}
+}
+
+func TestEvent_json(t *testing.T) {
+	sameJSON(t, `{"kind": "restored", "name": "payments", "outage": "1m0s", "admitted": 3, "rejected": 2, "outcomes": 1}`,
+		engine.Event{Kind: engine.EventRestored, Name: "payments", Outage: time.Minute, Admitted: 3, Rejected: 2, Outcomes: 1})
+	sameJSON(t, `{"kind": "degraded", "name": "payments", "err": "EOF"}`,
+		engine.Event{Kind: engine.EventDegraded, Name: "payments", Err: io.EOF})
+}
+
+// TestJSON_roundTrips: whatever marshals reads back to the same value.
+func TestJSON_roundTrips(t *testing.T) {
+	roundTrips[engine.Policy](t)
+	roundTrips[engine.Window](t)
+	roundTrips[engine.Backoff](t)
+	roundTrips[engine.HalfOpen](t)
+	roundTrips[engine.Status](t)
+	roundTrips[engine.Snapshot](t)
+	roundTrips[engine.ProbeRound](t)
+	roundTrips[engine.Transition](t)
+	roundTrips[engine.Command](t)
+	roundTrips[engine.Event](t)
+	roundTrips[engine.Batch](t)
+	roundTrips[engine.Reply](t)
+	roundTrips[engine.Result](t)
+	roundTrips[engine.Detail](t)
+}
+
+func roundTrips[T any](t *testing.T) {
+	values := rapid.MakeCustom[T](rapid.MakeConfig{Types: map[reflect.Type]*rapid.Generator[any]{
+		reflect.TypeFor[engine.State]():     rapid.Custom(func(t *rapid.T) any { return engine.State(rapid.IntRange(0, 2).Draw(t, "state")) }),
+		reflect.TypeFor[engine.Mode]():      rapid.Custom(func(t *rapid.T) any { return engine.Mode(rapid.IntRange(0, 3).Draw(t, "mode")) }),
+		reflect.TypeFor[engine.Outcome]():   rapid.Custom(func(t *rapid.T) any { return engine.Outcome(rapid.IntRange(0, 5).Draw(t, "outcome")) }),
+		reflect.TypeFor[engine.Action]():    rapid.Custom(func(t *rapid.T) any { return engine.Action(rapid.IntRange(0, 7).Draw(t, "action")) }),
+		reflect.TypeFor[engine.EventKind](): rapid.Custom(func(t *rapid.T) any { return engine.EventKind(rapid.IntRange(0, 7).Draw(t, "kind")) }),
+		reflect.TypeFor[error](): rapid.Custom(func(t *rapid.T) any {
+			return errors.New(rapid.StringN(1, -1, -1).Draw(t, "error"))
+		}),
+	}})
+	sameText := cmp.Comparer(func(a, b error) bool { return fmt.Sprint(a) == fmt.Sprint(b) })
+	rapid.Check(t, func(t *rapid.T) {
+		want := values.Draw(t, "value")
+		data, err := json.Marshal(want)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got T
+		if err := json.Unmarshal(data, &got); err != nil {
+			t.Fatalf("%s: %v", data, err)
+		}
+		if diff := cmp.Diff(want, got, sameText, cmpopts.EquateEmpty()); diff != "" {
+			t.Fatalf("%s (-want +got):\n%s", data, diff)
+		}
+	})
 }
 
 func TestStatus_json(t *testing.T) {

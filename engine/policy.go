@@ -29,6 +29,10 @@ const (
 // value is a usable policy: five consecutive failures open the circuit for a
 // minute, then one probe decides. Durations are used in whole milliseconds,
 // rounded up; none may exceed 366 days. Rates are used to the nearest 1/10 000.
+//
+// In JSON a duration is text, such as "1m30s", an absent field keeps the value that
+// it had, and an unknown field is an error. YAML decoders ignore unknown keys unless
+// they are asked not to: call KnownFields(true), or the like, before decoding.
 type Policy struct {
 	// ConsecutiveFailures opens the circuit after this many failures in a row.
 	// Zero: no such rule; but 5 if the policy has no rule at all.

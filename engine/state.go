@@ -100,6 +100,16 @@ var outcomeNames = [...]string{"none", "success", "failure", "ignored", "slow_su
 // String returns the outcome's name, such as slow_failure.
 func (o Outcome) String() string { return nameOf(outcomeNames[:], int(o), "outcome") }
 
+// MarshalText writes the outcome's name.
+func (o Outcome) MarshalText() ([]byte, error) { return []byte(o.String()), nil }
+
+// UnmarshalText reads the name that MarshalText writes.
+func (o *Outcome) UnmarshalText(text []byte) error {
+	i, err := indexOf(outcomeNames[:], string(text), "outcome")
+	*o = Outcome(i)
+	return err
+}
+
 // outcomeCodes holds the letters of outcomes in runs and in the count ring.
 const outcomeCodes = "?sfiSF"
 
