@@ -164,23 +164,24 @@ func TestJSON_roundTrips(t *testing.T) {
 	roundTrips[engine.Transition](t)
 	roundTrips[engine.Command](t)
 	roundTrips[engine.Event](t)
-	roundTrips[engine.Batch](t)
 	roundTrips[engine.Reply](t)
 	roundTrips[engine.Result](t)
-	roundTrips[engine.Detail](t)
 }
 
 func roundTrips[T any](t *testing.T) {
 	values := rapid.MakeCustom[T](rapid.MakeConfig{Types: map[reflect.Type]*rapid.Generator[any]{
-		reflect.TypeFor[engine.State]():     rapid.Custom(func(t *rapid.T) any { return engine.State(rapid.IntRange(0, 2).Draw(t, "state")) }),
-		reflect.TypeFor[engine.Mode]():      rapid.Custom(func(t *rapid.T) any { return engine.Mode(rapid.IntRange(0, 3).Draw(t, "mode")) }),
-		reflect.TypeFor[engine.Outcome]():   rapid.Custom(func(t *rapid.T) any { return engine.Outcome(rapid.IntRange(0, 5).Draw(t, "outcome")) }),
-		reflect.TypeFor[engine.Action]():    rapid.Custom(func(t *rapid.T) any { return engine.Action(rapid.IntRange(0, 7).Draw(t, "action")) }),
-		reflect.TypeFor[engine.EventKind](): rapid.Custom(func(t *rapid.T) any { return engine.EventKind(rapid.IntRange(0, 7).Draw(t, "kind")) }),
+		reflect.TypeFor[engine.State]():   rapid.Custom(func(t *rapid.T) any { return engine.State(rapid.IntRange(0, 2).Draw(t, "state")) }),
+		reflect.TypeFor[engine.Mode]():    rapid.Custom(func(t *rapid.T) any { return engine.Mode(rapid.IntRange(0, 3).Draw(t, "mode")) }),
+		reflect.TypeFor[engine.Outcome](): rapid.Custom(func(t *rapid.T) any { return engine.Outcome(rapid.IntRange(0, 5).Draw(t, "outcome")) }),
+		reflect.TypeFor[engine.Action]():  rapid.Custom(func(t *rapid.T) any { return engine.Action(rapid.IntRange(0, 7).Draw(t, "action")) }),
+		reflect.TypeFor[engine.EventKind](): rapid.Custom(func(t *rapid.T) any {
+			return engine.EventKind(rapid.IntRange(0, int(engine.EventStatus)).Draw(t, "kind"))
+		}),
 		reflect.TypeFor[error](): rapid.Custom(func(t *rapid.T) any {
 			return errors.New(rapid.StringN(1, -1, -1).Draw(t, "error"))
 		}),
 	}})
+	ofThisProcess := cmpopts.IgnoreFields(engine.Transition{}, "Err")
 	sameText := cmp.Comparer(func(a, b error) bool { return fmt.Sprint(a) == fmt.Sprint(b) })
 	rapid.Check(t, func(t *rapid.T) {
 		want := values.Draw(t, "value")
@@ -192,7 +193,7 @@ func roundTrips[T any](t *testing.T) {
 		if err := json.Unmarshal(data, &got); err != nil {
 			t.Fatalf("%s: %v", data, err)
 		}
-		if diff := cmp.Diff(want, got, sameText, cmpopts.EquateEmpty()); diff != "" {
+		if diff := cmp.Diff(want, got, sameText, ofThisProcess, cmpopts.EquateEmpty()); diff != "" {
 			t.Fatalf("%s (-want +got):\n%s", data, diff)
 		}
 	})

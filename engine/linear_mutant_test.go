@@ -89,7 +89,7 @@ func (h readThenWrite) step(b Batch) Reply {
 
 func (h readThenWrite) Acquire(context.Context) (Ticket, error) {
 	r := h.step(Batch{Admissions: 1})
-	return h.rejections.decide(h.name, &r, 0, h.Now, nil)
+	return h.decideAdmission(&r, h.memory.nowMS(), nil)
 }
 
 func (h readThenWrite) Report(_ context.Context, t Ticket, o Outcome, _ int64, _ *Detail) (bool, error) {

@@ -67,7 +67,7 @@ func (w *alone) acquire(t *rapid.T) {
 			t.Fatalf("rejected in %v, %v, want %v, %v", rejected.State, rejected.Mode, want.State, want.Mode)
 		}
 		left := time.Duration(want.LeftMS) * time.Millisecond
-		if rejected.Reason != engine.ReasonProbing && rejected.RetryAfter() != left {
+		if rejected.RetryAfter() != left {
 			t.Fatalf("rejected for %v, want %v", rejected.RetryAfter(), left)
 		}
 		return

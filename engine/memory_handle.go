@@ -47,14 +47,28 @@ func (h *memoryHandle) acquireByStep(ctx context.Context) (Ticket, error) {
 	if err := ctx.Err(); err != nil {
 		return Ticket{}, err
 	}
-	r, d, err := h.runStep(Batch{Admissions: 1})
+	s, err := h.runStep(Batch{Admissions: 1})
 	if err != nil {
 		return Ticket{}, err
 	}
-	if d.answersEpoch == r.Epoch {
-		return d.answerAcquire()
+	if s.next.answersEpoch == s.reply.Epoch {
+		return s.next.answerAcquire()
 	}
-	return h.rejections.decide(h.name, &r, 0, h.memory.nowNS, d.openedBefore())
+	return h.decideAdmission(&s.reply, s.nowMS, s.next.openedBefore())
+}
+
+// decideAdmission returns the outcome of the only admission of a step at nowMS. A
+// rejection ends at the very millisecond that the machine gave.
+func (h *memoryHandle) decideAdmission(r *Reply, nowMS int64, opened *Transition) (Ticket, error) {
+	if ticket, admitted := r.ticket(0); admitted {
+		return ticket, nil
+	}
+	e := RejectedError{Name: h.name, Reason: r.reason(), State: r.State, Mode: r.Mode, Opened: opened}
+	endNS := int64(0)
+	if r.LeftMS > 0 {
+		endNS = nanosOf(nowMS + r.LeftMS)
+	}
+	return Ticket{}, h.rejections.share(e, endNS, 0, h.memory.nowNS)
 }
 
 // Report takes no mutex for an outcome that only its number matters of: a fast
@@ -81,8 +95,8 @@ func (h *memoryHandle) reportByStep(t Ticket, o Outcome, d *Detail) (bool, error
 	if err := b.Validate(); err != nil {
 		return false, err
 	}
-	r, _, err := h.runStep(b)
-	return r.Stale > 0, err
+	s, err := h.runStep(b)
+	return s.reply.Stale > 0, err
 }
 
 func (h *memoryHandle) Step(ctx context.Context, b Batch) (Reply, error) {
@@ -92,23 +106,33 @@ func (h *memoryHandle) Step(ctx context.Context, b Batch) (Reply, error) {
 	if err := b.Validate(); err != nil {
 		return Reply{}, err
 	}
-	r, _, err := h.runStep(b)
-	return r, err
+	s, err := h.runStep(b)
+	return s.reply, err
+}
+
+// memoryStep is a step that was taken: its reply, its time, and the decision that
+// follows from the record.
+type memoryStep struct {
+	reply Reply
+	nowMS int64
+	next  *decision
 }
 
 // runStep runs the machine with the record's mutex held, so that events leave in
-// the order of the steps. It returns the decision that follows.
-func (h *memoryHandle) runStep(b Batch) (r Reply, d *decision, err error) {
+// the order of the steps.
+func (h *memoryHandle) runStep(b Batch) (s memoryStep, err error) {
 	h.record.lockAndFold()
 	var opened *Transition
 	defer func() {
-		d = h.record.publishLocked(h.memory, h.name, opened)
+		s.next = h.record.publishLocked(h.memory, h.name, opened)
 		h.record.mu.Unlock()
 	}()
 	if h.knownEpoch.Load() == epochStopped || h.memory.closed.Load() {
-		return Reply{}, nil, ErrStopped
+		return memoryStep{}, ErrStopped
 	}
-	r = h.record.record.Step(h.rules, h.memory.nowMS(), h.memory.random(), b)
+	s.nowMS = h.memory.nowMS()
+	s.reply = h.record.record.Step(h.rules, s.nowMS, h.memory.random(), b)
+	r := &s.reply
 	known := h.knownEpoch.Load()
 	if r.Transition.Cause == CauseCreated && known != epochUnknown { // only tests remove a record
 		h.sink(Event{Kind: EventLost, Name: h.name, Epoch: known})
@@ -123,7 +147,7 @@ func (h *memoryHandle) runStep(b Batch) (r Reply, d *decision, err error) {
 			h.emitStatus(known != epochUnknown, r.State, r.Mode)
 		}
 	}
-	return r, nil, nil
+	return s, nil
 }
 
 func (h *memoryHandle) Control(ctx context.Context, c Command) (Snapshot, error) {
@@ -140,6 +164,9 @@ func (h *memoryHandle) Control(ctx context.Context, c Command) (Snapshot, error)
 	defer h.record.publishAndUnlock(h.memory, h.name)
 	now := h.memory.nowMS()
 	moves, err := h.record.record.Control(h.rules, now, h.memory.random(), c)
+	if known := h.knownEpoch.Load(); known != epochUnknown && createsRecord(moves) { // only tests remove a record
+		h.sink(Event{Kind: EventLost, Name: h.name, Epoch: known})
+	}
 	for _, t := range moves {
 		h.emitTransition(t, nil)
 	}

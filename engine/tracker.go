@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"math"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -15,11 +16,12 @@ type Tracker struct {
 	nowNS      func() int64
 	rejections rejectionCache
 
-	mu         sync.Mutex // guards the fields below, and the notifier
-	last       knownState
-	opened     atomic.Pointer[Transition] // the one that opened the circuit; nil while closed, or if it is unknown
-	learnedNS  int64                      // when last was learned; 0: never
-	reportedNS int64                      // when this process last reported an outcome
+	mu        sync.Mutex // guards the fields below, and the notifier
+	last      knownState
+	opened    atomic.Pointer[Transition] // the one that opened the circuit; nil while closed, or if it is unknown
+	learnedNS int64                      // when last was learned; 0: never
+	// keptUntilNS is a time up to which the record cannot have expired.
+	keptUntilNS int64
 }
 
 // notifier raises the events that follow from a reply alone.
@@ -61,15 +63,11 @@ func (t *Tracker) ApplyReply(b Batch, r Reply) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	now := t.nowNS()
-	if t.isLostLocked(r, now) {
-		t.sink(Event{Kind: EventLost, Name: t.name, Epoch: t.last.epoch})
-	}
-	if len(b.Results) > 0 || t.learnedNS == 0 {
-		t.reportedNS = now
+	if r.Transition.Cause == CauseCreated {
+		t.emitLostLocked(r.Epoch, now)
 	}
 	before, known := t.last, t.learnedNS != 0
-	t.last = knownState{state: r.State, mode: r.Mode, epoch: r.Epoch, leftMS: r.LeftMS, modeLeftMS: r.ModeLeftMS}
-	t.learnedNS = now
+	t.learnLocked(knownState{state: r.State, mode: r.Mode, epoch: r.Epoch, leftMS: r.LeftMS, modeLeftMS: r.ModeLeftMS}, now, len(b.Results) > 0)
 	t.noteOpenedLocked(before, t.emitTransition(r.Transition, b.Detail.Err))
 	t.emitSkew(r.Policy)
 	if before.epoch != r.Epoch && r.Transition.Cause == "" {
@@ -99,32 +97,58 @@ func (t *Tracker) noteOpenedLocked(before knownState, move Transition) {
 func (t *Tracker) ApplyCommand(s Snapshot, moves []Transition) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	before, known := t.last, t.learnedNS != 0
+	before, known, now := t.last, t.learnedNS != 0, t.nowNS()
+	if createsRecord(moves) {
+		t.emitLostLocked(s.Epoch, now)
+	}
 	var last Transition
 	for _, move := range moves {
 		last = t.emitTransition(move, nil)
 	}
-	if s.Exists {
-		t.last = knownState{
-			state: s.State, mode: s.Mode, epoch: s.Epoch,
-			leftMS: CeilMillis(s.RetryAfter), modeLeftMS: CeilMillis(s.ModeFor),
-		}
-		if s.Mode == ModeForcedOpen {
-			t.last.leftMS = t.last.modeLeftMS
-		}
-		t.learnedNS = t.nowNS()
-		t.noteOpenedLocked(before, last)
-		if before.epoch != s.Epoch && len(moves) == 0 {
-			t.emitStatus(known, s.State, s.Mode)
-		}
+	if !s.Exists {
+		return
+	}
+	k := knownState{state: s.State, mode: s.Mode, epoch: s.Epoch, leftMS: CeilMillis(s.RetryAfter), modeLeftMS: CeilMillis(s.ModeFor)}
+	if s.Mode == ModeForcedOpen {
+		k.leftMS = k.modeLeftMS
+	}
+	t.learnLocked(k, now, len(moves) > 0)
+	t.noteOpenedLocked(before, last)
+	if before.epoch != s.Epoch && len(moves) == 0 {
+		t.emitStatus(known, s.State, s.Mode)
 	}
 }
 
-// isLostLocked reports whether a record that this process knew is gone. A record
-// to which it has not reported for half of IdleTTL may have expired instead.
-func (t *Tracker) isLostLocked(r Reply, now int64) bool {
-	recent := time.Duration(now-t.reportedNS) <= time.Duration(t.rules.IdleMS)*time.Millisecond/2
-	return r.Transition.Cause == CauseCreated && t.last.epoch != 0 && t.last.epoch != r.Epoch && recent
+// createsRecord reports whether the transitions of a command began a record.
+func createsRecord(moves []Transition) bool {
+	return len(moves) > 0 && moves[0].Was == 0 && moves[0].Cause == CauseOperator
+}
+
+// emitLostLocked raises EventLost if the epoch begins a record in the place of one
+// that this process knew and that cannot have expired.
+func (t *Tracker) emitLostLocked(epoch, now int64) {
+	if t.last.epoch != 0 && t.last.epoch != epoch && now <= t.keptUntilNS {
+		t.sink(Event{Kind: EventLost, Name: t.name, Epoch: t.last.epoch})
+	}
+}
+
+// learnLocked records the state after a step or command of this process, and for
+// how long the record is kept. Its time to live is at least IdleTTL and twice the
+// time that it has to remember, renewed when half of it is spent. So it is kept for
+// half of IdleTTL after a step that reports or changes something, and as long after
+// the end of an open period or a mode. A mode without an end does not expire.
+func (t *Tracker) learnLocked(k knownState, now int64, renews bool) {
+	half := nanosOf(t.rules.IdleMS / 2)
+	if renews || t.learnedNS == 0 || t.keptUntilNS == math.MaxInt64 {
+		t.keptUntilNS = now + half
+	}
+	if left := max(k.leftMS, k.modeLeftMS); left > 0 {
+		t.keptUntilNS = max(t.keptUntilNS, now+nanosOf(left)+half)
+	}
+	if k.mode != ModeAuto && k.modeLeftMS == 0 {
+		t.keptUntilNS = math.MaxInt64
+	}
+	t.last, t.learnedNS = k, now
 }
 
 // emitTransition raises the event of a transition, if there was one, and returns
@@ -173,7 +197,26 @@ func (n *notifier) emitSkew(fingerprint string) {
 // Decision returns the outcome of the i-th admission of a reply, counted from 0: a
 // ticket, the zero ticket if the call is admitted uncounted, or a *RejectedError.
 func (t *Tracker) Decision(r *Reply, i int64) (Ticket, error) {
-	return t.rejections.decide(t.name, r, i, t.nowNS, t.openingOf(r))
+	if ticket, admitted := r.ticket(i); admitted {
+		return ticket, nil
+	}
+	e := RejectedError{Name: t.name, Reason: r.reason(), State: r.State, Mode: r.Mode, Opened: t.openingOf(r)}
+	endNS := int64(0)
+	if r.LeftMS > 0 {
+		endNS = t.nowNS() + nanosOf(r.LeftMS)
+	}
+	return Ticket{}, t.rejections.share(e, endNS, endSlackNS, t.nowNS)
+}
+
+// ticket returns the ticket of the i-th admission, and whether it was admitted.
+func (r *Reply) ticket(i int64) (Ticket, bool) {
+	switch {
+	case i < r.Granted && r.FirstLease == 0:
+		return Ticket{Epoch: r.Epoch}, true
+	case i < r.Granted:
+		return Ticket{Epoch: r.Epoch, Lease: r.FirstLease + i}, true
+	}
+	return Ticket{}, r.AdmitsUncounted()
 }
 
 // openingOf returns the transition that opened the circuit, if the reply is of the
@@ -186,36 +229,27 @@ func (t *Tracker) openingOf(r *Reply) *Transition {
 	return opened
 }
 
-func (c *rejectionCache) decide(name string, r *Reply, i int64, nowNS func() int64, opened *Transition) (Ticket, error) {
-	switch {
-	case i < r.Granted && r.FirstLease == 0:
-		return Ticket{Epoch: r.Epoch}, nil
-	case i < r.Granted:
-		return Ticket{Epoch: r.Epoch, Lease: r.FirstLease + i}, nil
-	case r.AdmitsUncounted():
-		return Ticket{}, nil
-	}
-	return Ticket{}, c.rejectionOf(name, r, nowNS, opened)
-}
+// endSlackNS is by how much a shared rejection may end later than the reply says:
+// the order of a network's jitter. It never ends earlier, since a caller that honors
+// its RetryAfter would be rejected again.
+const endSlackNS = int64(10 * time.Millisecond)
 
-// sameEndNS is how far the ends of two rejections may lie apart for them to share
-// an error: the order of a network's jitter.
-const sameEndNS = int64(10 * time.Millisecond)
-
-// rejectionOf returns the error of a reply that rejects: the last one if its end
-// is about the same, so that a burst of rejections allocates one error.
-func (c *rejectionCache) rejectionOf(name string, r *Reply, nowNS func() int64, opened *Transition) *RejectedError {
-	endNS := int64(0)
-	if r.LeftMS > 0 {
-		endNS = nowNS() + nanosOf(r.LeftMS)
-	}
-	e := RejectedError{Name: name, Reason: r.reason(), State: r.State, Mode: r.Mode, Opened: opened}
+// share returns the rejection e with its end, 0 if no end is known: the last error
+// if it says the same and ends then or up to slackNS later, so that a burst of
+// rejections allocates few errors. If the ends creep forward, as they do over a
+// network, the next error ends slackNS later and serves those that follow.
+func (c *rejectionCache) share(e RejectedError, endNS, slackNS int64, nowNS func() int64) *RejectedError {
 	for {
-		last := c.last.Load()
-		if last != nil && last.Reason == e.Reason && last.State == e.State && last.Opened == opened && within(endNS-last.endNS, -sameEndNS, sameEndNS) {
-			return last
+		last, end := c.last.Load(), endNS
+		if last != nil && last.Reason == e.Reason && last.State == e.State && last.Opened == e.Opened {
+			switch late := last.endNS - endNS; {
+			case within(late, 0, slackNS):
+				return last
+			case within(late, -slackNS, -1):
+				end += slackNS
+			}
 		}
-		if next := NewRejected(e, endNS, nowNS); c.last.CompareAndSwap(last, next) {
+		if next := NewRejected(e, end, nowNS); c.last.CompareAndSwap(last, next) {
 			return next
 		}
 	}

@@ -3,6 +3,7 @@ package engine_test
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -99,6 +100,59 @@ func TestTracker_lost(t *testing.T) {
 	}
 }
 
+// TestTracker_lost_kept: a record that cannot have expired and is gone was lost,
+// however long ago this process reported to it.
+func TestTracker_lost_kept(t *testing.T) {
+	hour := int64(time.Hour / time.Millisecond)
+	for name, test := range map[string]struct {
+		known engine.Reply
+		quiet time.Duration
+		want  string
+	}{
+		"open, within its period":         {engine.Reply{State: engine.StateOpen, LeftMS: 100 * hour}, 101 * time.Hour, "lost transition "},
+		"open, long after its period":     {engine.Reply{State: engine.StateOpen, LeftMS: 100 * hour}, 102 * time.Hour, "transition "},
+		"a mode until it ends":            {engine.Reply{Mode: engine.ModeForcedClosed, ModeLeftMS: 50 * hour}, 51 * time.Hour, "lost transition "},
+		"a mode long after its end":       {engine.Reply{Mode: engine.ModeForcedClosed, ModeLeftMS: 50 * hour}, 52 * time.Hour, "transition "},
+		"a mode without end":              {engine.Reply{Mode: engine.ModeForcedOpen}, 10_000 * time.Hour, "lost transition "},
+		"closed again after such a mode":  {engine.Reply{Mode: engine.ModeShadow}, 3 * time.Hour, "transition "},
+		"closed, reported half a TTL ago": {engine.Reply{}, time.Hour, "lost transition "},
+		"closed, reported longer ago":     {engine.Reply{}, 2 * time.Hour, "transition "},
+	} {
+		w := watch(t, engine.Policy{IdleTTL: 2 * time.Hour})
+		w.ApplyReply(reports, w.reply(1, ""))
+		test.known.Epoch, test.known.Policy = 2, w.rules.Fingerprint()
+		w.ApplyReply(reports, test.known)
+		if strings.HasPrefix(name, "closed again") {
+			w.ApplyReply(reports, w.reply(3, ""))
+		}
+		w.taken()
+		w.now += int64(test.quiet)
+		w.ApplyReply(engine.Batch{Admissions: 1}, w.reply(9, engine.CauseCreated))
+		if got := kinds(w.taken()); got != test.want {
+			t.Errorf("%s: %s, want %s", name, got, test.want)
+		}
+	}
+}
+
+// TestTracker_lost_command: a command that creates the record finds the loss like a
+// step does.
+func TestTracker_lost_command(t *testing.T) {
+	w := watch(t, engine.Policy{})
+	w.ApplyReply(reports, w.reply(5, ""))
+	w.taken()
+	moves := []engine.Transition{{Epoch: 9, To: engine.StateOpen, Cause: engine.CauseOperator}}
+	w.ApplyCommand(engine.Snapshot{Exists: true, Epoch: 9, State: engine.StateOpen}, moves)
+	events := w.taken()
+	if got := kinds(events); got != "lost transition " || events[0].Epoch != 5 {
+		t.Errorf("events: %s of epoch %d, want lost of epoch 5", got, events[0].Epoch)
+	}
+	moves = []engine.Transition{{Was: 9, Epoch: 10, Cause: engine.CauseOperator}}
+	w.ApplyCommand(engine.Snapshot{Exists: true, Epoch: 10}, moves)
+	if got := kinds(w.taken()); got != "transition " {
+		t.Errorf("events of a command on the record: %s", got)
+	}
+}
+
 // TestTracker_skew: each foreign policy raises one event, and a record that shows
 // ever new ones fills no memory.
 func TestTracker_skew(t *testing.T) {
@@ -159,8 +213,8 @@ func TestTracker_admission(t *testing.T) {
 	}
 }
 
-// TestTracker_sharedRejection: the rejections of one period share one error,
-// though the network shakes its end a little.
+// TestTracker_sharedRejection: rejections share an error if it ends at the time that
+// the reply says or at most 10 ms later, never earlier.
 func TestTracker_sharedRejection(t *testing.T) {
 	w := watch(t, engine.Policy{})
 	open := engine.Reply{Epoch: 5, State: engine.StateOpen, LeftMS: 60_000}
@@ -169,15 +223,24 @@ func TestTracker_sharedRejection(t *testing.T) {
 		return err
 	}
 	first := reject()
-	w.now += int64(10 * time.Millisecond)
+	open.LeftMS -= 10
 	if reject() != first {
-		t.Error("10 ms apart: another error")
+		t.Error("an end 10 ms earlier: another error")
 	}
-	w.now += 1
+	open.LeftMS--
 	if reject() == first {
-		t.Error("more than 10 ms apart: the same error")
+		t.Error("an end 11 ms earlier: the same error")
 	}
 	second := reject()
+	w.now++
+	if reject() == second {
+		t.Error("an end 1 ns later: the same error, which ends too early")
+	}
+	second = reject()
+	w.now += int64(10 * time.Millisecond)
+	if reject() != second {
+		t.Error("ends that creep forward by 10 ms: another error")
+	}
 	open.State = engine.StateHalfOpen
 	if reject() == second {
 		t.Error("probing and open share an error")

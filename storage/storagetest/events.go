@@ -9,6 +9,7 @@ var events = []test{
 	{"only_to_the_handle_that_made_them", eventsToMaker},
 	{"of_commands", eventsOfCommands},
 	{"of_a_lost_record", eventLost},
+	{"of_a_record_lost_before_a_command", eventLostCommand},
 	{"of_a_healed_record", eventHealed},
 	{"of_another_policy_once", eventSkew},
 }
@@ -73,6 +74,23 @@ func eventLost(t *testEnv) {
 	t.checkEqual("cause", engine.CauseCreated, events[1].Transition.Cause)
 	b.admit()
 	t.checkEqual("events of B, which found the new record", []string{"status"}, b.events.causes())
+}
+
+// eventLostCommand: a command is the first to meet the absent record.
+func eventLostCommand(t *testEnv) {
+	t.needs("Lose", t.Lose != nil)
+	a, _ := t.pair(threeFailures)
+	a.fail(1)
+	epoch := t.inspect().Epoch
+	a.events.take()
+	t.Lose(name)
+	t.advancePastEpoch()
+	a.act(engine.ActionTrip)
+	events := a.events.take()
+	t.checkEqual("events", 2, len(events))
+	t.checkEqual("kind", engine.EventLost, events[0].Kind)
+	t.checkEqual("epoch", epoch, events[0].Epoch)
+	t.checkEqual("cause", engine.CauseOperator, events[1].Transition.Cause)
 }
 
 func eventHealed(t *testEnv) {

@@ -9,6 +9,7 @@ import (
 var open = []test{
 	{"ends_after_its_time", openEnds},
 	{"ends_at_its_instant", openEndsExactly},
+	{"retry_after_is_never_short", retryAfterNeverShort},
 	{"stays_until_a_call_comes", openStays},
 	{"failure_with_its_own_open_time", ownOpenTime},
 	{"own_open_time_is_held_to_max", ownOpenTimeHeld},
@@ -39,6 +40,29 @@ func openEndsExactly(t *testEnv) {
 	t.checkAlmostOver(b.rejection())
 	t.advance(time.Millisecond)
 	b.admit()
+}
+
+// retryAfterNeverShort: a caller that waits for as long as its rejection says is not
+// rejected by the same period, even if rejections share an error.
+func retryAfterNeverShort(t *testEnv) {
+	t.needsAdvance()
+	a, _ := t.pair(engine.Policy{ConsecutiveFailures: 1, OpenFor: 7 * time.Millisecond})
+	for range 20 {
+		a.act(engine.ActionReset)
+		a.fail(1)
+		for {
+			left := t.inspect().RetryAfter
+			if left == 0 {
+				break
+			}
+			began := a.Now()
+			hint := a.rejection().RetryAfter() + time.Duration(a.Now()-began)
+			if hint < left {
+				t.Fatalf("RetryAfter is at most %v, the circuit stays open for %v", hint, left)
+			}
+			t.advance(time.Millisecond)
+		}
+	}
 }
 
 func openStays(t *testEnv) {
