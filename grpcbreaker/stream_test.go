@@ -1,0 +1,435 @@
+package grpcbreaker_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/connectivity"
+	pb "google.golang.org/grpc/interop/grpc_testing"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+
+	"github.com/redbreaker/redbreaker"
+	"github.com/redbreaker/redbreaker/grpcbreaker"
+)
+
+// world is a service with a breaker on both sides.
+type world struct {
+	service            *service
+	server             *grpc.Server
+	client             pb.TestServiceClient
+	onClient           *redbreaker.Breaker
+	atClient, atServer *outcomes
+}
+
+func newWorld(t testing.TB, c grpcbreaker.Config) *world {
+	t.Helper()
+	w := &world{service: &service{at: func(context.Context, int) error { return nil }}}
+	var onServer *redbreaker.Breaker
+	w.onClient, w.atClient = newBreaker(t, neverOpens)
+	onServer, w.atServer = newBreaker(t, neverOpens)
+	server, conn := start(t, func(s *grpc.Server) { pb.RegisterTestServiceServer(s, w.service) },
+		newClient(t, grpcbreaker.One(w.onClient), c).DialOptions(),
+		newServer(t, grpcbreaker.One(onServer), c).ServerOptions())
+	w.server, w.client = server, pb.NewTestServiceClient(conn)
+	// A deadline that passes while the connection is made would test nothing.
+	conn.Connect()
+	eventually(t, "the connection is made", func() bool { return conn.GetState() == connectivity.Ready })
+	return w
+}
+
+// TestStream_whole: a call of each kind that succeeds counts once, at its end.
+func TestStream_whole(t *testing.T) {
+	for _, k := range kinds {
+		t.Run(k.name, func(t *testing.T) {
+			w := newWorld(t, grpcbreaker.Config{})
+			points := 0
+			w.service.at = func(context.Context, int) error { points++; return nil }
+			err := k.call(t.Context(), w.client, func() bool {
+				if n := len(w.atClient.all()); n != 0 {
+					t.Errorf("counted %d times before the end", n)
+				}
+				return true
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			wantOutcomes(t, w.atClient, redbreaker.Success)
+			wantSettled(t, "server", w.atServer, redbreaker.Success)
+			if points != k.points {
+				t.Errorf("passed %d points, want %d", points, k.points)
+			}
+		})
+	}
+}
+
+// TestStream_cut: calls of all four kinds, cut at each of their points by each of
+// the ways in which that happens.
+func TestStream_cut(t *testing.T) {
+	for _, how := range []struct {
+		name string
+		// cut runs at the server, and returns the handler's result.
+		cut                func(ctx context.Context, w *world, cancel func()) error
+		timeout            time.Duration
+		code               codes.Code
+		atClient, atServer redbreaker.Outcome
+	}{
+		{"a status", func(context.Context, *world, func()) error {
+			return status.Error(codes.Unavailable, "down")
+		}, patience, codes.Unavailable, redbreaker.Failure, redbreaker.Failure},
+		{"the answer no", func(context.Context, *world, func()) error {
+			return status.Error(codes.NotFound, "no such thing")
+		}, patience, codes.NotFound, redbreaker.Success, redbreaker.Success},
+		{"the server's end", func(ctx context.Context, w *world, _ func()) error {
+			go w.server.Stop()
+			<-ctx.Done()
+			return ctx.Err()
+		}, patience, codes.Unavailable, redbreaker.Failure, redbreaker.Ignored},
+		{"cancellation", func(ctx context.Context, _ *world, cancel func()) error {
+			cancel()
+			<-ctx.Done()
+			return ctx.Err()
+		}, patience, codes.Canceled, redbreaker.Ignored, redbreaker.Ignored},
+		{"cancellation, with another code", func(ctx context.Context, _ *world, cancel func()) error {
+			cancel()
+			<-ctx.Done()
+			return status.Error(codes.Internal, "query: context canceled")
+		}, patience, codes.Canceled, redbreaker.Ignored, redbreaker.Ignored},
+		{"a deadline", func(ctx context.Context, _ *world, _ func()) error {
+			<-ctx.Done()
+			return ctx.Err()
+		}, 200 * time.Millisecond, codes.DeadlineExceeded, redbreaker.Failure, redbreaker.Ignored},
+	} {
+		t.Run(how.name, func(t *testing.T) {
+			for _, k := range kinds {
+				for point := range k.points {
+					t.Run(name(k, point), func(t *testing.T) {
+						t.Parallel()
+						w := newWorld(t, grpcbreaker.Config{})
+						ctx, cancel := context.WithTimeout(t.Context(), how.timeout)
+						defer cancel()
+						w.service.at = func(ctx context.Context, at int) error {
+							if at != point {
+								return nil
+							}
+							return how.cut(ctx, w, cancel)
+						}
+						if err := k.call(ctx, w.client, always); status.Code(err) != how.code {
+							t.Fatalf("ended with %v, want %v", err, how.code)
+						}
+						wantSettled(t, "client", w.atClient, how.atClient)
+						wantSettled(t, "server", w.atServer, how.atServer)
+					})
+				}
+			}
+		})
+	}
+}
+
+// TestStream_leaked: a stream that its caller abandons, at each of its operations,
+// is ignored as soon as its context ends, by a cancellation or a deadline.
+func TestStream_leaked(t *testing.T) {
+	for _, k := range kinds[1:] {
+		for operation := range k.points {
+			t.Run(name(k, operation), func(t *testing.T) {
+				w := newWorld(t, grpcbreaker.Config{})
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				n := 0
+				err := k.call(ctx, w.client, func() bool { n++; return n <= operation })
+				if err == nil { // a whole call has fewer operations
+					wantOutcomes(t, w.atClient, redbreaker.Success)
+					return
+				}
+				if err != errLeaked {
+					t.Fatal(err)
+				}
+				wantOutcomes(t, w.atClient)
+				cancel()
+				wantSettled(t, "client", w.atClient, redbreaker.Ignored)
+			})
+		}
+	}
+}
+
+// TestStream_leakedDeadline: nor is an abandoned stream a failure when its deadline
+// passes; but one that is read then is, whichever sees the deadline first.
+func TestStream_leakedDeadline(t *testing.T) {
+	for range 10 {
+		w := newWorld(t, grpcbreaker.Config{})
+		w.service.at = func(ctx context.Context, point int) error {
+			if point == 2 {
+				<-ctx.Done()
+			}
+			return ctx.Err()
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+		defer cancel()
+		s, err := w.client.StreamingOutputCall(ctx, &pb.StreamingOutputCallRequest{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for err == nil {
+			_, err = s.Recv()
+		}
+		if status.Code(err) != codes.DeadlineExceeded {
+			t.Fatal(err)
+		}
+		wantOutcomes(t, w.atClient, redbreaker.Failure)
+
+		ctx, cancel = context.WithTimeout(t.Context(), 50*time.Millisecond)
+		defer cancel()
+		if _, err = w.client.StreamingOutputCall(ctx, &pb.StreamingOutputCallRequest{}); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "the stream is settled", func() bool { return len(w.atClient.all()) == 2 })
+		wantOutcomes(t, w.atClient, redbreaker.Failure, redbreaker.Ignored)
+	}
+}
+
+// TestStream_connectionClosed: to close the connection is the caller's decision.
+func TestStream_connectionClosed(t *testing.T) {
+	b, o := newBreaker(t, neverOpens)
+	hang := &service{at: func(ctx context.Context, _ int) error { <-ctx.Done(); return ctx.Err() }}
+	_, conn := start(t, func(s *grpc.Server) { pb.RegisterTestServiceServer(s, hang) },
+		newClient(t, grpcbreaker.One(b), grpcbreaker.Config{}).DialOptions(), nil)
+	s, err := pb.NewTestServiceClient(conn).StreamingOutputCall(t.Context(), &pb.StreamingOutputCallRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn.Close()
+	if _, err := s.Recv(); err == nil { // Canceled or Unavailable
+		t.Error("the stream goes on")
+	}
+	if _, err := pb.NewTestServiceClient(conn).UnaryCall(t.Context(), &pb.SimpleRequest{}); err == nil {
+		t.Error("a closed connection made a call")
+	}
+	wantOutcomes(t, o, redbreaker.Ignored, redbreaker.Ignored)
+}
+
+// TestStream_probe: a probe is settled by the first message from the server, on
+// both sides, while the stream goes on.
+func TestStream_probe(t *testing.T) {
+	atClient, o := newBreaker(t, opensAtOnce)
+	atServer, _ := newBreaker(t, opensAtOnce)
+	more := make(chan bool)
+	slow := &service{at: func(_ context.Context, point int) error {
+		switch point {
+		case 1, 2:
+			<-more
+		case 3:
+			return status.Error(codes.Unavailable, "cut")
+		}
+		return nil
+	}}
+	_, conn := start(t, func(s *grpc.Server) { pb.RegisterTestServiceServer(s, slow) },
+		newClient(t, grpcbreaker.One(atClient), grpcbreaker.Config{}).DialOptions(),
+		newServer(t, grpcbreaker.One(atServer), grpcbreaker.Config{}).ServerOptions())
+	control(t, atClient, redbreaker.ActionHalfOpen)
+	control(t, atServer, redbreaker.ActionHalfOpen)
+	s, err := pb.NewTestServiceClient(conn).StreamingOutputCall(t.Context(), &pb.StreamingOutputCallRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Header(); err != nil {
+		t.Fatal(err)
+	}
+	wantState(t, atClient, redbreaker.StateHalfOpen) // headers alone show nothing
+	wantState(t, atServer, redbreaker.StateHalfOpen)
+	more <- true
+	if _, err := s.Recv(); err != nil {
+		t.Fatal(err)
+	}
+	wantState(t, atClient, redbreaker.StateClosed)
+	wantState(t, atServer, redbreaker.StateClosed)
+	more <- true
+	for err == nil {
+		_, err = s.Recv()
+	}
+	if status.Code(err) != codes.Unavailable {
+		t.Error(err)
+	}
+	wantState(t, atClient, redbreaker.StateClosed)
+	wantOutcomes(t, o, redbreaker.Success)
+}
+
+// TestStream_slow: by the time to the first message, or to the end.
+func TestStream_slow(t *testing.T) {
+	policy := redbreaker.Policy{Window: redbreaker.Window{Calls: 10, SlowCallRate: 1, SlowCallDuration: time.Second}}
+	for _, c := range []struct {
+		first, last time.Duration
+		slowStream  bool
+		want        redbreaker.Outcome
+	}{
+		{0, time.Hour, false, redbreaker.Success},
+		{time.Second, 0, false, redbreaker.SlowSuccess},
+		{0, time.Second, true, redbreaker.SlowSuccess},
+		{0, time.Second / 2, true, redbreaker.Success},
+	} {
+		clock, storage := newClock()
+		atClient, o := newBreaker(t, policy, storage)
+		atServer, onServer := newBreaker(t, policy, storage)
+		config := grpcbreaker.Config{SlowStream: c.slowStream}
+		received := make(chan bool) // the client has the first message
+		s := &service{at: func(_ context.Context, point int) error {
+			switch point {
+			case 0:
+				clock.advance(c.first)
+			case 2:
+				<-received
+				clock.advance(c.last)
+			}
+			return nil
+		}}
+		_, conn := start(t, func(r *grpc.Server) { pb.RegisterTestServiceServer(r, s) },
+			newClient(t, grpcbreaker.One(atClient), config).DialOptions(), newServer(t, grpcbreaker.One(atServer), config).ServerOptions())
+		stream, err := pb.NewTestServiceClient(conn).StreamingOutputCall(t.Context(), &pb.StreamingOutputCallRequest{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := stream.Recv(); err != nil {
+			t.Fatal(err)
+		}
+		received <- true
+		for err == nil {
+			_, err = stream.Recv()
+		}
+		wantOutcomes(t, o, c.want)
+		wantSettled(t, "server", onServer, c.want)
+	}
+}
+
+// TestStream_tooLarge: a message that SendMsg refuses says nothing about the server.
+func TestStream_tooLarge(t *testing.T) {
+	w := newWorld(t, grpcbreaker.Config{})
+	s, err := w.client.StreamingInputCall(t.Context(), grpc.MaxCallSendMsgSize(10))
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = s.Send(&pb.StreamingInputCallRequest{Payload: &pb.Payload{Body: []byte(strings.Repeat("x", 100))}})
+	if status.Code(err) != codes.ResourceExhausted {
+		t.Fatal(err)
+	}
+	wantOutcomes(t, w.atClient, redbreaker.Ignored)
+}
+
+// fakeStream is a ClientStream whose operations return errors.
+type fakeStream struct {
+	grpc.ClientStream
+	send, receive, header error
+}
+
+func (f *fakeStream) SendMsg(any) error            { return f.send }
+func (f *fakeStream) RecvMsg(any) error            { return f.receive }
+func (f *fakeStream) Header() (metadata.MD, error) { return nil, f.header }
+func (f *fakeStream) Trailer() metadata.MD         { return nil }
+
+// TestStream_operations: which error of which operation ends a stream, also where
+// another interceptor returns it.
+func TestStream_operations(t *testing.T) {
+	unavailable := status.Error(codes.Unavailable, "down")
+	send := func(s grpc.ClientStream) error { return s.SendMsg(nil) }
+	receive := func(s grpc.ClientStream) error { return s.RecvMsg(nil) }
+	header := func(s grpc.ClientStream) error { _, err := s.Header(); return err }
+	for _, c := range []struct {
+		name      string
+		stream    fakeStream
+		operation func(grpc.ClientStream) error
+		want      redbreaker.Outcome // 0: the stream goes on
+	}{
+		{"SendMsg fails", fakeStream{send: unavailable}, send, redbreaker.Failure},
+		{"SendMsg with io.EOF", fakeStream{send: io.EOF}, send, 0},
+		{"SendMsg refuses", fakeStream{send: status.Error(codes.Internal, "marshal")}, send, redbreaker.Ignored},
+		{"RecvMsg fails", fakeStream{receive: unavailable}, receive, redbreaker.Failure},
+		{"RecvMsg with io.EOF", fakeStream{receive: io.EOF}, receive, redbreaker.Success},
+		{"RecvMsg", fakeStream{}, receive, 0},
+		{"Header fails", fakeStream{header: unavailable}, header, redbreaker.Failure},
+		{"Header with io.EOF", fakeStream{header: io.EOF}, header, 0},
+		{"Header", fakeStream{}, header, 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			b, o := newBreaker(t, neverOpens)
+			_, conn := start(t, func(*grpc.Server) {}, nil, nil)
+			ctx, cancel := context.WithCancel(t.Context())
+			s, err := newClient(t, grpcbreaker.One(b), grpcbreaker.Config{}).Stream(ctx, &grpc.StreamDesc{ServerStreams: true}, conn, "/s/m",
+				func(context.Context, *grpc.StreamDesc, *grpc.ClientConn, string, ...grpc.CallOption) (grpc.ClientStream, error) {
+					return &c.stream, nil
+				})
+			if err != nil {
+				t.Fatal(err)
+			}
+			_ = c.operation(s)
+			if c.want == 0 {
+				wantOutcomes(t, o)
+				c.want = redbreaker.Ignored // by the end of the context
+			}
+			cancel()
+			wantSettled(t, "client", o, c.want)
+		})
+	}
+}
+
+// TestStream_contextEndsWithinOperation: an operation that succeeds while its
+// context ends leaves a stream that is abandoned, perhaps.
+func TestStream_contextEndsWithinOperation(t *testing.T) {
+	b, o := newBreaker(t, neverOpens)
+	_, conn := start(t, func(*grpc.Server) {}, nil, nil)
+	ctx, cancel := context.WithCancel(t.Context())
+	s, err := newClient(t, grpcbreaker.One(b), grpcbreaker.Config{}).Stream(ctx, &grpc.StreamDesc{ServerStreams: true}, conn, "/s/m",
+		func(context.Context, *grpc.StreamDesc, *grpc.ClientConn, string, ...grpc.CallOption) (grpc.ClientStream, error) {
+			return &lateStream{cancel: cancel}, nil
+		})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.RecvMsg(nil); err != nil {
+		t.Fatal(err)
+	}
+	wantOutcomes(t, o, redbreaker.Ignored)
+}
+
+// lateStream receives a message after its context has ended, and the watch on that
+// had time to see the operation.
+type lateStream struct {
+	grpc.ClientStream
+	cancel func()
+}
+
+func (s *lateStream) RecvMsg(any) error {
+	s.cancel()
+	time.Sleep(10 * time.Millisecond)
+	return nil
+}
+
+// TestStream_notOpened: a stream that cannot be opened has ended.
+func TestStream_notOpened(t *testing.T) {
+	_, conn := start(t, func(*grpc.Server) {}, nil, nil)
+	open := func(err error) func(context.Context, *grpc.StreamDesc, *grpc.ClientConn, string, ...grpc.CallOption) (grpc.ClientStream, error) {
+		return func(context.Context, *grpc.StreamDesc, *grpc.ClientConn, string, ...grpc.CallOption) (grpc.ClientStream, error) {
+			if err == nil {
+				runtime.Goexit()
+			}
+			return nil, err
+		}
+	}
+	for _, err := range []error{status.Error(codes.Unavailable, "down"), errors.New("plain"), nil} {
+		b, o := newBreaker(t, neverOpens)
+		done := make(chan bool)
+		go func() {
+			defer close(done)
+			s, got := newClient(t, grpcbreaker.One(b), grpcbreaker.Config{}).Stream(t.Context(), &grpc.StreamDesc{}, conn, "/s/m", open(err))
+			if s != nil || got != err {
+				t.Errorf("got %v, %v", s, got)
+			}
+		}()
+		<-done
+		wantOutcomes(t, o, redbreaker.Failure)
+	}
+}
