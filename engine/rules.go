@@ -204,7 +204,7 @@ func parseRules(text string) (Rules, bool) {
 	return r, read && len(fingerprint) == 8 && r.isSoundRules()
 }
 
-// sound reports whether the machine may calculate with the rules.
+// isSoundRules reports whether the machine may calculate with the rules.
 func (r *Rules) isSoundRules() bool {
 	return r.Window.isSoundShape() && r.Consecutive <= MaxThreshold && r.Count <= MaxThreshold &&
 		r.Rate <= scale && r.SlowRate <= scale && r.SlowMS <= maxMS && r.MinCalls <= MaxThreshold &&

@@ -3,6 +3,7 @@ package language
 import (
 	"fmt"
 	"go/ast"
+	"go/token"
 	"slices"
 	"strings"
 	"testing"
@@ -150,6 +151,7 @@ func checkNames(f *folder) []finding {
 			}
 		}
 	}
+	found = append(found, f.checkDocs()...)
 	n := f.nameFigures()
 	if n.functions < leastFunctions {
 		return found
@@ -164,6 +166,46 @@ func checkNames(f *folder) []finding {
 			"unexported functions have %.1f characters on average, want %.0f", n.meanLength(), minNameLength)})
 	}
 	return found
+}
+
+// checkDocs returns comments of functions and types that do not begin with the
+// name, so a rename leaves no comment behind.
+func (f *folder) checkDocs() []finding {
+	var found []finding
+	for _, fn := range f.functions() {
+		if name := fn.Name.Name; fn.Doc != nil && name != "init" && !beginsWith(fn.Doc.Text(), name) {
+			found = append(found, f.finding(fn, name, "the comment of "+name+" does not begin with its name"))
+		}
+	}
+	for _, file := range f.files {
+		for _, d := range file.Decls {
+			g, ok := d.(*ast.GenDecl)
+			if !ok || g.Tok != token.TYPE {
+				continue
+			}
+			for _, s := range g.Specs {
+				spec := s.(*ast.TypeSpec)
+				doc := spec.Doc
+				if !g.Lparen.IsValid() {
+					doc = g.Doc
+				}
+				if doc != nil && !beginsWith(doc.Text(), spec.Name.Name) {
+					found = append(found, f.finding(spec, spec.Name.Name, "the comment of "+spec.Name.Name+" does not begin with its name"))
+				}
+			}
+		}
+	}
+	return found
+}
+
+// beginsWith reports whether a comment begins with the name, an article before it
+// allowed.
+func beginsWith(doc, name string) bool {
+	first, rest, _ := strings.Cut(doc, " ")
+	if slices.Contains([]string{"A", "An", "The"}, first) {
+		first, _, _ = strings.Cut(rest, " ")
+	}
+	return strings.TrimRight(first, ":,.\n") == name
 }
 
 func (f *folder) bareNames() []string {
@@ -219,6 +261,18 @@ var _ interface{ end() }`)
 	}
 	if got := checkNames(parseFolder(t, "type lane struct{}")); len(got) != 1 {
 		t.Errorf("found %v, want the type", got)
+	}
+	for source, want := range map[string]int{
+		"// add adds.\nfunc add() {}":                    0,
+		"// sum adds.\nfunc add() {}":                    1,
+		"// A queue waits.\ntype queue struct{}":         0,
+		"// waits.\ntype queue struct{}":                 1,
+		"type (\n// pair is two.\ntuple struct{}\n)":     1,
+		"// Types of records.\ntype (\npair struct{}\n)": 0,
+	} {
+		if got := checkNames(parseFolder(t, source)); len(got) != want {
+			t.Errorf("%q: found %v, want %d", source, got, want)
+		}
 	}
 	bare := "func goodName() {}\n"
 	for i := range leastFunctions {

@@ -19,7 +19,7 @@ func closedHandle(t *testEnv) {
 	t.checkStopped(a.Handle, ticket)
 }
 
-// stopped checks that nothing goes through a handle any more.
+// checkStopped checks that a handle refuses every operation.
 func (t *testEnv) checkStopped(h engine.Handle, ticket engine.Ticket) {
 	t.Helper()
 	_, err := h.Acquire(t.Context())

@@ -78,7 +78,7 @@ func errorTextsComeBack(t *testEnv) {
 	}
 }
 
-// kept checks what became of a caller's text: 64 bytes of it, whole runes.
+// checkKept checks what became of a caller's text: 64 bytes of it, whole runes.
 func (t *testEnv) checkKept(what, text, got string) {
 	t.Helper()
 	whole := got == text && len(got) <= 64
