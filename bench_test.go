@@ -1,6 +1,7 @@
 package redbreaker_test
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/redbreaker/redbreaker"
@@ -56,4 +57,33 @@ func BenchmarkDo(b *testing.B) {
 			_ = call()
 		}
 	})
+}
+
+// BenchmarkRegistry_Get measures Get for names that the registry retains, and for
+// more names than it retains, where each Get makes a breaker and evicts another.
+func BenchmarkRegistry_Get(b *testing.B) {
+	for _, n := range []int{1000, 50_000} {
+		b.Run(fmt.Sprintf("names=%d", n), func(b *testing.B) {
+			r, err := redbreaker.NewRegistry(redbreaker.RegistryConfig{})
+			if err != nil {
+				b.Fatal(err)
+			}
+			b.Cleanup(r.Stop)
+			names := make([]string, n)
+			for i := range names {
+				names[i] = fmt.Sprint("tenant-", i)
+				if _, err := r.Get(names[i]); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportAllocs()
+			i := 0
+			for b.Loop() {
+				if _, err := r.Get(names[i%n]); err != nil {
+					b.Fatal(err)
+				}
+				i++
+			}
+		})
+	}
 }

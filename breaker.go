@@ -31,16 +31,50 @@ type core struct {
 	handle  engine.Handle
 	storage engine.Storage
 
-	mu          sync.Mutex  // guards queue, and is held to set stopped
-	queue       *queue      // nil while no event waits
-	ownsStorage bool        // the storage was made by New and is closed with the breaker
-	stopped     atomic.Bool // set under mu
+	mu          sync.Mutex // guards queue, sealed and closed
+	queue       *queue     // nil while no event waits
+	stopped     atomic.Bool
+	ownsStorage bool // the storage was made by New and is closed with the breaker
+	sealed      bool // no more events are accepted
+	closed      bool // the handle is closed
+	// shown is the status that OnStatus got last. Only the queue's goroutine uses it.
+	shown shownStatus
 }
 
-// stop closes the handle, once. It waits for no hook.
+// shownStatus is state and mode in one byte: of the fields of core, one more would
+// cost each breaker 16 bytes.
+type shownStatus uint8
+
+func newShownStatus(s Status) shownStatus { return shownStatus(s.State)<<4 | shownStatus(s.Mode) }
+
+// stop refuses calls and events from now on and closes the handle. It waits for no
+// hook.
 func (c *core) stop() {
+	c.stopped.Store(true)
+	c.sealQueue()
+	c.close()
+}
+
+// shutDown refuses calls from now on, closes the handle, and waits for the hooks
+// of all events, those of the closing handle included.
+func (c *core) shutDown(ctx context.Context) error {
+	c.stopped.Store(true)
+	c.close()
+	c.sealQueue()
+	return c.waitForHooks(ctx)
+}
+
+func (c *core) sealQueue() {
 	c.mu.Lock()
-	before := c.stopped.Swap(true)
+	defer c.mu.Unlock()
+	c.sealed = true
+}
+
+// close closes the handle, once.
+func (c *core) close() {
+	c.mu.Lock()
+	before := c.closed
+	c.closed = true
 	c.mu.Unlock()
 	if before {
 		return
@@ -63,26 +97,28 @@ func New(name string, p Policy, opts ...Option) (*Breaker, error) {
 	if err := errors.Join(engine.CheckName(name), p.Validate(), err); err != nil {
 		return nil, err
 	}
-	return s.newBreaker(name, p)
+	return s.newBreaker(name, p, s.hooks)
 }
 
 // newBreaker makes a breaker from arguments that were validated.
-func (s *settings) newBreaker(name string, p Policy) (*Breaker, error) {
+func (s *settings) newBreaker(name string, p Policy, h *hooks) (*Breaker, error) {
 	b := &Breaker{
-		core:        &core{name: name, hooks: s.hooks, storage: s.storage},
+		core:        &core{name: name, hooks: h, storage: s.storage},
 		slowAfter:   roundUpToMillis(p.Window.SlowCallDuration),
 		classifiers: s.classifiers,
 		errorText:   s.errorText,
 	}
-	b.needsClock = b.slowAfter > 0 || len(s.hooks.onOutcome) > 0
+	b.needsClock = b.slowAfter > 0 || len(h.onCall) > 0
 	if b.storage == nil {
 		b.storage, b.ownsStorage = engine.NewMemory(), true
 	}
-	var err error
-	b.handle, err = s.bindHandle(b.core, p)
+	handle, err := s.bindHandle(b.core, p)
 	if err != nil {
 		return nil, err
 	}
+	b.mu.Lock() // a storage that watches may already have raised an event
+	defer b.mu.Unlock()
+	b.handle = handle
 	return b, nil
 }
 
@@ -177,9 +213,17 @@ func (b *Breaker) Ping(ctx context.Context) error {
 // Stop ends the use of the breaker in this process. The shared circuit keeps its
 // state. Later calls return [ErrStopped]. Calls in flight end normally but are not
 // counted, and the slot of a probe is free again when its lease ends. Stop accepts
-// no more events for hooks and does not wait for hooks that run. It may be called
-// twice, and from a hook. A storage given by [WithStorage] stays open.
+// no more events for hooks and does not wait for those that wait or run; see
+// [Breaker.Shutdown]. It may be called twice, and from a hook. A storage given by
+// [WithStorage] stays open.
 func (b *Breaker) Stop() { b.stop() }
+
+// Shutdown stops the breaker as [Breaker.Stop] does and waits until the hooks of
+// all its events have returned, so that a program that ends loses no last
+// transition. It returns the error of ctx if that ends first; the breaker is
+// stopped then too. Do not call it from a hook, which would wait for itself. It may
+// be called twice, and after Stop.
+func (b *Breaker) Shutdown(ctx context.Context) error { return b.shutDown(ctx) }
 
 // admitCall asks the handle to admit one call. start is 0 unless the call is timed.
 func (b *Breaker) admitCall(ctx context.Context) (t Ticket, start int64, err error) {
@@ -188,7 +232,7 @@ func (b *Breaker) admitCall(ctx context.Context) (t Ticket, start int64, err err
 	}
 	t, err = b.handle.Acquire(ctx)
 	if err != nil {
-		b.hooks.callOnReject(b.core, err)
+		b.hooks.callOnReject(ctx, b.core, err)
 		return Ticket{}, 0, err
 	}
 	if b.needsClock {
@@ -206,9 +250,9 @@ func (b *Breaker) settleCall(ctx context.Context, t Ticket, start, end int64, er
 	case start == 0: // the common case
 		b.reportOutcome(ctx, t, Success, 0, nil)
 	case end == 0:
-		b.finishCall(ctx, t, start, b.handle.Now(), Success, nil)
+		b.finishCall(ctx, t, callEnd{start: start, end: b.handle.Now(), outcome: Success})
 	default:
-		b.finishCall(ctx, t, start, end, Success, nil)
+		b.finishCall(ctx, t, callEnd{start: start, end: end, outcome: Success})
 	}
 }
 
@@ -217,33 +261,45 @@ func (b *Breaker) settleError(ctx context.Context, t Ticket, start, end int64, e
 	if end == 0 {
 		end = b.readEnd(start)
 	}
-	o, d := Failure, panicDetail
+	e := callEnd{start: start, end: end, outcome: Failure, err: ErrPanicked, detail: panicDetail}
 	// Deferred, because a classifier may panic too. The call then counts as a failure.
-	defer func() { b.finishCall(ctx, t, start, end, o, d) }()
+	defer func() { b.finishCall(ctx, t, e) }()
 	if returned {
-		o = b.classify(ctx, err)
-		d = b.failureDetail(o, err)
+		o := b.classify(ctx, err)
+		e.outcome, e.err, e.detail = o, err, b.failureDetail(o, err)
 	}
+}
+
+// callEnd is the end of a call. start and end are 0 if the call was not timed.
+type callEnd struct {
+	start, end int64
+	outcome    Outcome
+	err        error
+	detail     *engine.Detail
 }
 
 // finishCall finds out whether the call was slow, reports it, and calls the hooks.
-func (b *Breaker) finishCall(ctx context.Context, t Ticket, start, end int64, o Outcome, d *engine.Detail) {
-	elapsed := time.Duration(end - start)
+func (b *Breaker) finishCall(ctx context.Context, t Ticket, e callEnd) {
+	elapsed := time.Duration(e.end - e.start)
 	if b.slowAfter > 0 && elapsed >= b.slowAfter {
-		o = asSlow(o)
+		e.outcome = asSlow(e.outcome)
 	}
-	b.reportOutcome(ctx, t, o, end, d)
-	if len(b.hooks.onOutcome) > 0 {
-		b.hooks.callOnOutcome(b.core, o, elapsed)
+	stale := b.reportOutcome(ctx, t, e.outcome, e.end, e.detail)
+	if len(b.hooks.onCall) > 0 {
+		b.hooks.callOnCall(ctx, b.core, CallResult{
+			Name: b.name, Outcome: e.outcome, Err: e.err, Elapsed: elapsed, Probe: t.Lease != 0, Stale: stale,
+		})
 	}
 }
 
-// reportOutcome sends an outcome that counts. An error of the storage is no
-// concern of the caller, whose call has ended; the fallback has noted it.
-func (b *Breaker) reportOutcome(ctx context.Context, t Ticket, o Outcome, end int64, d *engine.Detail) {
+// reportOutcome sends an outcome that counts, and reports whether it came too late.
+// An error of the storage is no concern of the caller, whose call has ended; the
+// fallback has noted it.
+func (b *Breaker) reportOutcome(ctx context.Context, t Ticket, o Outcome, end int64, d *engine.Detail) (stale bool) {
 	if t.Counted() && (o != Ignored || t.Lease != 0) {
-		_, _ = b.handle.Report(ctx, t, o, end, d)
+		stale, _ = b.handle.Report(ctx, t, o, end, d)
 	}
+	return stale
 }
 
 // readEnd reads the clock at the end of a call, if the call is timed.

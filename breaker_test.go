@@ -283,7 +283,7 @@ func TestDo_readsNoClockUnasked(t *testing.T) {
 	}
 	run(newBreaker(t, redbreaker.Policy{}, redbreaker.WithStorage(quiet)))
 	run(newBreaker(t, redbreaker.Policy{}, redbreaker.WithStorage(timed), redbreaker.WithHooks(redbreaker.Hooks{
-		OnOutcome: func(string, redbreaker.Outcome, time.Duration) {},
+		OnCall: func(context.Context, redbreaker.CallResult) {},
 	})))
 	if quiet.reads != 0 || timed.reads != 6 {
 		t.Errorf("%d readings without and %d with a hook, want 0 and 6", quiet.reads, timed.reads)
@@ -298,10 +298,10 @@ func TestDo_readsNoClockUnasked(t *testing.T) {
 func TestDo_allocatesNothing(t *testing.T) {
 	b := newBreaker(t, redbreaker.Policy{}, redbreaker.WithStorage(idle{}))
 	timed := newBreaker(t, slowPolicy, redbreaker.WithStorage(idle{}), redbreaker.WithHooks(redbreaker.Hooks{
-		OnOutcome: func(string, redbreaker.Outcome, time.Duration) {},
+		OnCall: func(context.Context, redbreaker.CallResult) {},
 	}))
 	rejected := newBreaker(t, redbreaker.Policy{}, redbreaker.WithStorage(idle{rejects: &redbreaker.RejectedError{}}),
-		redbreaker.WithHooks(redbreaker.Hooks{OnReject: func(*redbreaker.RejectedError) {}}))
+		redbreaker.WithHooks(redbreaker.Hooks{OnReject: func(context.Context, *redbreaker.RejectedError) {}}))
 	memory := newBreaker(t, redbreaker.Policy{})
 	windowed := newBreaker(t, redbreaker.Policy{Window: redbreaker.Window{
 		Period: time.Hour, FailureRate: 0.5, SlowCallRate: 0.5, SlowCallDuration: time.Minute}})
@@ -475,7 +475,7 @@ func TestStop_ownMemory(t *testing.T) {
 
 func TestStop_duringACall(t *testing.T) {
 	b := newBreaker(t, opensAtOnce, redbreaker.WithHooks(redbreaker.Hooks{
-		OnOutcome: func(string, redbreaker.Outcome, time.Duration) { t.Error("a hook heard of it") },
+		OnCall: func(context.Context, redbreaker.CallResult) { t.Error("a hook heard of it") },
 	}))
 	err := b.Do(ctx, func(context.Context) error { b.Stop(); return errDown })
 	wantErr(t, err, errDown)

@@ -73,7 +73,7 @@ type retryAfterError struct {
 func (r *retryAfterError) Unwrap() error { return r.error }
 
 // panicDetail is the detail of a call that did not return.
-var panicDetail = &engine.Detail{Text: "panic or Goexit"}
+var panicDetail = &engine.Detail{Text: "panic or Goexit", Err: ErrPanicked}
 
 // classify applies the rules of [Classifier].
 func (b *Breaker) classify(ctx context.Context, err error) Outcome {
@@ -113,7 +113,7 @@ func (b *Breaker) failureDetail(o Outcome, err error) *engine.Detail {
 	if o != Failure || err == nil {
 		return nil
 	}
-	d := &engine.Detail{Text: b.describeError(err)}
+	d := &engine.Detail{Text: b.describeError(err), Err: err}
 	var own *retryAfterError
 	if errors.As(err, &own) {
 		d.OpenFor = own.openFor

@@ -18,7 +18,7 @@ func outcomeOf(t *testing.T, c context.Context, during func(), err error, opts .
 	t.Helper()
 	var got redbreaker.Outcome
 	b := newBreaker(t, redbreaker.Policy{}, append(opts, redbreaker.WithHooks(redbreaker.Hooks{
-		OnOutcome: func(_ string, o redbreaker.Outcome, _ time.Duration) { got = o },
+		OnCall: func(_ context.Context, r redbreaker.CallResult) { got = r.Outcome },
 	}))...)
 	if returned := b.Do(c, func(context.Context) error { during(); return err }); returned != err {
 		t.Errorf("Do returned %v, want %v", returned, err)

@@ -99,14 +99,17 @@
 // with a breaker of this process that starts in the last known shared state.
 // [FallbackAllow] admits calls uncounted. [FallbackDeny] rejects them. Hooks are
 // called at the start and the end of an outage; without such hooks, both are logged
-// to slog.Default. An outage never changes what a call that was made returns. In
+// to slog.Default, once for all breakers of a storage. An outage never changes what a call that was made returns. In
 // memory nothing fails.
 //
 // # Hooks
 //
-// [Hooks] are called for transitions, outcomes, rejections, outages and anomalies;
-// [LogHooks] logs them. Hooks may be slow, panic, or call the breaker. Only
-// OnOutcome and OnReject run on the caller's goroutine.
+// [Hooks] are called for transitions, calls, rejections, outages and anomalies;
+// [LogHooks] logs them. A log or a counter wants OnTransition, which is called in the
+// process that made the transition; a gauge wants OnStatus, which is called in every
+// process that learns of it. Hooks may be slow, panic, or call the breaker. Only
+// OnCall and OnReject run on the caller's goroutine. [Breaker.Shutdown] waits for the
+// others at the end of a program.
 //
 // # Testing
 //

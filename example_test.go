@@ -179,7 +179,7 @@ func ExampleHooks() {
 					opened <- t.Cause
 				}
 			},
-			OnReject: func(e *redbreaker.RejectedError) { fmt.Println("rejected:", e.Reason) },
+			OnReject: func(_ context.Context, e *redbreaker.RejectedError) { fmt.Println("rejected:", e.Reason) },
 		})))
 	defer payments.Stop()
 	_ = payments.Do(context.Background(), chargeCard)
@@ -188,6 +188,19 @@ func ExampleHooks() {
 	// Output:
 	// rejected: open
 	// opened: consecutive
+}
+
+// A gauge shows the state that this process knows, also if another process changed it.
+func ExampleHooks_gauge() {
+	states := map[string]redbreaker.State{}
+	payments := must(redbreaker.New("payments", redbreaker.Policy{ConsecutiveFailures: 1},
+		redbreaker.WithHooks(redbreaker.Hooks{
+			OnStatus: func(name string, s redbreaker.Status) { states[name] = s.State },
+		})))
+	_ = payments.Do(context.Background(), chargeCard)
+	_ = payments.Shutdown(context.Background()) // waits for the hooks
+	fmt.Println(states)
+	// Output: map[payments:open]
 }
 
 func ExampleLogHooks() {

@@ -3,6 +3,7 @@ package redbreaker_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"sync"
 	"testing"
@@ -64,7 +65,7 @@ func TestFallbackAllow(t *testing.T) {
 func TestFallbackDeny(t *testing.T) {
 	var rejected []*redbreaker.RejectedError
 	b, store, events := outages(t, redbreaker.WithFallback(redbreaker.FallbackDeny),
-		redbreaker.WithHooks(redbreaker.Hooks{OnReject: func(e *redbreaker.RejectedError) { rejected = append(rejected, e) }}))
+		redbreaker.WithHooks(redbreaker.Hooks{OnReject: func(_ context.Context, e *redbreaker.RejectedError) { rejected = append(rejected, e) }}))
 	cause := unreachable("acquire")
 	store.breaks("acquire", cause)
 	err := b.Do(ctx, func(context.Context) error { t.Error("the function ran"); return nil })
@@ -176,26 +177,82 @@ func TestFallback_recordOfANewerRelease(t *testing.T) {
 	wantErr(t, wantEvent(t, events, redbreaker.EventDegraded).Err, redbreaker.ErrNewerLayout)
 }
 
-func TestFallback_logsOncePerOutage(t *testing.T) {
+// Many breakers notice an outage of their storage; the log has one line for its
+// beginning and one for its end. The hooks of a breaker replace these lines.
+func TestFallback_logsOncePerStorageAndChange(t *testing.T) {
+	const n = 50
 	out := captureLog(t)
-	store := newFake()
-	done := make(chan redbreaker.Event, 10)
-	b := newBreaker(t, opensAtOnce, redbreaker.WithStorage(store),
-		redbreaker.WithHooks(redbreaker.Hooks{OnAnomaly: func(e redbreaker.Event) { done <- e }}))
-	for range 2 {
-		store.breaks("acquire", unreachable("acquire"))
-		for range 10 {
+	store, other := newFake(), newFake()
+	var breakers []*redbreaker.Breaker
+	add := func(name string, s *fake, opts ...redbreaker.Option) *redbreaker.Breaker {
+		b, err := redbreaker.New(name, opensAtOnce, append(opts, redbreaker.WithStorage(s))...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(b.Stop)
+		breakers = append(breakers, b)
+		return b
+	}
+	for i := range n {
+		add(fmt.Sprint("dep-", i), store)
+	}
+	events := make(chan redbreaker.Event, 10)
+	note := func(e redbreaker.Event) { events <- e }
+	add("with hooks", store, redbreaker.WithHooks(redbreaker.Hooks{OnDegraded: note, OnRestored: note}))
+	add("elsewhere", other)
+
+	everyoneCalls := func() {
+		for _, b := range breakers {
 			_ = b.Do(ctx, succeed)
+		}
+	}
+	lines := func(want int, what string) string {
+		t.Helper()
+		awaitHooks(t, breakers)
+		text := out.String()
+		if got := strings.Count(text, "\n"); got != want {
+			t.Fatalf("%s: %d lines, want %d:\n%s", what, got, want, text)
+		}
+		return text
+	}
+	for outage := range 2 {
+		store.breaks("acquire", unreachable("acquire"))
+		everyoneCalls()
+		everyoneCalls()
+		text := lines(2*outage+1, "after the beginning")
+		if want := `level=WARN msg="redbreaker: storage unavailable, the fallback decides; other breakers of this storage are not logged" redbreaker.storage.kind=fake redbreaker.circuit_breaker.name=dep-`; strings.Count(text, want) != outage+1 ||
+			!strings.Contains(text, "storage error (not executed): connection refused") {
+			t.Errorf("the log of the beginning:\n%s", text)
 		}
 		store.breaks("acquire", nil)
 		store.clock.advance(2 * time.Second)
-		_ = b.Do(ctx, succeed)
+		everyoneCalls()
+		text = lines(2*outage+2, "after the end")
+		if want := `level=INFO msg="redbreaker: storage available again" redbreaker.storage.kind=fake outage=`; strings.Count(text, want) != outage+1 {
+			t.Errorf("the log of the end:\n%s", text)
+		}
+		wantKind := func(k redbreaker.EventKind) {
+			if e := next(t, events); e.Kind != k || e.Name != "with hooks" {
+				t.Errorf("the hooks got %+v, want %v", e, k)
+			}
+		}
+		wantKind(redbreaker.EventDegraded)
+		wantKind(redbreaker.EventRestored)
 	}
-	store.raise("dep", redbreaker.Event{Kind: redbreaker.EventLost}) // the last in the queue
-	next(t, done)
-	const degraded = `level=WARN msg="redbreaker: storage unavailable, the fallback decides" redbreaker.circuit_breaker.name=dep error="redbreaker: acquire dep: storage error (not executed): connection refused"`
-	if got := strings.Count(out.String(), degraded); got != 2 || strings.Count(out.String(), "\n") != 4 {
-		t.Errorf("the log of two outages:\n%s", out.String())
+
+	// An outage of another storage is another outage.
+	other.breaks("acquire", unreachable("acquire"))
+	everyoneCalls()
+	lines(5, "after another storage has failed")
+}
+
+// awaitHooks waits until no event of the breakers waits for hooks.
+func awaitHooks(t *testing.T, breakers []*redbreaker.Breaker) {
+	t.Helper()
+	for _, b := range breakers {
+		if err := b.WaitForHooksForTest(ctx); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 

@@ -226,6 +226,7 @@ func (h *fakeHandle) Report(ctx context.Context, t redbreaker.Ticket, o redbreak
 	r := report{Outcome: o, At: at}
 	if d != nil {
 		r.Detail = *d
+		r.Detail.Err = nil // TestHooks_transitionCarriesTheError looks at it
 	}
 	h.f.mu.Lock()
 	h.f.reports = append(h.f.reports, r)

@@ -2,41 +2,52 @@ package redbreaker
 
 import (
 	"context"
+	"errors"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 )
 
 // Hooks are functions that a breaker calls when something happens in this
-// process. All are optional; the hooks of several [WithHooks] are all called. A
-// transition reaches the hooks of the process whose step made it: other processes
-// see its effects, but their OnTransition is not called.
+// process. All are optional; the hooks of several [WithHooks] are all called.
 //
-// OnOutcome and OnReject run on the caller's goroutine, so they must be quick.
-// The others run on a goroutine of their own, without locks, one at a time, in
-// the order of the events. Up to 256 events wait; then the oldest is dropped, and
+// OnCall and OnReject run on the caller's goroutine, so they must be quick. The
+// others run on a goroutine of their own, without locks, one at a time, in the
+// order of the events. Up to 256 events wait; then the oldest is dropped, and
 // OnAnomaly reports how many were, so that the newest event always arrives.
+// [Breaker.Shutdown] waits for them at the end of a program.
 //
 // A hook may call the breaker and may stop it. The panic of a hook is recovered;
-// the first one is logged to slog.Default. A runtime.Goexit of OnOutcome or
-// OnReject ends the caller's goroutine after the call was counted.
+// the first one is logged to slog.Default. A runtime.Goexit of OnCall or OnReject
+// ends the caller's goroutine after the call was counted.
 type Hooks struct {
-	// OnTransition is called for each change of state or mode.
+	// OnTransition is called for each change of state or mode that a step of this
+	// process made. It suits logs and counters, whose sum over a fleet is then
+	// exact. It does not suit a gauge: when another process closes the circuit,
+	// no OnTransition is called here.
 	OnTransition func(Transition)
-	// OnOutcome is called at the end of each admitted call, counted or not, with
-	// the time that the call took. It costs two clock readings per call.
-	OnOutcome func(name string, o Outcome, elapsed time.Duration)
-	// OnReject is called for each rejected call. Do not change the error: other
-	// calls get the same one.
-	OnReject func(*RejectedError)
+	// OnStatus is called when this process learns of another state or mode, by
+	// whatever way: its own step, a reply that shows another process's transition,
+	// or the start and end of an outage with [FallbackLocal]. It suits a gauge. A
+	// breaker begins closed and in auto, without a call. Changes that follow each
+	// other faster than hooks run are joined: the last one always arrives.
+	OnStatus func(name string, s Status)
+	// OnCall is called at the end of each admitted call, counted or not. It costs
+	// two clock readings per call. ctx is the caller's, or context.Background where
+	// a method of [Permit] takes none.
+	OnCall func(ctx context.Context, r CallResult)
+	// OnReject is called for each rejected call, with the caller's context. Do not
+	// change the error: other calls get the same one.
+	OnReject func(ctx context.Context, err *RejectedError)
 	// OnDegraded is called at the first failure of an outage of the storage
-	// (EventDegraded). If no OnDegraded is set, it is logged to slog.Default as a
-	// warning.
+	// (EventDegraded), for each breaker. If no OnDegraded is set, the first breaker
+	// of a storage logs one warning to slog.Default.
 	OnDegraded func(Event)
 	// OnRestored is called when the storage has answered for one second without a
-	// failure (EventRestored). The event holds the length of the outage and how
-	// many calls the fallback admitted and rejected. If no OnRestored is set, it
-	// is logged to slog.Default.
+	// failure (EventRestored), for each breaker. The event holds the length of the
+	// outage and how many calls the fallback admitted and rejected. If no OnRestored
+	// is set, the first breaker of a storage logs one line to slog.Default.
 	OnRestored func(Event)
 	// OnAnomaly is called for what should not happen: a record that could not be
 	// read (EventHealed, for which OnTransition is called too) or that was lost
@@ -45,15 +56,40 @@ type Hooks struct {
 	OnAnomaly func(Event)
 }
 
+// CallResult is the end of one admitted call, for [Hooks].OnCall.
+type CallResult struct {
+	// Name is the breaker's.
+	Name    string
+	Outcome Outcome
+	// Err is the error that was judged: of the function, of the check of
+	// [CallCheck], or of the [Permit]. It is [ErrPanicked] if the call did not
+	// return, and nil where there is none.
+	Err error
+	// Elapsed is how long the call took, without the check of CallCheck, and up to
+	// [Permit.StopClock].
+	Elapsed time.Duration
+	// Probe reports whether the call was a probe of a half-open circuit.
+	Probe bool
+	// Stale reports whether the result came too late to count: after a transition,
+	// or after the lease of its probe.
+	Stale bool
+}
+
+// ErrPanicked is the error of a call that panicked or ended its goroutine, in
+// [CallResult] and [Transition]. The caller gets the panic itself.
+var ErrPanicked = errors.New("redbreaker: call panicked or ended its goroutine")
+
 // Names of log attributes. They are those of the metrics.
 const (
-	attrName = "redbreaker.circuit_breaker.name"
+	attrName        = "redbreaker.circuit_breaker.name"
+	attrStorageKind = "redbreaker.storage.kind"
 )
 
 // LogHooks returns hooks that log transitions, outages and anomalies, but no
 // single calls. A circuit that opens, an outage and an anomaly are logged as
-// warnings, the rest as information. If l is nil, they use slog.Default as it is
-// at the time of the event.
+// warnings, the rest as information. Transitions are those that this process made,
+// so that a fleet logs each once; a gauge wants OnStatus instead. If l is nil, the
+// hooks use slog.Default as it is at the time of the event.
 func LogHooks(l *slog.Logger) Hooks {
 	log := func(level slog.Level, msg, name string, attrs ...slog.Attr) {
 		to := l
@@ -98,22 +134,36 @@ func anomalyAttr(e Event) slog.Attr {
 
 // hooks are the functions of all WithHooks, by what they are called for.
 type hooks struct {
-	onOutcome []func(string, Outcome, time.Duration)
-	onReject  []func(*RejectedError)
-	onEvent   [EventDropped + 1][]func(Event) // by EventKind
+	onCall   []func(context.Context, CallResult)
+	onReject []func(context.Context, *RejectedError)
+	onStatus []func(string, Status)
+	onEvent  map[EventKind][]listener
 
 	panicLogged sync.Once
 }
 
+// listener is called for an event of the breaker of c.
+type listener func(c *core, e Event)
+
 // defaultHooks are shared by all breakers without WithHooks.
-var defaultHooks = new(hooks).addDefaults()
+var defaultHooks = &hooks{}
+
+// defaultListeners are called where no hook listens, so that a wrong password does
+// not silently leave a program without a shared breaker.
+var defaultListeners = map[EventKind][]listener{
+	EventDegraded: {func(c *core, e Event) { outages.logDegraded(c.storage, e) }},
+	EventRestored: {func(c *core, _ Event) { outages.logRestored(c.storage) }},
+}
 
 func (h *hooks) add(u Hooks) {
-	if u.OnOutcome != nil {
-		h.onOutcome = append(h.onOutcome, u.OnOutcome)
+	if u.OnCall != nil {
+		h.onCall = append(h.onCall, u.OnCall)
 	}
 	if u.OnReject != nil {
 		h.onReject = append(h.onReject, u.OnReject)
+	}
+	if u.OnStatus != nil {
+		h.onStatus = append(h.onStatus, u.OnStatus)
 	}
 	if u.OnTransition != nil {
 		h.addListener(func(e Event) { u.OnTransition(e.Transition) }, EventTransition, EventHealed)
@@ -127,52 +177,61 @@ func (h *hooks) addListener(f func(Event), kinds ...EventKind) {
 	if f == nil {
 		return
 	}
+	if h.onEvent == nil {
+		h.onEvent = map[EventKind][]listener{}
+	}
 	for _, k := range kinds {
-		h.onEvent[k] = append(h.onEvent[k], f)
+		h.onEvent[k] = append(h.onEvent[k], func(_ *core, e Event) { f(e) })
 	}
 }
 
-// addDefaults logs outages that no hook handles, so that a wrong password does
-// not silently leave a program without a shared breaker.
-func (h *hooks) addDefaults() *hooks {
-	log := LogHooks(nil)
-	if len(h.onEvent[EventDegraded]) == 0 {
-		h.addListener(log.OnDegraded, EventDegraded)
+// with returns these hooks and u. It changes nothing that other breakers use.
+func (h *hooks) with(u Hooks) *hooks {
+	sum := &hooks{
+		onCall: slices.Clone(h.onCall), onReject: slices.Clone(h.onReject), onStatus: slices.Clone(h.onStatus),
+		onEvent: map[EventKind][]listener{},
 	}
-	if len(h.onEvent[EventRestored]) == 0 {
-		h.addListener(log.OnRestored, EventRestored)
+	for k, list := range h.onEvent {
+		sum.onEvent[k] = slices.Clone(list)
 	}
-	return h
+	sum.add(u)
+	return sum
 }
 
-// listenersOf returns the functions to call for an event. A storage may send a
-// kind that this release does not know; nothing listens to it.
-func (h *hooks) listenersOf(k EventKind) []func(Event) {
-	if int(k) >= len(h.onEvent) {
-		return nil
+// listenersOf returns what to call for an event. A storage may send a kind that
+// this release does not know; nothing listens to it.
+func (h *hooks) listenersOf(k EventKind) []listener {
+	if list := h.onEvent[k]; len(list) > 0 {
+		return list
 	}
-	return h.onEvent[k]
+	return defaultListeners[k]
+}
+
+// listenTo reports whether an event of this kind leads to a call. Every kind may
+// come with a new status.
+func (h *hooks) listenTo(k EventKind) bool {
+	return len(h.onStatus) > 0 || len(h.listenersOf(k)) > 0
 }
 
 // callOnReject calls the hooks if err is a rejection.
-func (h *hooks) callOnReject(c *core, err error) {
+func (h *hooks) callOnReject(ctx context.Context, c *core, err error) {
 	if len(h.onReject) == 0 || c.stopped.Load() {
 		return
 	}
 	if r, ok := err.(*RejectedError); ok {
 		for _, f := range h.onReject {
-			h.callSafely(func() { f(r) })
+			h.callSafely(func() { f(ctx, r) })
 		}
 	}
 }
 
-// callOnOutcome calls the hooks at the end of a call.
-func (h *hooks) callOnOutcome(c *core, o Outcome, elapsed time.Duration) {
+// callOnCall calls the hooks at the end of a call.
+func (h *hooks) callOnCall(ctx context.Context, c *core, r CallResult) {
 	if c.stopped.Load() {
 		return
 	}
-	for _, f := range h.onOutcome {
-		h.callSafely(func() { f(c.name, o, elapsed) })
+	for _, f := range h.onCall {
+		h.callSafely(func() { f(ctx, r) })
 	}
 }
 

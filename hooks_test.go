@@ -27,10 +27,12 @@ func (r recorder) hooks() redbreaker.Hooks {
 	}
 	return redbreaker.Hooks{
 		OnTransition: func(t redbreaker.Transition) { r <- fmt.Sprint("transition ", t.Cause, " ", t.Name) },
-		OnOutcome: func(name string, o redbreaker.Outcome, d time.Duration) {
-			r <- fmt.Sprint("outcome ", o, " ", name, " ", d)
+		OnCall: func(_ context.Context, c redbreaker.CallResult) {
+			r <- fmt.Sprint("outcome ", c.Outcome, " ", c.Name, " ", c.Elapsed)
 		},
-		OnReject:   func(e *redbreaker.RejectedError) { r <- fmt.Sprint("reject ", e.Reason, " ", e.Name) },
+		OnReject: func(_ context.Context, e *redbreaker.RejectedError) {
+			r <- fmt.Sprint("reject ", e.Reason, " ", e.Name)
+		},
 		OnDegraded: note("degraded"),
 		OnRestored: note("restored"),
 		OnAnomaly:  note("anomaly"),
@@ -52,7 +54,7 @@ func TestHooks_inline(t *testing.T) {
 	store := newFake()
 	h := events.hooks()
 	b := newBreaker(t, opensAtOnce, redbreaker.WithStorage(store),
-		redbreaker.WithHooks(redbreaker.Hooks{OnOutcome: h.OnOutcome, OnReject: h.OnReject}))
+		redbreaker.WithHooks(redbreaker.Hooks{OnCall: h.OnCall, OnReject: h.OnReject}))
 	_ = b.Do(ctx, func(context.Context) error { store.clock.advance(3 * time.Millisecond); return nil })
 	p := acquire(t, b)
 	p.Ignore()
@@ -73,8 +75,8 @@ func TestHooks_inline(t *testing.T) {
 
 func TestHooks_uncountedCallsHaveOutcomes(t *testing.T) {
 	events := newRecorder()
-	b := newBreaker(t, opensAtOnce, redbreaker.WithHooks(redbreaker.Hooks{OnOutcome: func(_ string, o redbreaker.Outcome, _ time.Duration) {
-		events <- o.String()
+	b := newBreaker(t, opensAtOnce, redbreaker.WithHooks(redbreaker.Hooks{OnCall: func(_ context.Context, r redbreaker.CallResult) {
+		events <- r.Outcome.String()
 	}}))
 	control(t, b, redbreaker.Command{Action: redbreaker.ActionForceClosed})
 	_ = b.Do(ctx, fail)
@@ -83,8 +85,8 @@ func TestHooks_uncountedCallsHaveOutcomes(t *testing.T) {
 
 func TestHooks_panickingCallHasAnOutcome(t *testing.T) {
 	events := newRecorder()
-	b := newBreaker(t, opensAtOnce, redbreaker.WithHooks(redbreaker.Hooks{OnOutcome: func(_ string, o redbreaker.Outcome, _ time.Duration) {
-		events <- o.String()
+	b := newBreaker(t, opensAtOnce, redbreaker.WithHooks(redbreaker.Hooks{OnCall: func(_ context.Context, r redbreaker.CallResult) {
+		events <- r.Outcome.String()
 		panic("hook")
 	}}))
 	func() {
@@ -197,12 +199,12 @@ func TestHooks_misbehave(t *testing.T) {
 					b.Stop()
 				}
 			},
-			OnOutcome: func(string, redbreaker.Outcome, time.Duration) { panic("hook") },
-			OnReject:  func(*redbreaker.RejectedError) { panic("hook") },
+			OnCall:   func(context.Context, redbreaker.CallResult) { panic("hook") },
+			OnReject: func(context.Context, *redbreaker.RejectedError) { panic("hook") },
 		}),
 		redbreaker.WithHooks(redbreaker.Hooks{
 			OnTransition: func(tr redbreaker.Transition) { events <- fmt.Sprint(tr.Epoch < 10, " ", tr.Cause) },
-			OnReject:     func(*redbreaker.RejectedError) { events <- "reject" },
+			OnReject:     func(context.Context, *redbreaker.RejectedError) { events <- "reject" },
 		}))
 	for epoch := range int64(3) {
 		store.raise("dep", redbreaker.Event{Kind: redbreaker.EventTransition, Transition: redbreaker.Transition{Epoch: epoch + 1}})
@@ -224,7 +226,7 @@ func TestHooks_misbehave(t *testing.T) {
 // A hook that exits its goroutine inline ends the caller's, but the call counts.
 func TestHooks_inlineGoexit(t *testing.T) {
 	b := newBreaker(t, opensAtOnce, redbreaker.WithHooks(redbreaker.Hooks{
-		OnOutcome: func(string, redbreaker.Outcome, time.Duration) { runtime.Goexit() },
+		OnCall: func(context.Context, redbreaker.CallResult) { runtime.Goexit() },
 	}))
 	inGoroutine(func() { _ = b.Do(ctx, fail) })
 	wantState(t, b, redbreaker.StateOpen)

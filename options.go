@@ -84,7 +84,6 @@ func newSettings(opts []Option) (*settings, error) {
 		}
 		opt(s)
 	}
-	s.hooks.addDefaults()
 	return s, errors.Join(s.faults...)
 }
 

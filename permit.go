@@ -84,7 +84,7 @@ func (p *Permit) readInterval() (start, end int64) {
 func (p *Permit) Success() {
 	if t, ok := p.take(); ok {
 		start, end := p.readInterval()
-		p.b.finishCall(context.Background(), t, start, end, Success, nil)
+		p.b.finishCall(context.Background(), t, callEnd{start: start, end: end, outcome: Success})
 	}
 }
 
@@ -93,7 +93,7 @@ func (p *Permit) Success() {
 func (p *Permit) Failure(err error) {
 	if t, ok := p.take(); ok {
 		start, end := p.readInterval()
-		p.b.finishCall(context.Background(), t, start, end, Failure, p.b.failureDetail(Failure, err))
+		p.b.finishCall(context.Background(), t, callEnd{start: start, end: end, outcome: Failure, err: err, detail: p.b.failureDetail(Failure, err)})
 	}
 }
 
@@ -102,7 +102,7 @@ func (p *Permit) Failure(err error) {
 func (p *Permit) Ignore() {
 	if t, ok := p.take(); ok {
 		start, end := p.readInterval()
-		p.b.finishCall(context.Background(), t, start, end, Ignored, nil)
+		p.b.finishCall(context.Background(), t, callEnd{start: start, end: end, outcome: Ignored})
 	}
 }
 

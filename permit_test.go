@@ -158,7 +158,7 @@ func TestSettle_countsAsDo(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			var got []redbreaker.Outcome
 			b := newBreaker(t, redbreaker.Policy{ConsecutiveFailures: 100}, redbreaker.WithHooks(redbreaker.Hooks{
-				OnOutcome: func(_ string, o redbreaker.Outcome, _ time.Duration) { got = append(got, o) },
+				OnCall: func(_ context.Context, r redbreaker.CallResult) { got = append(got, r.Outcome) },
 			}))
 			turns := &turningContext{Context: ctx, later: test.ctx}
 			call := func(context.Context) (int, error) { turns.turned = true; return 0, test.err }
@@ -282,7 +282,7 @@ func TestPermit_stopClock(t *testing.T) {
 			f := newFake()
 			var elapsed time.Duration
 			b := newBreaker(t, slowPolicy, redbreaker.WithStorage(f), redbreaker.WithHooks(redbreaker.Hooks{
-				OnOutcome: func(_ string, _ redbreaker.Outcome, d time.Duration) { elapsed = d },
+				OnCall: func(_ context.Context, r redbreaker.CallResult) { elapsed = r.Elapsed },
 			}))
 			p := acquire(t, b)
 			f.clock.advance(c.before)

@@ -1,5 +1,7 @@
 package redbreaker
 
+import "context"
+
 // queueLimit is how many events wait for slow hooks before the oldest is dropped.
 const queueLimit = 256
 
@@ -9,31 +11,47 @@ type queue struct {
 	*core // its mu guards events and dropped
 
 	events  []Event
-	dropped int // since the last EventDropped
+	dropped int           // since the last EventDropped
+	ended   chan struct{} // closed when no event waits any more
 
-	// The event in delivery and the hooks that were not called for it yet. Only
+	// remaining are the calls of hooks that the event in delivery still needs. Only
 	// the goroutine uses them. If a hook ends the goroutine, the next goroutine
 	// continues with them.
-	current   *Event
-	remaining []func(Event)
+	remaining []func()
 }
 
 // enqueue is the event sink of the breaker's handle. It never blocks, because it
 // is called under a lock of the storage.
 func (c *core) enqueue(e Event) {
-	if len(c.hooks.listenersOf(e.Kind)) == 0 {
+	if !c.hooks.listenTo(e.Kind) {
 		return
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.stopped.Load() {
+	if c.sealed {
 		return
 	}
 	if c.queue == nil {
-		c.queue = &queue{core: c}
+		c.queue = &queue{core: c, ended: make(chan struct{})}
 		go c.queue.deliverAll()
 	}
 	c.queue.pushLocked(e)
+}
+
+// waitForHooks waits until no event waits for hooks.
+func (c *core) waitForHooks(ctx context.Context) error {
+	c.mu.Lock()
+	q := c.queue
+	c.mu.Unlock()
+	if q == nil {
+		return nil
+	}
+	select {
+	case <-q.ended:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // pushLocked appends an event, and drops the oldest if the queue is full.
@@ -54,42 +72,76 @@ func (q *queue) deliverAll() {
 			go q.deliverAll()
 		}
 	}()
-	for q.hasHook() {
-		hook := q.remaining[0]
+	for q.hasCall() {
+		call := q.remaining[0]
 		q.remaining = q.remaining[1:]
-		q.hooks.callSafely(func() { hook(*q.current) })
+		q.hooks.callSafely(call)
 	}
 	finished = true
 }
 
-// hasHook reports whether a hook is left to call, and takes the next events until
+// hasCall reports whether a hook is left to call, and takes the next events until
 // there is one. After false, the queue has ended.
-func (q *queue) hasHook() bool {
+func (q *queue) hasCall() bool {
 	for len(q.remaining) == 0 {
-		if !q.takeEvent() {
+		e, ok := q.takeEvent()
+		if !ok {
 			return false
 		}
-		q.remaining = q.hooks.listenersOf(q.current.Kind)
+		q.remaining = q.callsFor(e)
 	}
 	return true
 }
 
-// takeEvent makes the next event the current one. Dropped events are reported
-// first, at the place where they are missing. If no event waits, takeEvent ends
-// the queue and returns false.
-func (q *queue) takeEvent() bool {
+// takeEvent returns the next event. Dropped events are reported first, at the
+// place where they are missing. If no event waits, takeEvent ends the queue.
+func (q *queue) takeEvent() (Event, bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	switch {
 	case q.dropped > 0:
-		q.current = &Event{Kind: EventDropped, Name: q.name, Dropped: q.dropped}
+		e := Event{Kind: EventDropped, Name: q.name, Dropped: q.dropped}
 		q.dropped = 0
+		return e, true
 	case len(q.events) > 0:
-		q.current = &q.events[0]
+		e := q.events[0]
 		q.events = q.events[1:]
-	default:
-		q.core.queue = nil
-		return false
+		return e, true
 	}
-	return true
+	q.core.queue = nil
+	close(q.ended)
+	return Event{}, false
+}
+
+// callsFor returns the calls of hooks that an event needs.
+func (q *queue) callsFor(e Event) []func() {
+	var calls []func()
+	for _, f := range q.hooks.listenersOf(e.Kind) {
+		calls = append(calls, func() { f(q.core, e) })
+	}
+	if s, changed := q.readNewStatus(); changed {
+		for _, f := range q.hooks.onStatus {
+			calls = append(calls, func() { f(q.name, s) })
+		}
+	}
+	return calls
+}
+
+// readNewStatus returns the status of now, and whether its state or mode is not the
+// one that OnStatus got last. It looks at the handle instead of the event: events
+// may be dropped, and the last status must still arrive.
+func (q *queue) readNewStatus() (Status, bool) {
+	if len(q.hooks.onStatus) == 0 {
+		return Status{}, false
+	}
+	q.mu.Lock()
+	handle := q.handle
+	q.mu.Unlock()
+	if handle == nil { // an event came before New has returned
+		return Status{}, false
+	}
+	s := handle.Status()
+	before := q.shown
+	q.shown = newShownStatus(s)
+	return s, q.shown != before
 }

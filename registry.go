@@ -1,8 +1,10 @@
 package redbreaker
 
 import (
+	"context"
 	"errors"
 	"iter"
+	"log/slog"
 	"maps"
 	"runtime"
 	"slices"
@@ -23,7 +25,16 @@ type RegistryConfig struct {
 	// PolicyFor returns the policy of the breaker with that name. It is called
 	// once for each breaker that is made, without locks, possibly concurrently.
 	PolicyFor func(name string) Policy
+	// HooksFor returns hooks for the breaker with that name, in addition to those of
+	// [WithHooks]. It is called as PolicyFor is.
+	HooksFor func(name string) Hooks
 	// Max is the number of breakers that the registry retains. Zero means 1024.
+	//
+	// Choose it above the number of names that are in use within some minutes: a Get
+	// for a retained breaker takes some 60 ns, one that makes a breaker and evicts
+	// another some microseconds, more than 100 times as long, and with a storage
+	// the new breaker knows nothing of its circuit until its first call. A retained
+	// breaker takes about 1 KB. [Registry.Evictions] shows whether Max is too low.
 	Max int
 }
 
@@ -35,7 +46,7 @@ type RegistryConfig struct {
 // A breaker that is open with time left, half-open, or in a mode other than auto
 // is evicted only if all others are too. Eviction only drops the registry's
 // reference: a breaker that the program still holds keeps working, and Get returns
-// it again.
+// it again. The first eviction is logged to slog.Default as a warning.
 type Registry struct {
 	config   RegistryConfig
 	settings *settings
@@ -48,9 +59,11 @@ type Registry struct {
 	ring     entry
 	retained int // entries in the ring
 	stopped  bool
-	// collected is set by cleanups when the garbage collector has taken a breaker.
-	// It is a pointer because a cleanup must not refer to the registry.
-	collected *atomic.Bool
+	evicted  atomic.Int64
+	warnFull sync.Once
+	// collected lists the breakers that the garbage collector has taken. It is a
+	// pointer because a cleanup must not refer to the registry.
+	collected *collectedList
 }
 
 // entry is a breaker of the registry, retained or evicted.
@@ -60,6 +73,26 @@ type entry struct {
 	weak   weak.Pointer[Breaker] // set by the first eviction
 	// Neighbors in the ring: the entries used next after this one and last before it.
 	newer, older *entry
+}
+
+// collectedList is a stack of the cores of collected breakers, to which cleanups
+// push without a lock. It has no entries: one that is retained again refers to its
+// breaker, which its own cleanup would then keep alive.
+type collectedList struct{ top atomic.Pointer[collectedCore] }
+
+type collectedCore struct {
+	*core
+	next *collectedCore
+}
+
+func (l *collectedList) push(c *core) {
+	top := &collectedCore{core: c}
+	for {
+		top.next = l.top.Load()
+		if l.top.CompareAndSwap(top.next, top) {
+			return
+		}
+	}
 }
 
 // NewRegistry returns a registry. It returns all faults of config and options at
@@ -76,7 +109,7 @@ func NewRegistry(c RegistryConfig, opts ...Option) (*Registry, error) {
 	if c.Max == 0 {
 		c.Max = defaultMax
 	}
-	r := &Registry{config: c, settings: s, entries: map[string]*entry{}, collected: new(atomic.Bool)}
+	r := &Registry{config: c, settings: s, entries: map[string]*entry{}, collected: new(collectedList)}
 	r.ring.newer, r.ring.older = &r.ring, &r.ring
 	if s.storage == nil {
 		s.storage = engine.NewMemory()
@@ -92,14 +125,15 @@ func (r *Registry) Get(name string) (*Breaker, error) {
 	if b, err := r.findOrAdd(name, nil); b != nil || err != nil {
 		return b, err
 	}
-	p := r.config.Policy
-	if r.config.PolicyFor != nil {
-		p = r.config.PolicyFor(name)
-	}
-	if err := errors.Join(engine.CheckName(name), p.Validate()); err != nil {
+	p, err := r.policyOf(name)
+	if err := errors.Join(engine.CheckName(name), err); err != nil {
 		return nil, err
 	}
-	made, err := r.settings.newBreaker(name, p)
+	hooks := r.settings.hooks
+	if r.config.HooksFor != nil {
+		hooks = hooks.with(r.config.HooksFor(name))
+	}
+	made, err := r.settings.newBreaker(name, p, hooks)
 	if err != nil {
 		return nil, err
 	}
@@ -110,17 +144,34 @@ func (r *Registry) Get(name string) (*Breaker, error) {
 	return b, err
 }
 
+// policyOf returns the policy of the breaker with that name. Config.Policy was
+// validated by NewRegistry.
+func (r *Registry) policyOf(name string) (Policy, error) {
+	if r.config.PolicyFor == nil {
+		return r.config.Policy, nil
+	}
+	p := r.config.PolicyFor(name)
+	return p, p.Validate()
+}
+
 // findOrAdd returns the breaker with that name. If there is none, it adds and
 // returns made, which may be nil.
 func (r *Registry) findOrAdd(name string, made *Breaker) (*Breaker, error) {
+	evicted := r.evicted.Load()
+	b, err := r.findOrAddLocking(name, made)
+	if evicted == 0 && r.evicted.Load() > 0 {
+		r.logFirstEviction()
+	}
+	return b, err
+}
+
+func (r *Registry) findOrAddLocking(name string, made *Breaker) (*Breaker, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.stopped {
 		return nil, ErrStopped
 	}
-	if r.collected.Swap(false) {
-		r.removeCollectedLocked()
-	}
+	r.removeCollectedLocked()
 	if e := r.entries[name]; e != nil && !e.stopped.Load() {
 		if b := e.breaker(); b != nil {
 			r.markUsedLocked(e, b)
@@ -172,13 +223,26 @@ func isWorthKeeping(s Status) bool {
 	return s.Mode != ModeAuto || s.State == StateHalfOpen || s.State == StateOpen && s.RetryAfter > 0
 }
 
-// evictLocked drops the strong reference to a breaker, and has its collection noted.
+// evictLocked drops the strong reference to a breaker, and lists its entry once the
+// garbage collector has taken the breaker.
 func (r *Registry) evictLocked(e *entry) {
 	if e.weak == (weak.Pointer[Breaker]{}) {
 		e.weak = weak.Make(e.strong)
-		runtime.AddCleanup(e.strong, func(collected *atomic.Bool) { collected.Store(true) }, r.collected)
+		collected := r.collected
+		runtime.AddCleanup(e.strong, func(c *core) { collected.push(c) }, e.core)
 	}
 	r.unlinkLocked(e)
+	r.evicted.Add(1)
+}
+
+// logFirstEviction logs that the registry is full. The caller holds no lock, because
+// the handler of a log may use the registry.
+func (r *Registry) logFirstEviction() {
+	r.warnFull.Do(func() {
+		slog.Default().LogAttrs(context.Background(), slog.LevelWarn,
+			"redbreaker: registry is full, evicting breakers; raise RegistryConfig.Max if more names are in use",
+			slog.Int("max", r.config.Max))
+	})
 }
 
 // unlinkLocked takes an entry out of the ring, if it is in it.
@@ -201,8 +265,11 @@ func (r *Registry) removeLocked(e *entry) {
 // removeCollectedLocked removes the entries of collected breakers. The cleanups do
 // not do this themselves, because closing a handle may take locks.
 func (r *Registry) removeCollectedLocked() {
-	for _, e := range r.entries {
-		if e.breaker() == nil {
+	if r.collected.top.Load() == nil {
+		return
+	}
+	for c := r.collected.top.Swap(nil); c != nil; c = c.next {
+		if e := r.entries[c.name]; e != nil && e.core == c.core { // else Get has replaced it
 			r.removeLocked(e)
 		}
 	}
@@ -242,16 +309,52 @@ func (r *Registry) listBreakers() []*Breaker {
 	return all
 }
 
+// Evictions returns how many breakers the registry has evicted so far. If it keeps
+// growing, more names are in use than RegistryConfig.Max.
+func (r *Registry) Evictions() int64 { return r.evicted.Load() }
+
 // Stop stops all breakers of the registry, evicted ones too, as [Breaker.Stop]
 // does. After it, Get returns [ErrStopped]. Stop may be called twice, and from a
 // hook.
 func (r *Registry) Stop() {
+	for _, e := range r.takeEntries() {
+		e.stop()
+	}
+	r.closeOwned()
+}
+
+// Shutdown stops all breakers of the registry, evicted ones too, as
+// [Breaker.Shutdown] does, and waits for their hooks. It returns the error of ctx
+// if that ends first; all breakers are stopped then too. Do not call it from a hook.
+func (r *Registry) Shutdown(ctx context.Context) error {
+	entries := r.takeEntries()
+	for _, e := range entries {
+		e.stopped.Store(true) // none serves calls while another closes
+	}
+	var err error
+	for _, e := range entries {
+		if waitErr := e.shutDown(ctx); waitErr != nil {
+			err = waitErr
+		}
+	}
+	r.closeOwned()
+	return err
+}
+
+// takeEntries stops Get and removes all entries.
+func (r *Registry) takeEntries() []*entry {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.stopped = true
-	for _, e := range r.entries {
-		r.removeLocked(e)
+	entries := slices.Collect(maps.Values(r.entries))
+	for _, e := range entries {
+		r.unlinkLocked(e)
 	}
+	clear(r.entries)
+	return entries
+}
+
+func (r *Registry) closeOwned() {
 	if r.owned != nil {
 		_ = r.owned.Close()
 	}

@@ -60,7 +60,7 @@ func (o *outcomes) count(out redbreaker.Outcome) int {
 // hooks is the option that notes outcomes.
 func (o *outcomes) hooks() redbreaker.Option {
 	return redbreaker.WithHooks(redbreaker.Hooks{
-		OnOutcome: func(_ string, out redbreaker.Outcome, _ time.Duration) { o.note(out) },
+		OnCall: func(_ context.Context, r redbreaker.CallResult) { o.note(r.Outcome) },
 	})
 }
 

@@ -31,8 +31,8 @@ func (a *account) total() int64 {
 // hooks is the option that keeps the account of a breaker.
 func (a *account) hooks() redbreaker.Option {
 	return redbreaker.WithHooks(redbreaker.Hooks{
-		OnOutcome: func(_ string, o redbreaker.Outcome, _ time.Duration) {
-			switch o {
+		OnCall: func(_ context.Context, r redbreaker.CallResult) {
+			switch r.Outcome {
 			case redbreaker.Success:
 				a.success.Add(1)
 			case redbreaker.Failure:
@@ -41,7 +41,7 @@ func (a *account) hooks() redbreaker.Option {
 				a.ignored.Add(1)
 			}
 		},
-		OnReject: func(*redbreaker.RejectedError) { a.rejected.Add(1) },
+		OnReject: func(context.Context, *redbreaker.RejectedError) { a.rejected.Add(1) },
 	})
 }
 

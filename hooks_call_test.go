@@ -1,0 +1,141 @@
+package redbreaker_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/redbreaker/redbreaker"
+)
+
+type contextKey struct{}
+
+// calls records the results that OnCall gets, with the value of their contexts.
+type calls struct {
+	results []redbreaker.CallResult
+	values  []any
+}
+
+func (c *calls) hook() redbreaker.Option {
+	return redbreaker.WithHooks(redbreaker.Hooks{OnCall: func(ctx context.Context, r redbreaker.CallResult) {
+		c.results = append(c.results, r)
+		c.values = append(c.values, ctx.Value(contextKey{}))
+	}})
+}
+
+func (c *calls) want(t *testing.T, want ...redbreaker.CallResult) {
+	t.Helper()
+	for i := range want {
+		want[i].Name = "dep"
+	}
+	if diff := cmp.Diff(want, c.results, cmpopts.EquateErrors()); diff != "" {
+		t.Errorf("results (-want +got):\n%s", diff)
+	}
+	c.results, c.values = nil, nil
+}
+
+func TestOnCall_results(t *testing.T) {
+	store := newFake()
+	var c calls
+	b := newBreaker(t, opensAtOnce, redbreaker.WithStorage(store), c.hook())
+	marked := context.WithValue(ctx, contextKey{}, "trace")
+	_ = b.Do(marked, func(context.Context) error { store.clock.advance(time.Second); return nil })
+	if c.values[0] != "trace" {
+		t.Errorf("OnCall got a context with %v, want the caller's", c.values[0])
+	}
+	c.want(t, redbreaker.CallResult{Outcome: redbreaker.Success, Elapsed: time.Second})
+
+	_, _ = redbreaker.CallCheck(ctx, b, func(int, error) error { return errDown }, func(context.Context) (int, error) { return 0, nil })
+	c.want(t, redbreaker.CallResult{Outcome: redbreaker.Failure, Err: errDown}) // what the check returned
+	wantState(t, b, redbreaker.StateOpen)
+
+	// A probe; its permit ends in another round.
+	store.clock.advance(time.Minute)
+	probe := acquire(t, b)
+	control(t, b, redbreaker.Command{Action: redbreaker.ActionReset})
+	probe.Failure(errDown)
+	c.want(t, redbreaker.CallResult{Outcome: redbreaker.Failure, Err: errDown, Probe: true, Stale: true})
+
+	late := acquire(t, b)
+	control(t, b, redbreaker.Command{Action: redbreaker.ActionReset})
+	late.Success()
+	c.want(t, redbreaker.CallResult{Outcome: redbreaker.Success, Stale: true})
+
+	acquire(t, b).Ignore()
+	c.want(t, redbreaker.CallResult{Outcome: redbreaker.Ignored})
+
+	acquire(t, b).Settle(marked, errDown)
+	if c.values[0] != "trace" {
+		t.Errorf("OnCall got a context with %v, want that of Settle", c.values[0])
+	}
+	c.want(t, redbreaker.CallResult{Outcome: redbreaker.Failure, Err: errDown})
+}
+
+func TestOnCall_panic(t *testing.T) {
+	var c calls
+	store, _ := newClocked()
+	b := newBreaker(t, opensAtOnce, redbreaker.WithStorage(store), c.hook())
+	func() {
+		defer func() { _ = recover() }()
+		_ = b.Do(ctx, func(context.Context) error { panic("boom") })
+	}()
+	c.want(t, redbreaker.CallResult{Outcome: redbreaker.Failure, Err: redbreaker.ErrPanicked})
+}
+
+func TestOnReject_getsTheCallersContext(t *testing.T) {
+	var value any
+	b := newBreaker(t, opensAtOnce, redbreaker.WithHooks(redbreaker.Hooks{
+		OnReject: func(ctx context.Context, e *redbreaker.RejectedError) { value = ctx.Value(contextKey{}) },
+	}))
+	_ = b.Do(ctx, fail)
+	_, err := b.Acquire(context.WithValue(ctx, contextKey{}, "trace"))
+	wantRejected(t, err, redbreaker.ReasonOpen)
+	if value != "trace" {
+		t.Errorf("OnReject got a context with %v, want the caller's", value)
+	}
+}
+
+// The process that reported the last failure knows its error; the record has only
+// its type.
+func TestHooks_transitionCarriesTheError(t *testing.T) {
+	moves := make(chan redbreaker.Transition, 10)
+	hook := redbreaker.WithHooks(redbreaker.Hooks{OnTransition: func(tr redbreaker.Transition) { moves <- tr }})
+	for name, store := range map[string]redbreaker.Storage{"memory": newFake().Memory, "other": newFake()} {
+		t.Run(name, func(t *testing.T) {
+			b := newBreaker(t, redbreaker.Policy{ConsecutiveFailures: 2}, redbreaker.WithStorage(store), hook)
+			_ = b.Do(ctx, fail)
+			own := errors.New("the second one")
+			_ = b.Do(ctx, func(context.Context) error { return own })
+			if created := next(t, moves); created.Err != nil {
+				t.Errorf("the record's creation has the error %v", created.Err)
+			}
+			opened := next(t, moves)
+			if opened.Cause != redbreaker.CauseConsecutive || opened.Err != own || opened.Text != "*errors.errorString" {
+				t.Errorf("opened by %+v", opened)
+			}
+			if n := opened.Tallies(); n.Streak != 2 {
+				t.Errorf("tallies %+v, want a streak of 2", n)
+			}
+			r := wantRejected(t, b.Do(ctx, succeed), redbreaker.ReasonOpen)
+			if r.Opened == nil || r.Opened.Err != own || r.Opened.N != opened.N || r.Unwrap() != nil {
+				t.Errorf("rejected after %+v, wrapping %v", r.Opened, r.Unwrap())
+			}
+			control(t, b, redbreaker.Command{Action: redbreaker.ActionReset})
+			if reset := next(t, moves); reset.Err != nil {
+				t.Errorf("a command has the error %v", reset.Err)
+			}
+			func() {
+				defer func() { _ = recover() }()
+				_ = b.Do(ctx, fail)
+				_ = b.Do(ctx, func(context.Context) error { panic("boom") })
+			}()
+			if opened := next(t, moves); opened.Err != redbreaker.ErrPanicked {
+				t.Errorf("opened by a panic with the error %v", opened.Err)
+			}
+		})
+	}
+}
