@@ -54,7 +54,7 @@ func newBreaker(t testing.TB, p redbreaker.Policy, opts ...redbreaker.Option) (*
 	t.Helper()
 	o := &outcomes{}
 	b, err := redbreaker.New("dep", p, append(opts, redbreaker.WithHooks(redbreaker.Hooks{
-		OnOutcome: func(_ string, out redbreaker.Outcome, _ time.Duration) { o.note(out) },
+		OnCall: func(_ context.Context, r redbreaker.CallResult) { o.note(r.Outcome) },
 	}))...)
 	if err != nil {
 		t.Fatalf("New: %v", err)

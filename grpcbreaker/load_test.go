@@ -33,8 +33,8 @@ func (a *account) total() int64 {
 
 func (a *account) hooks() redbreaker.Option {
 	return redbreaker.WithHooks(redbreaker.Hooks{
-		OnOutcome: func(_ string, o redbreaker.Outcome, _ time.Duration) {
-			switch o {
+		OnCall: func(_ context.Context, r redbreaker.CallResult) {
+			switch r.Outcome {
 			case redbreaker.Success:
 				a.success.Add(1)
 			case redbreaker.Failure:
@@ -43,7 +43,7 @@ func (a *account) hooks() redbreaker.Option {
 				a.ignored.Add(1)
 			}
 		},
-		OnReject: func(*redbreaker.RejectedError) { a.rejected.Add(1) },
+		OnReject: func(context.Context, *redbreaker.RejectedError) { a.rejected.Add(1) },
 	})
 }
 

@@ -328,7 +328,7 @@ func TestServer_rejectsRetries(t *testing.T) {
 	for action, wantRejected := range map[redbreaker.Action]int{redbreaker.ActionTrip: 1, redbreaker.ActionForceOpen: 1} {
 		rejected := 0
 		b, err := redbreaker.New("dep", redbreaker.Policy{OpenFor: 50 * time.Millisecond}, redbreaker.WithHooks(redbreaker.Hooks{
-			OnReject: func(*redbreaker.RejectedError) { rejected++ },
+			OnReject: func(context.Context, *redbreaker.RejectedError) { rejected++ },
 		}))
 		if err != nil {
 			t.Fatal(err)
