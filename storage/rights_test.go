@@ -2,10 +2,12 @@ package storage_test
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"maps"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -222,4 +224,30 @@ func useAll(s *storage.Redis) error {
 		then(err)
 	}
 	return errors.Join(errs...)
+}
+
+// A server that refuses the connection, for a wrong password, is an error of every
+// command in a pipeline.
+func TestPipelines_refusedConnection(t *testing.T) {
+	server := redistest.Start(t)
+	o := *user(t, server.Addr(), everything).Options()
+	o.Password = "wrong"
+	s := newStorage(t, open(t, &o))
+	_, err := s.InspectMany(ctx, []string{name, "b"})
+	e := wantClass(t, err, engine.ClassRefused, "inspect")
+	wantSays(t, e, "WRONGPASS")
+
+	var all sync.WaitGroup
+	for i := range 64 {
+		h, err := s.Bind(fmt.Sprint("dep-", i), opensAtOnce, nil)
+		must(t, err)
+		all.Add(1)
+		go func() {
+			defer all.Done()
+			if _, err := h.Acquire(ctx); err == nil || strings.Contains(err.Error(), "no script gives") {
+				t.Errorf("got %v, want the server's refusal", err)
+			}
+		}()
+	}
+	all.Wait()
 }

@@ -116,7 +116,7 @@ func (t *Transport) sendMany(ctx context.Context, node *Node, calls []*Call, att
 // those whose script the server does not know.
 func (t *Transport) pipelineMany(ctx context.Context, verb string, calls []*Call, attempts []*attempt, indexes []int, results []result) (missing []int) {
 	cmds := make([]command, len(indexes))
-	_, _ = t.client.Pipelined(ctx, func(p redis.Pipeliner) error {
+	_, refused := t.client.Pipelined(ctx, func(p redis.Pipeliner) error {
 		for n, i := range indexes {
 			cmds[n] = newCommand(ctx, attempts[i], verb, calls[i])
 			_ = p.Process(ctx, cmds[n])
@@ -124,6 +124,7 @@ func (t *Transport) pipelineMany(ctx context.Context, verb string, calls []*Call
 		return nil
 	})
 	for n, i := range indexes {
+		setMissingError(cmds[n], refused)
 		reply, err := cmds[n].Result()
 		results[i] = result{reply, timeout.WithCause(ctx, err)}
 		if redis.HasErrorPrefix(err, "NOSCRIPT") {

@@ -147,7 +147,7 @@ func (p *pipeline) takeBatch() []*queuedCall {
 
 // sendBatch sends calls in one round trip.
 func (t *Transport) sendBatch(ctx context.Context, calls []*queuedCall) {
-	_, _ = t.client.Pipelined(ctx, func(p redis.Pipeliner) error {
+	_, refused := t.client.Pipelined(ctx, func(p redis.Pipeliner) error {
 		for _, q := range calls {
 			_ = p.Process(ctx, q.cmd)
 		}
@@ -155,6 +155,7 @@ func (t *Transport) sendBatch(ctx context.Context, calls []*queuedCall) {
 	})
 	var lost bool
 	for _, q := range calls {
+		setMissingError(q.cmd, refused)
 		var answer redis.Error
 		if err := q.cmd.Err(); err != nil && !errors.As(err, &answer) {
 			if lost {
@@ -164,6 +165,15 @@ func (t *Transport) sendBatch(ctx context.Context, calls []*queuedCall) {
 		}
 		q.attempt.unclaim()
 		close(q.done)
+	}
+}
+
+// setMissingError sets the error of a pipeline on a command that has neither a reply
+// nor an error. go-redis leaves commands in that state if the server refuses the
+// connection itself, as it does for a wrong password.
+func setMissingError(cmd command, err error) {
+	if err != nil && cmd.Err() == nil && cmd.Val() == nil {
+		cmd.SetErr(err)
 	}
 }
 
