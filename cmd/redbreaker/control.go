@@ -1,15 +1,18 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
 	"os/user"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/redbreaker/redbreaker"
-	"github.com/redbreaker/redbreaker/storage"
+	"github.com/redbreaker/redbreaker/engine"
 )
 
 // control is a command that overrules a breaker.
@@ -17,93 +20,159 @@ type control struct {
 	use    string
 	action redbreaker.Action
 	short  string
-	lasts  lasts
+	term   termRule
 }
 
-// lasts says whether a command takes a duration.
-type lasts int
+// termRule says whether a command takes a duration.
+type termRule int
 
 const (
-	noTerm   lasts = iota
-	mayTerm        // --for
-	modeTerm       // --for or --until-released, one of them
+	noTerm   termRule = iota
+	mayTerm           // --for
+	modeTerm          // --for or --until-released, one of them
 )
 
 var controls = []control{
 	{"trip", redbreaker.ActionTrip, "Open the circuit now, for --for or the policy's open time", mayTerm},
-	{"half-open", redbreaker.ActionHalfOpen, "Let probes through now", noTerm},
-	{"reset", redbreaker.ActionReset, "Close the circuit and forget all tallies; a mode stays", noTerm},
-	{"force-open", redbreaker.ActionForceOpen, "Reject every call, whatever happens", modeTerm},
-	{"force-closed", redbreaker.ActionForceClosed, "Let every call through and count nothing", modeTerm},
-	{"shadow", redbreaker.ActionShadow, "Let every call through, while the breaker goes on beneath", modeTerm},
-	{"release", redbreaker.ActionRelease, "End a forced mode or shadow: closed, all forgotten", noTerm},
+	{"half-open", redbreaker.ActionHalfOpen, "Admit probes now", noTerm},
+	{"reset", redbreaker.ActionReset, "Close the circuit and clear all tallies; a mode remains", noTerm},
+	{"force-open", redbreaker.ActionForceOpen, "Reject all calls until the mode ends", modeTerm},
+	{"force-closed", redbreaker.ActionForceClosed, "Admit all calls and count none until the mode ends", modeTerm},
+	{"shadow", redbreaker.ActionShadow, "Admit all calls and go on counting until the mode ends", modeTerm},
+	{"release", redbreaker.ActionRelease, "End a mode: the circuit is closed and its tallies are cleared", noTerm},
 }
 
-// order is what the flags of a control say.
+// order is a command with the flags that control its execution.
 type order struct {
 	redbreaker.Command
+	use           string
+	term          termRule
 	untilReleased bool
+	create        bool
 }
 
 func newControl(c control) *cobra.Command {
 	var at connection
 	var form format
-	o := order{Command: redbreaker.Command{Action: c.action}}
+	o := order{Command: redbreaker.Command{Action: c.action}, use: c.use, term: c.term}
 	cmd := &cobra.Command{
-		Use:   c.use + " NAME",
-		Short: c.short,
+		Use:     c.use + " NAME",
+		Short:   c.short,
+		GroupID: groupBreakers,
 		Long: c.short + `.
 
-It holds for the whole fleet, stands in the breaker's log, and makes a breaker
-that is not there yet. It prints the breaker as it is afterwards.`,
-		Args: oneName,
+The command applies to the whole fleet and is recorded in the breaker's log. It
+prints what it changed, and the breaker afterwards. A breaker that does not exist is
+an error, since its name or namespace may be wrong; --create makes it.`,
+		Args:              nameOfBreaker,
+		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := o.check(cmd, c.lasts); err != nil {
-				return err
+			if err := o.check(cmd); err != nil {
+				return &usageError{err}
 			}
-			return at.with(cmd.Context(), func(s *storage.Redis) error {
-				snapshot, err := s.Control(cmd.Context(), args[0], o.Command)
+			return at.run(cmd.Context(), func(s *session) error {
+				before, after, err := o.execute(cmd.Context(), s, args[0])
 				if err != nil {
 					return err
 				}
-				return form.write(cmd.OutOrStdout(), snapshot)
+				return form.writeChange(cmd.OutOrStdout(), s, &o, before, after)
 			})
 		},
 	}
-	o.flags(cmd, c.lasts)
-	at.flags(cmd)
-	form.flag(cmd)
+	o.addOrderFlags(cmd)
+	at.addFlags(cmd)
+	form.addOutputFlag(cmd)
 	return cmd
 }
 
-func (o *order) flags(cmd *cobra.Command, t lasts) {
+func (o *order) addOrderFlags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringVar(&o.Reason, "reason", "", "why, for the log (64 bytes are kept)")
-	f.StringVar(&o.Actor, "by", operator(), "who, for the log (64 bytes are kept)")
-	f.Int64Var(&o.IfEpoch, "if-epoch", 0, "only if the breaker is still of this epoch, as get shows it; -1: only if there is none")
-	if t != noTerm {
-		f.DurationVar(&o.For, "for", 0, "how long, such as 30s or 2h")
+	f.StringVar(&o.Actor, "by", defaultActor(), "who, for the log (64 bytes are kept)")
+	f.BoolVar(&o.create, "create", false, "make the breaker if it does not exist")
+	f.Int64Var(&o.IfEpoch, "if-epoch", 0, "only if the breaker has this epoch, as get shows it; -1: only if it does not exist, and make it")
+	if o.term != noTerm {
+		f.Var((*days)(&o.For), "for", "how long, such as 30s, 2h or 1d")
 	}
-	if t == modeTerm {
-		f.BoolVar(&o.untilReleased, "until-released", false, "until somebody releases it")
+	if o.term == modeTerm {
+		f.BoolVar(&o.untilReleased, "until-released", false, "without an end")
 	}
 }
 
-// check finds the faults that the storage cannot: a mode without end is not to
-// come from a flag that was forgotten.
-func (o *order) check(cmd *cobra.Command, t lasts) error {
+// check checks the flags. A mode without an end must not result from a flag that was
+// forgotten.
+func (o *order) check(cmd *cobra.Command) error {
 	given := cmd.Flags().Changed("for")
 	switch {
-	case given && o.For <= 0:
-		return fmt.Errorf("--for is %v, use above 0 to 8784h (366 days)", o.For)
-	case t == modeTerm && given == o.untilReleased:
-		return errors.New("say how long: either --for, such as --for 10m, or --until-released")
+	case given && (o.For <= 0 || o.For > engine.MaxDuration):
+		return fmt.Errorf("--for is %v, use a duration above 0, at most 366d", o.For)
+	case o.term == modeTerm && given == o.untilReleased:
+		return errors.New("give the duration: either --for, such as --for 10m, or --until-released")
+	case o.IfEpoch < -1:
+		return fmt.Errorf("--if-epoch is %d, use the epoch that get shows, or -1", o.IfEpoch)
 	}
 	return o.Validate()
 }
 
-// operator is who runs the command.
-func operator() string {
+// maxAttempts is how often execute tries a breaker that changes all the time.
+const maxAttempts = 10
+
+// execute carries out the order and returns the breaker before and after it. It makes
+// no breaker unless the flags say so: the command names the epoch that it read, and is
+// repeated if another process was faster.
+func (o *order) execute(ctx context.Context, s *session, name string) (before, after redbreaker.Snapshot, err error) {
+	for range maxAttempts {
+		found, err := s.inspect(ctx, []string{name})
+		if err != nil {
+			return before, after, err
+		}
+		before = found[0]
+		c := o.Command
+		switch {
+		case !before.Exists && !o.create && o.IfEpoch != -1:
+			return before, after, newAbsentError(name, s)
+		case before.Exists && o.IfEpoch == 0:
+			c.IfEpoch = before.Epoch
+		}
+		after, err = s.store.Control(ctx, name, c)
+		if c.IfEpoch == o.IfEpoch || !errors.Is(err, redbreaker.ErrConflict) {
+			return before, after, err
+		}
+	}
+	return before, after, fmt.Errorf("the breaker %s changes too often, try again: %w", quoteName(name), redbreaker.ErrConflict)
+}
+
+// describeChange returns what the order did: the transitions, or why there is none.
+func (o *order) describeChange(before, after *redbreaker.Snapshot) string {
+	var steps []string
+	for i := range after.Log {
+		t := &after.Log[i]
+		known := func(b redbreaker.Transition) bool { return b.Epoch == t.Epoch }
+		if slices.ContainsFunc(before.Log, known) {
+			continue
+		}
+		step := formatState(t.From, t.FromMode) + " > " + formatState(t.To, t.ToMode)
+		if t.Cause != redbreaker.CauseOperator {
+			step += " (" + quoteUnprintable(string(t.Cause)) + ")"
+		}
+		steps = append(steps, step)
+	}
+	done := o.use + ": "
+	switch {
+	case len(steps) > 0 && after.State == redbreaker.StateOpen && o.Action == redbreaker.ActionTrip:
+		return done + strings.Join(steps, ", ") + fmt.Sprintf(" for %v", after.OpenFor)
+	case len(steps) > 0:
+		return done + strings.Join(steps, ", ")
+	case o.Action == redbreaker.ActionTrip && after.State == redbreaker.StateOpen:
+		return done + fmt.Sprintf("nothing changed, the circuit is already open for another %v", roundDuration(after.RetryAfter))
+	case o.Action == redbreaker.ActionRelease:
+		return done + "nothing changed, the breaker has no mode to end"
+	}
+	return done + "nothing changed"
+}
+
+// defaultActor returns the user and the host of the command.
+func defaultActor() string {
 	name := os.Getenv("USER")
 	if u, err := user.Current(); name == "" && err == nil {
 		name = u.Username
@@ -115,10 +184,10 @@ func operator() string {
 	return name + "@" + host
 }
 
-// oneName checks that a command got one name, and says so in its own words.
-func oneName(cmd *cobra.Command, args []string) error {
+// nameOfBreaker is the Args of a command on one breaker.
+func nameOfBreaker(cmd *cobra.Command, args []string) error {
 	if len(args) != 1 || args[0] == "" {
-		return fmt.Errorf("give the name of one breaker: %s", cmd.UseLine())
+		return &usageError{fmt.Errorf("give the name of one breaker: %s", cmd.UseLine())}
 	}
 	return nil
 }

@@ -1,54 +1,227 @@
 package main
 
 import (
+	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
+	"net"
+	"strconv"
 	"strings"
+	"syscall"
+	"unicode/utf8"
+
+	"github.com/redis/go-redis/v9"
 
 	"github.com/redbreaker/redbreaker"
-	"github.com/redbreaker/redbreaker/cmd/redbreaker/internal/target"
 )
 
-// Exit codes.
+// The exit codes, which exitCodesHelp documents.
 const (
-	exitError  = 1
-	exitAbsent = 3
+	exitFailure = 1
+	exitUsage   = 2
+	exitAbsent  = 3
+	exitRefused = 4
 )
 
-// absentError says that there is no breaker of that name.
-type absentError struct{ name, namespace string }
+// commandPrefix begins each line of an error, as it does in the library's errors.
+const commandPrefix = "redbreaker: "
 
-func (e *absentError) Error() string {
-	return fmt.Sprintf("there is no breaker %q in namespace %q; one begins with its first call", e.name, e.namespace)
+// usageError is an error about the command line.
+type usageError struct{ error }
+
+func (e *usageError) Unwrap() error { return e.error }
+
+// absentError is the error of a name without a breaker.
+type absentError struct{ name, namespace, key string }
+
+func newAbsentError(name string, s *session) error {
+	key, err := s.keys.Key(name)
+	if err != nil {
+		return err
+	}
+	return &absentError{name, s.namespace, key}
 }
 
+func (e *absentError) Error() string {
+	return fmt.Sprintf("there is no breaker %s in namespace %s (key %s): check the name and --namespace; a breaker appears with its first call",
+		quoteName(e.name), quoteName(e.namespace), quoteName(e.key))
+}
+
+// exitCode returns the exit code of a command that ended with err.
 func exitCode(err error) int {
+	var usage *usageError
 	var absent *absentError
+	var failure *redbreaker.StorageError
 	switch {
 	case err == nil:
 		return 0
+	case errors.As(err, &failure): // also if another name is absent
+		return exitFailure
+	case errors.As(err, &usage), errors.Is(err, redbreaker.ErrInvalid):
+		return exitUsage
 	case errors.As(err, &absent):
 		return exitAbsent
+	case errors.Is(err, redbreaker.ErrConflict), errors.Is(err, redbreaker.ErrForced):
+		return exitRefused
 	}
-	return exitError
+	return exitFailure
 }
 
-// explain turns an error of the storage into words for an operator: where, what
-// is wrong, and whether something may have changed.
-func explain(err error, where target.Target, namespace string) error {
+// explainErrors explains each of the errors that were joined.
+func explainErrors(err error, s *session) error {
+	joined, ok := err.(interface{ Unwrap() []error })
+	if !ok {
+		return explainError(err, s)
+	}
+	var all []error
+	for _, e := range joined.Unwrap() {
+		all = append(all, explainErrors(e, s))
+	}
+	return errors.Join(all...)
+}
+
+// explainError says for an operator where an error occurred, what to do about it, and
+// whether something may have changed. The cause stays in its chain.
+func explainError(err error, s *session) error {
 	var failure *redbreaker.StorageError
-	switch {
-	case !errors.As(err, &failure):
-		return err
-	case failure.Class == redbreaker.ClassForeign:
-		return fmt.Errorf("breaker %q in namespace %q: %w", failure.Name, namespace, failure.Err)
-	case failure.Class == redbreaker.ClassUnknown && failure.Op == "control":
-		return fmt.Errorf("redis at %s: %w; it may have been done all the same, look with get", where, failure.Err)
+	if err == nil {
+		return nil
 	}
-	return fmt.Errorf("redis at %s: %w", where, failure.Err)
+	if errors.As(err, &failure) {
+		return &explainedError{explainFailure(failure, s), err}
+	}
+	if advice := adviceFor(err, s); advice != "" {
+		return &explainedError{fmt.Sprintf("%s: %v: %s", s.where(), err, advice), err}
+	}
+	return err
 }
 
-// message is the error's text, with the program's name once.
-func message(err error) string {
-	return "redbreaker: " + strings.ReplaceAll(err.Error(), "redbreaker: ", "")
+// explainedError is an error with another text.
+type explainedError struct {
+	text  string
+	cause error
+}
+
+func (e *explainedError) Error() string { return e.text }
+func (e *explainedError) Unwrap() error { return e.cause }
+
+func explainFailure(failure *redbreaker.StorageError, s *session) string {
+	cause := trimSentinel(failure.Err)
+	if failure.Class == redbreaker.ClassForeign {
+		return fmt.Sprintf("breaker %s in namespace %s: %s", quoteName(failure.Name), quoteName(s.namespace), cause)
+	}
+	text := s.where() + ": " + cause
+	if advice := adviceFor(failure.Err, s); advice != "" && failure.Op != "ping" { // Ping gives its own
+		text += ": " + advice
+	}
+	if failure.Class == redbreaker.ClassUnknown && failure.Op == "control" {
+		text += "; the command may have been carried out, check with get"
+	}
+	return text
+}
+
+// trimSentinel returns the error's text without the prefix of the library's sentinel
+// errors in it, since the command's own prefix precedes the text.
+func trimSentinel(err error) string {
+	text := strings.TrimPrefix(err.Error(), commandPrefix)
+	for _, sentinel := range []error{redbreaker.ErrForeignKey, redbreaker.ErrNewerLayout, redbreaker.ErrConflict, redbreaker.ErrForced, redbreaker.ErrStopped} {
+		if errors.Is(err, sentinel) {
+			text = strings.Replace(text, sentinel.Error(), strings.TrimPrefix(sentinel.Error(), commandPrefix), 1)
+		}
+	}
+	return text
+}
+
+// adviceFor returns what an operator can do about an error of the client or the
+// server; "" if there is nothing to add.
+func adviceFor(err error, s *session) string {
+	for _, a := range serverAdvice {
+		if redis.HasErrorPrefix(err, a.prefix) && strings.Contains(err.Error(), a.contains) {
+			return strings.ReplaceAll(a.advice, "NAMESPACE", s.namespace)
+		}
+	}
+	var answer redis.Error
+	if errors.As(err, &answer) {
+		return ""
+	}
+	return adviceForNetwork(err)
+}
+
+// serverAdvice is the advice for errors that a server answers, by their beginning and
+// a part of them.
+var serverAdvice = []struct{ prefix, contains, advice string }{
+	{"NOAUTH", "", "check the user and the password"},
+	{"WRONGPASS", "", "check the user and the password"},
+	{"invalid password", "", "check the password"},
+	{"NOPERM", " key", "the user may not use the keys of this namespace; check --namespace, or grant ~NAMESPACE:*"},
+	{"NOPERM", "", "grant the user the rights that docs/operations.md lists"},
+	{"READONLY", "", "the server is a replica; use the address of its primary"},
+	{"DB index is out of range", "", "the server has no database of that number; correct the end of the URL"},
+	{"MOVED", "", "the server belongs to a cluster; give several of its addresses, as in a:6379,b:6379"},
+	{"unknown command", "", "the server runs no scripts; use Redis 6.0 or later, or Valkey"},
+}
+
+// adviceForNetwork returns what to do about a connection that failed.
+func adviceForNetwork(err error) string {
+	var record tls.RecordHeaderError
+	var certificate *tls.CertificateVerificationError
+	var resolver *net.DNSError
+	switch {
+	case errors.As(err, &record), strings.Contains(err.Error(), "first record does not look like a TLS handshake"):
+		return "the server does not use TLS; use redis:// and no TLS options"
+	case errors.As(err, &certificate):
+		return "check the host name; --cacert names the authorities that signed the certificate"
+	case errors.As(err, &resolver):
+		return "check the host name"
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return "check the address, and whether a Redis runs there"
+	case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET):
+		return "the server closed the connection; if it uses TLS, use rediss:// or --tls"
+	case errors.Is(err, context.DeadlineExceeded), isTimeout(err):
+		return "check the address and whether the server uses TLS, or raise --timeout"
+	}
+	return ""
+}
+
+func isTimeout(err error) bool {
+	var e net.Error
+	return errors.As(err, &e) && e.Timeout()
+}
+
+// errorText returns the text that the command prints for an error: a line for each
+// error that was joined.
+func errorText(err error) string {
+	lines := strings.Split(trimSentinel(err), "\n")
+	for i, line := range lines {
+		lines[i] = commandPrefix + makePrintable(strings.TrimPrefix(line, commandPrefix))
+	}
+	return strings.Join(lines, "\n")
+}
+
+// maxQuoted is the most bytes of a name that a message repeats.
+const maxQuoted = 64
+
+// quoteName quotes a name that a user gave or another program wrote, and cuts it, so
+// that it fits into a message and cannot control a terminal.
+func quoteName(name string) string {
+	if len(name) <= maxQuoted {
+		return strconv.Quote(name)
+	}
+	end := maxQuoted
+	for end > maxQuoted-utf8.UTFMax && !utf8.RuneStart(name[end]) {
+		end--
+	}
+	return strconv.Quote(name[:end]) + "..."
+}
+
+// makePrintable replaces what could control a terminal.
+func makePrintable(text string) string {
+	return strings.Map(func(r rune) rune {
+		if r == utf8.RuneError || !strconv.IsPrint(r) {
+			return '?'
+		}
+		return r
+	}, text)
 }

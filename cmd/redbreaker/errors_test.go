@@ -15,52 +15,62 @@ import (
 
 func TestBadInput(t *testing.T) {
 	t.Setenv(envRedis, "127.0.0.1:1")
-	const url = "; give host:port or a URL such as redis://user:password@host:6379/0"
-	for _, tt := range []struct{ args, want string }{
-		{"frobnicate", `redbreaker: unknown command "frobnicate" for "redbreaker"`},
-		{"get", "redbreaker: give the name of one breaker: redbreaker get NAME [flags]"},
-		{"get a b", "redbreaker: give the name of one breaker: redbreaker get NAME [flags]"},
-		{"trip", "redbreaker: give the name of one breaker: redbreaker trip NAME [flags]"},
-		{"version 2", `redbreaker: unknown command "2" for "redbreaker version"`},
-		{"demo fast", `redbreaker: unknown command "fast" for "redbreaker demo"`},
-		{"get a --colour", "redbreaker: unknown flag: --colour"},
-		{"get a -o yaml", `redbreaker: invalid argument "yaml" for "-o, --output" flag: use text or json`},
-		{"get a --namespace {x}", `redbreaker: namespace "{x}": use printable characters other than braces and spaces: invalid argument`},
-		{"get a --timeout 0s", "redbreaker: timeout 0s, use above 0 to 1m0s: invalid argument"},
-		{"get a --timeout soon", `redbreaker: invalid argument "soon" for "--timeout" flag: time: invalid duration "soon"`},
-		{"get a --redis http://x", "redbreaker: the address of the Redis: invalid URL scheme: http" + url},
-		{"get a --redis redis://x/zero", `redbreaker: the address of the Redis: invalid database number: "zero"` + url},
-		{"get a --redis redis://:pa#ss@x", "redbreaker: the address of the Redis: it does not read as a URL (in a password, write special characters as %XX)" + url},
-		{"get a", "redbreaker: redis at 127.0.0.1:1: dial tcp 127.0.0.1:1: connect: connection refused: check the address, whether a Redis runs there, and whether it wants TLS"},
-		{"reset a --redis 127.0.0.1:2", "redbreaker: redis at 127.0.0.1:2: dial tcp 127.0.0.1:2: connect: connection refused: check the address, whether a Redis runs there, and whether it wants TLS"},
-		{"force-open a", "redbreaker: say how long: either --for, such as --for 10m, or --until-released"},
-		{"force-closed a", "redbreaker: say how long: either --for, such as --for 10m, or --until-released"},
-		{"shadow a --for 1h --until-released", "redbreaker: say how long: either --for, such as --for 10m, or --until-released"},
-		{"shadow a --for 0s", "redbreaker: --for is 0s, use above 0 to 8784h (366 days)"},
-		{"trip a --for -1s", "redbreaker: --for is -1s, use above 0 to 8784h (366 days)"},
-		{"trip a --for 9000h", "redbreaker: command: For is 9000h0m0s, use 0 to 8784h0m0s (366 days): invalid argument"},
-		{"trip a --until-released", "redbreaker: unknown flag: --until-released"},
-		{"reset a --for 1s", "redbreaker: unknown flag: --for"},
-		{"trip a --if-epoch -2", "redbreaker: command: IfEpoch is -2, use an epoch that Inspect gave, 0 for any, or -1 for no record: invalid argument"},
-		{"trip a --if-epoch x", `redbreaker: invalid argument "x" for "--if-epoch" flag: strconv.ParseInt: parsing "x": invalid syntax`},
-		{"demo --replicas 0", "redbreaker: --replicas is 0, use 1 to 32"},
-		{"demo --rate 1001 --failing 0s", "redbreaker: --rate is 1001, use 1 to 1000\n--failing is 0s, use above 0 to 1h0m0s"},
-		{"demo --healthy -1s --recovered 2h", "redbreaker: --healthy is -1s, use above 0 to 1h0m0s\n--recovered is 2h0m0s, use above 0 to 1h0m0s"},
-		{"demo --probes 1 --successes 2", "redbreaker: policy: HalfOpen.Successes is 2, above Probes (1) the circuit can never close: invalid argument"},
-		{"demo --redis http://x", "redbreaker: the address of the Redis: invalid URL scheme: http" + url},
-		{"demo --redis 127.0.0.1:1", "redbreaker: redis at 127.0.0.1:1: dial tcp 127.0.0.1:1: connect: connection refused: check the address, whether a Redis runs there, and whether it wants TLS"},
-		{"demo --namespace {x}", `redbreaker: namespace "{x}": use printable characters other than braces and spaces: invalid argument`},
+	const url = "; use host:port, or a URL such as redis://user:password@host:6379/0"
+	for _, tt := range []struct {
+		args, want string
+		code       int
+	}{
+		{"frobnicate", `redbreaker: unknown command "frobnicate"; "redbreaker help" lists the commands`, exitUsage},
+		{"gett", `redbreaker: unknown command "gett"; did you mean "get"?`, exitUsage},
+		{"get", "redbreaker: give the name of a breaker: redbreaker get NAME... [flags]", exitUsage},
+		{"trip", "redbreaker: give the name of one breaker: redbreaker trip NAME [flags]", exitUsage},
+		{"trip a b", "redbreaker: give the name of one breaker: redbreaker trip NAME [flags]", exitUsage},
+		{"version 2", `redbreaker: redbreaker version takes no argument, it got "2"`, exitUsage},
+		{"demo fast", `redbreaker: redbreaker demo takes no argument, it got "fast"`, exitUsage},
+		{"get a --colour", "redbreaker: unknown flag: --colour", exitUsage},
+		{"get a -o yaml", `redbreaker: invalid argument "yaml" for "-o, --output" flag: use text or json`, exitUsage},
+		{"get a --namespace {x}", `redbreaker: namespace "{x}": use printable characters other than braces and spaces: invalid argument`, exitUsage},
+		{"get a --timeout 0s", "redbreaker: --timeout is 0s, use above 0 to 1m0s", exitUsage},
+		{"get a --timeout soon", `redbreaker: invalid argument "soon" for "--timeout" flag: time: invalid duration "soon"`, exitUsage},
+		{"get a --redis http://x", "redbreaker: the address of the Redis: invalid URL scheme: http" + url, exitUsage},
+		{"get a --redis redis://x/zero", `redbreaker: the address of the Redis: invalid database number: "zero"` + url, exitUsage},
+		{"get a --redis redis://:pa#ss@x", "redbreaker: the address of the Redis: it is not a valid URL (write special characters of a password as %XX)" + url, exitUsage},
+		{"get a --redis a:1,b:2/3", "redbreaker: the address of the Redis: a cluster has database 0 only" + url, exitUsage},
+		{"get a --cacert none.pem", "redbreaker: open none.pem: no such file or directory", exitUsage},
+		{"get a --cert none.pem", "redbreaker: --cert and --key: use both or none", exitUsage},
+		{"get a", "redbreaker: redis at 127.0.0.1:1: dial tcp 127.0.0.1:1: connect: connection refused: check the address, and whether a Redis runs there", exitFailure},
+		{"reset a --redis 127.0.0.1:2", "redbreaker: redis at 127.0.0.1:2: dial tcp 127.0.0.1:2: connect: connection refused: check the address, and whether a Redis runs there", exitFailure},
+		{"force-open a", "redbreaker: give the duration: either --for, such as --for 10m, or --until-released", exitUsage},
+		{"force-closed a", "redbreaker: give the duration: either --for, such as --for 10m, or --until-released", exitUsage},
+		{"shadow a --for 1h --until-released", "redbreaker: give the duration: either --for, such as --for 10m, or --until-released", exitUsage},
+		{"shadow a --for 0s", "redbreaker: --for is 0s, use a duration above 0, at most 366d", exitUsage},
+		{"trip a --for -1s", "redbreaker: --for is -1s, use a duration above 0, at most 366d", exitUsage},
+		{"trip a --for 367d", "redbreaker: --for is 8808h0m0s, use a duration above 0, at most 366d", exitUsage},
+		{"trip a --for soon", `redbreaker: invalid argument "soon" for "--for" flag: use a number with a unit, such as 30s, 10m, 2h or 1d`, exitUsage},
+		{"trip a --until-released", "redbreaker: unknown flag: --until-released", exitUsage},
+		{"reset a --for 1s", "redbreaker: unknown flag: --for", exitUsage},
+		{"trip a --if-epoch -2", "redbreaker: --if-epoch is -2, use the epoch that get shows, or -1", exitUsage},
+		{"trip a --if-epoch x", `redbreaker: invalid argument "x" for "--if-epoch" flag: strconv.ParseInt: parsing "x": invalid syntax`, exitUsage},
+		{"demo --replicas 0", "redbreaker: --replicas is 0, use 1 to 32", exitUsage},
+		{"demo --rate 1001 --failing 0s", "redbreaker: --rate is 1001, use 1 to 1000\nredbreaker: --failing is 0s, use above 0 to 1h0m0s", exitUsage},
+		{"demo --healthy -1s --recovered 2h", "redbreaker: --healthy is -1s, use above 0 to 1h0m0s\nredbreaker: --recovered is 2h0m0s, use above 0 to 1h0m0s", exitUsage},
+		{"demo --probes 1 --successes 2", "redbreaker: --successes is 2, more than --probes (1): the circuit could never close", exitUsage},
+		{"demo --open-for 5s --max-open-for 2s", "redbreaker: --max-open-for is 2s, less than --open-for (5s)", exitUsage},
+		{"demo --multiplier 0.5 --consecutive-failures 0", "redbreaker: --consecutive-failures is 0, use 1 to 1000\nredbreaker: --multiplier is 0.5, use 1 to 10", exitUsage},
+		{"demo --redis http://x", "redbreaker: the address of the Redis: invalid URL scheme: http" + url, exitUsage},
+		{"demo --redis 127.0.0.1:1", "redbreaker: redis at 127.0.0.1:1: dial tcp 127.0.0.1:1: connect: connection refused: check the address, and whether a Redis runs there", exitFailure},
+		{"demo --namespace {x}", `redbreaker: namespace "{x}": use printable characters other than braces and spaces: invalid argument`, exitUsage},
 	} {
 		t.Run(tt.args, func(t *testing.T) {
 			_, err := execute(strings.Fields(tt.args)...)
 			if err == nil {
 				t.Fatal("no error")
 			}
-			if got := message(err); got != tt.want {
+			if got := errorText(err); got != tt.want {
 				t.Errorf("got\n%s\nwant\n%s", got, tt.want)
 			}
-			if exitCode(err) != exitError {
-				t.Errorf("exits with %d", exitCode(err))
+			if got := exitCode(err); got != tt.code {
+				t.Errorf("the exit code is %d, want %d", got, tt.code)
 			}
 		})
 	}
@@ -68,7 +78,7 @@ func TestBadInput(t *testing.T) {
 
 func TestBadInput_emptyName(t *testing.T) {
 	_, err := execute("get", "")
-	if err == nil || message(err) != "redbreaker: give the name of one breaker: redbreaker get NAME [flags]" {
+	if err == nil || errorText(err) != "redbreaker: the name of a breaker is empty" || exitCode(err) != exitUsage {
 		t.Errorf("got %v", err)
 	}
 }
@@ -83,7 +93,7 @@ func TestErrors_password(t *testing.T) {
 		} {
 			_, err := execute(command, "dep", "--redis", tt.url)
 			if err == nil || !strings.HasPrefix(err.Error(), "redis at "+m.Addr()+": "+tt.want) ||
-				!strings.HasSuffix(err.Error(), "check the user and the password of the client") {
+				!strings.HasSuffix(err.Error(), ": check the user and the password") {
 				t.Errorf("%s of %s: %v", command, tt.url, err)
 			}
 			if err != nil && strings.Contains(err.Error(), "hunter2") {
@@ -91,7 +101,7 @@ func TestErrors_password(t *testing.T) {
 			}
 		}
 	}
-	if _, err := execute("reset", "dep", "--redis", "redis://:secret@"+m.Addr()); err != nil {
+	if _, err := execute("reset", "dep", "--create", "--redis", "redis://:secret@"+m.Addr()); err != nil {
 		t.Errorf("with the password: %v", err)
 	}
 }
@@ -115,7 +125,7 @@ func TestErrors_keyOfAnotherType(t *testing.T) {
 		if err := s.rdb.Set(ctx, key, "theirs", 0).Err(); err != nil {
 			t.Fatal(err)
 		}
-		want := fmt.Sprintf("breaker %q in namespace %q: a string: redbreaker: the key holds another type, choose another namespace", "dep", s.namespace)
+		want := fmt.Sprintf("breaker %q in namespace %q: a string: the key holds another type, choose another namespace", "dep", s.namespace)
 		for _, command := range []string{"get", "trip", "reset"} {
 			if _, err := s.run(command, "dep"); err == nil || err.Error() != want {
 				t.Errorf("%s: got\n%v\nwant\n%s", command, err, want)
@@ -127,44 +137,51 @@ func TestErrors_keyOfAnotherType(t *testing.T) {
 	})
 }
 
-// Where a command may have had its effect, it says so.
-func TestExplain_unknown(t *testing.T) {
-	where, err := target.Parse("10.0.0.1:6379")
+// An error of a command that may have been carried out says so.
+func TestExplainError_unknown(t *testing.T) {
+	where, err := target.Parse("10.0.0.1:6379", target.Settings{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	failure := &redbreaker.StorageError{Class: redbreaker.ClassUnknown, Op: "control", Name: "dep", Err: errors.New("EOF")}
-	got := explain(failure, where, "shop").Error()
-	if want := "redis at 10.0.0.1:6379: EOF; it may have been done all the same, look with get"; got != want {
+	at := &session{server: where, namespace: "shop"}
+	failure := &redbreaker.StorageError{Class: redbreaker.ClassUnknown, Op: "control", Name: "dep", Err: errors.New("broken")}
+	got := explainError(failure, at).Error()
+	if want := "redis at 10.0.0.1:6379: broken; the command may have been carried out, check with get"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 	failure.Op = "inspect"
-	if got, want := explain(failure, where, "shop").Error(), "redis at 10.0.0.1:6379: EOF"; got != want {
+	if got, want := explainError(failure, at).Error(), "redis at 10.0.0.1:6379: broken"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }
 
-func TestRun_exitCodes(t *testing.T) {
+func TestRunCommand_exitCodes(t *testing.T) {
 	m, _ := redistest.Mini(t)
+	redisFlag := " --redis " + m.Addr()
 	for _, tt := range []struct {
 		args     string
 		code     int
-		out, err string // how they begin
+		out, err string // prefixes; empty: nothing is printed
 	}{
 		{"version", 0, "redbreaker ", ""},
-		{"trip", 1, "", "redbreaker: give the name"},
-		{"get dep --redis " + m.Addr(), 3, "", "redbreaker: there is no breaker"},
-		{"reset dep --redis " + m.Addr(), 0, "name ", ""},
+		{"trip", exitUsage, "", "redbreaker: give the name"},
+		{"get dep --redis 127.0.0.1:1", exitFailure, "", "redbreaker: redis at 127.0.0.1:1"},
+		{"get dep" + redisFlag, exitAbsent, "", "redbreaker: there is no breaker"},
+		{"reset dep" + redisFlag, exitAbsent, "", "redbreaker: there is no breaker"},
+		{"reset dep --create" + redisFlag, 0, "reset: ", ""},
+		{"reset dep --if-epoch 1" + redisFlag, exitRefused, "", "redbreaker: the record has moved on"},
+		{"force-open dep --for 1m" + redisFlag, 0, "force-open: ", ""},
+		{"trip dep" + redisFlag, exitRefused, "", "redbreaker: the breaker is in a forced mode"},
 	} {
 		var out, errs bytes.Buffer
-		code := run(strings.Fields(tt.args), &out, &errs)
-		if code != tt.code || !begins(out.String(), tt.out) || !begins(errs.String(), tt.err) {
+		code := runCommand(strings.Fields(tt.args), &out, &errs)
+		if code != tt.code || !startsWith(out.String(), tt.out) || !startsWith(errs.String(), tt.err) {
 			t.Errorf("%s: exits with %d, prints %q and %q", tt.args, code, out.String(), errs.String())
 		}
 	}
 }
 
-// begins reports whether text begins so; with nothing begins only nothing.
-func begins(text, with string) bool {
-	return strings.HasPrefix(text, with) && (text == "") == (with == "")
+// startsWith reports whether text has the prefix, or is empty if the prefix is.
+func startsWith(text, prefix string) bool {
+	return strings.HasPrefix(text, prefix) && (text == "") == (prefix == "")
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 
@@ -10,12 +11,13 @@ import (
 	"github.com/redbreaker/redbreaker"
 )
 
-// format is how a breaker is printed: text or json. It is a flag's value.
+// format is how breakers are printed: text or json. It is a flag's value.
 type format string
 
-func (f *format) flag(cmd *cobra.Command) {
+func (f *format) addOutputFlag(cmd *cobra.Command) {
 	*f = "text"
 	cmd.Flags().VarP(f, "output", "o", "text or json")
+	_ = cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"text", "json"}, cobra.ShellCompDirectiveNoFileComp))
 }
 
 func (f *format) String() string { return string(*f) }
@@ -23,18 +25,52 @@ func (f *format) Type() string   { return "format" }
 
 func (f *format) Set(s string) error {
 	if s != "text" && s != "json" {
-		return fmt.Errorf("use text or json")
+		return errors.New("use text or json")
 	}
 	*f = format(s)
 	return nil
 }
 
-func (f *format) write(w io.Writer, s redbreaker.Snapshot) error {
-	if *f == "json" {
-		e := json.NewEncoder(w)
-		e.SetEscapeHTML(false)
-		e.SetIndent("", "  ")
-		return e.Encode(s)
+// writeAll prints breakers: in JSON an object for one, and an array for several; in
+// text only those that exist.
+func (f *format) writeAll(w io.Writer, s *session, found []redbreaker.Snapshot) error {
+	if *f == "json" && len(found) == 1 {
+		return writeJSON(w, found[0])
 	}
-	return writeText(w, s)
+	if *f == "json" {
+		return writeJSON(w, found)
+	}
+	separator := ""
+	for i := range found {
+		if !found[i].Exists {
+			continue
+		}
+		if _, err := io.WriteString(w, separator); err != nil {
+			return err
+		}
+		if err := writeText(w, s, &found[i]); err != nil {
+			return err
+		}
+		separator = "\n"
+	}
+	return nil
+}
+
+// writeChange prints what an order did, and the breaker afterwards; in JSON only the
+// breaker.
+func (f *format) writeChange(w io.Writer, s *session, o *order, before, after redbreaker.Snapshot) error {
+	if *f == "json" {
+		return writeJSON(w, after)
+	}
+	if _, err := fmt.Fprintf(w, "%s\n\n", o.describeChange(&before, &after)); err != nil {
+		return err
+	}
+	return writeText(w, s, &after)
+}
+
+func writeJSON(w io.Writer, v any) error {
+	e := json.NewEncoder(w)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	return e.Encode(v)
 }

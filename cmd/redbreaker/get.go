@@ -1,37 +1,69 @@
 package main
 
 import (
+	"errors"
+	"fmt"
+
 	"github.com/spf13/cobra"
 
-	"github.com/redbreaker/redbreaker/storage"
+	"github.com/redbreaker/redbreaker"
 )
 
 func newGet() *cobra.Command {
 	var at connection
 	var form format
 	cmd := &cobra.Command{
-		Use:   "get NAME",
-		Short: "Show a breaker: state, mode, tallies, policy and its last transitions",
-		Long: `Show a breaker: state, mode, tallies, policy and its last transitions.
-It changes nothing. The exit code is 3 if there is no breaker of that name.`,
-		Args: oneName,
+		Use:     "get NAME...",
+		Short:   "Show breakers: state, mode, tallies, policy and the last transitions",
+		GroupID: groupBreakers,
+		Long: `Show breakers: state, mode, tallies, policy and the last transitions.
+
+It changes nothing, and works for a user who may run only HGETALL and TIME. With -o
+json it prints an object for one name, and an array for several. The exit code is 3
+if one of the breakers does not exist; the others are printed.`,
+		Example: `  redbreaker get payments -n shop
+  redbreaker get payments search --redis a:6379,b:6379 -o json`,
+		Args:              namesOfBreakers,
+		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return at.with(cmd.Context(), func(s *storage.Redis) error {
-				snapshot, err := s.Inspect(cmd.Context(), args[0])
-				if err != nil {
+			return at.run(cmd.Context(), func(s *session) error {
+				found, err := s.inspect(cmd.Context(), args)
+				if found == nil {
 					return err
 				}
-				if err := form.write(cmd.OutOrStdout(), snapshot); err != nil {
-					return err
-				}
-				if !snapshot.Exists {
-					return &absentError{args[0], at.namespace}
-				}
-				return nil
+				return errors.Join(form.writeAll(cmd.OutOrStdout(), s, found), err, absentOf(found, s))
 			})
 		},
 	}
-	at.flags(cmd)
-	form.flag(cmd)
+	at.addFlags(cmd)
+	form.addOutputFlag(cmd)
 	return cmd
 }
+
+// namesOfBreakers is the Args of a command on one or more breakers.
+func namesOfBreakers(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return &usageError{fmt.Errorf("give the name of a breaker: %s", cmd.UseLine())}
+	}
+	for _, name := range args {
+		if name == "" {
+			return &usageError{errors.New("the name of a breaker is empty")}
+		}
+	}
+	return nil
+}
+
+// absentOf returns an absentError for each record that was read and does not exist.
+func absentOf(found []redbreaker.Snapshot, s *session) error {
+	var missing []error
+	for i := range found {
+		if isAbsent(&found[i]) {
+			missing = append(missing, newAbsentError(found[i].Name, s))
+		}
+	}
+	return errors.Join(missing...)
+}
+
+// isAbsent reports whether a record was read and does not exist. One that could not
+// be read has no epoch.
+func isAbsent(s *redbreaker.Snapshot) bool { return !s.Exists && s.Epoch == -1 }

@@ -1,8 +1,5 @@
-// Command redbreaker plays a demo of the circuit breaker, and lets an operator
-// look at breakers in a Redis and overrule them.
-//
-// It exits with 0 if all went well, 3 if get finds no breaker of that name, and
-// 1 for everything else.
+// Command redbreaker plays a demo of the circuit breaker, and shows and controls the
+// breakers that a fleet shares through Redis.
 package main
 
 import (
@@ -17,14 +14,15 @@ import (
 )
 
 func main() {
-	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
+	os.Exit(runCommand(os.Args[1:], os.Stdout, os.Stderr))
 }
 
-func run(args []string, stdout, stderr io.Writer) int {
-	logging.Disable() // what failed is in the error, and a log would tear the demo's screen
+// runCommand runs a command line and returns the exit code.
+func runCommand(args []string, stdout, stderr io.Writer) int {
+	logging.Disable() // errors say what failed, and a log would disturb the demo's screen
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	context.AfterFunc(ctx, stop) // the second signal ends it the hard way
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 
 	root := newRoot()
 	root.SetArgs(args)
@@ -32,7 +30,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	root.SetErr(stderr)
 	err := root.ExecuteContext(ctx)
 	if err != nil {
-		fmt.Fprintln(stderr, message(err))
+		fmt.Fprintln(stderr, errorText(err))
 	}
 	return exitCode(err)
 }

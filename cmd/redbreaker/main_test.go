@@ -34,13 +34,13 @@ func execute(args ...string) (string, error) {
 	return out.String(), err
 }
 
-// server is a Redis and a namespace of a test's own.
+// server is a Redis and a namespace that only one test uses.
 type server struct {
 	addr, namespace string
 	rdb             redis.UniversalClient
 }
 
-// onServers runs a test on miniredis, and on a real server where there is one.
+// onServers runs a test on miniredis, and on a real server if there is one.
 func onServers(t *testing.T, test func(t *testing.T, s server)) {
 	t.Run("miniredis", func(t *testing.T) {
 		m, rdb := redistest.Mini(t)
@@ -57,7 +57,7 @@ func (s server) run(args ...string) (string, error) {
 	return execute(append(args, "--redis", s.addr, "--namespace", s.namespace)...)
 }
 
-// must runs a command that has to succeed.
+// must runs a command that must succeed.
 func (s server) must(t *testing.T, args ...string) string {
 	t.Helper()
 	out, err := s.run(args...)
@@ -87,7 +87,7 @@ func (s server) inspect(t *testing.T, name string) redbreaker.Snapshot {
 	return snapshot
 }
 
-// breaker is what a service holds.
+// breaker returns a breaker as a service has it.
 func (s server) breaker(t *testing.T, name string, p redbreaker.Policy) *redbreaker.Breaker {
 	t.Helper()
 	b, err := redbreaker.New(name, p, redbreaker.WithStorage(s.storage(t)))

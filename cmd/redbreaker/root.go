@@ -1,23 +1,67 @@
 package main
 
 import (
+	"fmt"
+	"runtime/debug"
+
 	"github.com/spf13/cobra"
 )
+
+// exitCodesHelp documents the exit codes, for the help of every command.
+const exitCodesHelp = `Exit codes:
+  0  success
+  1  failure: the Redis cannot be reached or refuses the command, or the demo found
+     a broken promise
+  2  invalid arguments; nothing was done
+  3  no breaker of that name; nothing was done
+  4  refused, because of --if-epoch or of a forced mode; nothing was done
+`
 
 func newRoot() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "redbreaker",
-		Short: "Look at the circuit breakers that a fleet shares through Redis, and overrule them",
-		Long: `Look at the circuit breakers that a fleet shares through Redis, and overrule them.
+		Short: "Show and control the circuit breakers that a fleet shares through Redis",
+		Long: `Show and control the circuit breakers that a fleet shares through Redis.
 
 Start with "redbreaker demo", which needs nothing else.`,
-		SilenceUsage:      true,
-		SilenceErrors:     true,
-		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
+		Version:       formatVersion(debug.ReadBuildInfo()),
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return cmd.Help()
+			}
+			return &usageError{fmt.Errorf("unknown command %s%s", quoteName(args[0]), suggestCommand(cmd, args[0]))}
+		},
+		Args: cobra.ArbitraryArgs,
 	}
+	root.SetVersionTemplate("{{.Version}}\n")
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
+	root.SetHelpTemplate(root.HelpTemplate() + "\n" + exitCodesHelp)
+	root.AddGroup(&cobra.Group{ID: groupBreakers, Title: "Commands on breakers:"})
 	root.AddCommand(newDemo(), newGet(), newVersion())
 	for _, c := range controls {
 		root.AddCommand(newControl(c))
 	}
 	return root
+}
+
+// groupBreakers is the group of the commands that work on breakers in a Redis.
+const groupBreakers = "breakers"
+
+// suggestCommand returns a hint at the commands with a similar name.
+func suggestCommand(root *cobra.Command, name string) string {
+	root.SuggestionsMinimumDistance = 2
+	if similar := root.SuggestionsFor(name); len(similar) > 0 {
+		return fmt.Sprintf("; did you mean %q?", similar[0])
+	}
+	return `; "redbreaker help" lists the commands`
+}
+
+// rejectArgs is the Args of commands that take no argument.
+func rejectArgs(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return &usageError{fmt.Errorf("%s takes no argument, it got %s", cmd.CommandPath(), quoteName(args[0]))}
+	}
+	return nil
 }

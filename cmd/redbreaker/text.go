@@ -11,38 +11,41 @@ import (
 	"github.com/redbreaker/redbreaker"
 )
 
-// writeText prints a breaker for people; nothing for one that is not there.
-func writeText(w io.Writer, s redbreaker.Snapshot) error {
-	if !s.Exists {
-		return nil
-	}
+// writeText prints an existing breaker for people.
+func writeText(w io.Writer, at *session, s *redbreaker.Snapshot) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	row := func(title, format string, args ...any) {
 		fmt.Fprintf(t, "%s\t%s\n", title, fmt.Sprintf(format, args...))
 	}
-	row("name", "%s", clean(s.Name))
-	row("state", "%s", state(&s))
-	row("mode", "%s", mode(&s))
+	row("name", "%s", quoteUnprintable(s.Name))
+	if key, err := at.keys.Key(s.Name); err == nil {
+		row("key", "%s in %s", key, at.where())
+	}
+	row("state", "%s", describeState(s))
+	row("mode", "%s", describeMode(s))
 	row("epoch", "%d", s.Epoch)
 	if s.OpenFor > 0 {
-		row("opened", "%s for %v", times(s.Trips), s.OpenFor)
+		row("opened", "%s for %v", countTimes(s.Trips), s.OpenFor)
 	}
 	row("failures in a row", "%d", s.Streak)
 	if s.Calls > 0 {
 		row("window", "%d calls, %d failed, %d slow", s.Calls, s.Failures, s.Slow)
 	}
 	if len(s.Reporters) > 0 {
-		row("reporters", "%s", clean(strings.Join(s.Reporters, ", ")))
+		row("reporters", "%s", quoteUnprintable(strings.Join(s.Reporters, ", ")))
 	}
 	if p := s.Probes; p != nil {
-		row("probes", "%d succeeded, %d failed, %d under way, %d ran out; of %d, %d must succeed",
-			p.Succeeded, p.Failed, p.Outstanding, p.Lapsed, p.Probes, p.Successes)
+		row("probes", "%d succeeded, %d failed, %d in flight, %d outlived their lease; %d of %d must succeed",
+			p.Succeeded, p.Failed, p.Outstanding, p.Lapsed, p.Successes, p.Probes)
 	}
 	if s.Policy != nil {
-		row("policy", "%s", policy(s.Policy))
+		row("policy", "%s", formatPolicy(s.Policy))
+	}
+	if s.Fingerprint != "" {
+		row("fingerprint", "%s", quoteUnprintable(s.Fingerprint))
 	}
 	if len(s.Unreadable) > 0 {
-		row("unreadable", "%s; the next step that needs it begins anew", clean(strings.Join(s.Unreadable, ", ")))
+		row("unreadable", "%s; the next step that needs one of them replaces the record", quoteUnprintable(strings.Join(s.Unreadable, ", ")))
 	}
 	if err := t.Flush(); err != nil {
 		return err
@@ -58,44 +61,51 @@ func writeLog(w io.Writer, log []redbreaker.Transition) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprint(t, "\nAGO\tFROM\tTO\tCAUSE\tBY\tWHAT\n")
 	for _, e := range log {
-		fmt.Fprintf(t, "%v\t%s\t%s\t%s\t%s\t%s\n", round(e.Ago),
-			place(e.From, e.FromMode), place(e.To, e.ToMode), clean(string(e.Cause)), dash(clean(e.By)), dash(what(&e)))
+		fmt.Fprintf(t, "%v\t%s\t%s\t%s\t%s\t%s\n", roundDuration(e.Ago),
+			formatState(e.From, e.FromMode), formatState(e.To, e.ToMode), quoteUnprintable(string(e.Cause)), orDash(quoteUnprintable(e.By)), orDash(describeCause(&e)))
 	}
 	return t.Flush()
 }
 
-func state(s *redbreaker.Snapshot) string {
-	text := fmt.Sprintf("%s for %v", s.State, round(s.Age))
+func describeState(s *redbreaker.Snapshot) string {
+	text := fmt.Sprintf("%s for %v", s.State, roundDuration(s.Age))
 	switch {
 	case s.RetryAfter > 0 && s.State == redbreaker.StateOpen:
-		text += fmt.Sprintf(", probes may start in %v", round(s.RetryAfter))
+		text += fmt.Sprintf(", probes may start in %v", roundDuration(s.RetryAfter))
 	case s.RetryAfter > 0:
-		text += fmt.Sprintf(", all probes are out, the next slot is free in %v at the latest", round(s.RetryAfter))
+		text += fmt.Sprintf(", all probe slots are taken, the next is free in %v at the latest", roundDuration(s.RetryAfter))
 	case s.State == redbreaker.StateOpen:
 		text += ", the next call is a probe"
 	}
 	return text
 }
 
-func mode(s *redbreaker.Snapshot) string {
-	if s.Mode == redbreaker.ModeAuto {
+// describeMode names the mode that applies now, and its effect.
+func describeMode(s *redbreaker.Snapshot) string {
+	effect := map[redbreaker.Mode]string{
+		redbreaker.ModeForcedOpen:   "all calls are rejected",
+		redbreaker.ModeForcedClosed: "all calls are admitted, none counts",
+		redbreaker.ModeShadow:       "all calls are admitted and counted",
+	}[s.Mode]
+	if effect == "" {
 		return s.Mode.String()
 	}
-	text := s.Mode.String() + " until released"
+	end := "until released"
 	if s.ModeFor > 0 {
-		text = fmt.Sprintf("%s for %v more", s.Mode, round(s.ModeFor))
+		end = fmt.Sprintf("for %v more", roundDuration(s.ModeFor))
 	}
+	text := fmt.Sprintf("%s %s (%s)", s.Mode, end, effect)
 	if s.ModeBy != "" {
-		text += ", by " + clean(s.ModeBy)
+		text += ", by " + quoteUnprintable(s.ModeBy)
 	}
 	if s.ModeReason != "" {
-		text += ": " + clean(s.ModeReason)
+		text += ": " + quoteUnprintable(s.ModeReason)
 	}
 	return text
 }
 
-// policy is one line of what the policy says, after defaults.
-func policy(p *redbreaker.Policy) string {
+// formatPolicy formats a policy in one line.
+func formatPolicy(p *redbreaker.Policy) string {
 	var words []string
 	add := func(key string, value any, set bool) {
 		if set {
@@ -122,25 +132,26 @@ func policy(p *redbreaker.Policy) string {
 	return strings.Join(words, " ")
 }
 
-// place names a state and, where it is not auto, the mode over it.
-func place(s redbreaker.State, m redbreaker.Mode) string {
+// formatState names a state and, where it is not auto, the mode over it.
+func formatState(s redbreaker.State, m redbreaker.Mode) string {
 	if m == redbreaker.ModeAuto {
 		return s.String()
 	}
 	return s.String() + "/" + m.String()
 }
 
-// what is the tally that caused a transition, and its text.
-func what(t *redbreaker.Transition) string {
-	text := clean(t.Tally)
+// describeCause returns the tallies that caused a transition, and its text.
+func describeCause(t *redbreaker.Transition) string {
+	text := quoteUnprintable(t.Tally)
 	if t.Text != "" {
-		text += " " + clean(t.Text)
+		text += " " + quoteUnprintable(t.Text)
 	}
 	return strings.TrimSpace(text)
 }
 
-// clean is text that others wrote, fit for a terminal and a column.
-func clean(s string) string {
+// quoteUnprintable quotes a text that other programs wrote if it could control a
+// terminal or break a column.
+func quoteUnprintable(s string) string {
 	quoted := strconv.Quote(s)
 	if quoted = quoted[1 : len(quoted)-1]; strings.ContainsAny(quoted, `\`) {
 		return `"` + quoted + `"`
@@ -148,22 +159,23 @@ func clean(s string) string {
 	return s
 }
 
-func dash(s string) string {
+func orDash(s string) string {
 	if s == "" {
 		return "-"
 	}
 	return s
 }
 
-func times(n int) string {
+// countTimes formats a number of opens in a row.
+func countTimes(n int) string {
 	if n == 1 {
 		return "once"
 	}
 	return fmt.Sprintf("%d times in a row", n)
 }
 
-// round drops what people do not read: hours need no milliseconds.
-func round(d time.Duration) time.Duration {
+// roundDuration rounds a duration for people: hours need no milliseconds.
+func roundDuration(d time.Duration) time.Duration {
 	switch {
 	case d >= time.Hour:
 		return d.Round(time.Second)

@@ -9,18 +9,19 @@ import (
 
 func newVersion() *cobra.Command {
 	return &cobra.Command{
-		Use:   "version",
-		Short: "Print the version",
-		Args:  cobra.NoArgs,
+		Use:               "version",
+		Short:             "Print the version",
+		Args:              rejectArgs,
+		ValidArgsFunction: cobra.NoFileCompletions,
 		Run: func(cmd *cobra.Command, _ []string) {
-			fmt.Fprintln(cmd.OutOrStdout(), version(debug.ReadBuildInfo()))
+			fmt.Fprintln(cmd.OutOrStdout(), formatVersion(debug.ReadBuildInfo()))
 		},
 	}
 }
 
-// version is the module's version, the commit if it was built from a checkout,
-// and Go's.
-func version(info *debug.BuildInfo, ok bool) string {
+// formatVersion returns the module's version, the commit if the program was built
+// from a checkout, and Go's version.
+func formatVersion(info *debug.BuildInfo, ok bool) string {
 	if !ok {
 		return "redbreaker (unknown version)"
 	}

@@ -15,11 +15,17 @@ import (
 	"github.com/redbreaker/redbreaker/cmd/redbreaker/internal/target"
 )
 
-// ErrBroken is returned by Run where a promise did not hold; the summary says which.
-var ErrBroken = errors.New("a promise of the breaker did not hold, see the summary")
+// ErrBroken is returned by Run if a promise was broken; the summary says which.
+var ErrBroken = errors.New("a promise of the breaker was broken, see the summary")
 
-// redraw is how often the record is read and the screen drawn.
-const redraw = 100 * time.Millisecond
+// redrawTime is the interval at which the record is read and the view is drawn.
+const redrawTime = 100 * time.Millisecond
+
+// The keys that end the demo. A terminal in raw mode delivers Ctrl-C as a key.
+const (
+	keyCtrlC = 3
+	keyQuit  = 'q'
+)
 
 // demo is one run.
 type demo struct {
@@ -32,42 +38,43 @@ type demo struct {
 	closers  []func()
 }
 
-// reading is the record as it was read last.
+// reading is the record at the time when it was last read.
 type reading struct {
 	redbreaker.Snapshot
 	at time.Time
 }
 
-// Run plays until its time is over or ctx is done, then writes the summary. It
-// leaves nothing behind. The error is ErrBroken, or says why it could not start.
+// Run plays the demo until its time is over, ctx is done or a key ends it, and then
+// writes the summary. It leaves nothing behind. The error is ErrBroken, or says why
+// the demo could not start.
 func Run(ctx context.Context, c Config) error {
 	if err := c.Validate(); err != nil {
 		return err
 	}
 	d := &demo{Config: c}
-	defer d.close()
-	if err := d.open(ctx); err != nil {
+	defer d.closeParts()
+	if err := d.startParts(ctx); err != nil {
 		return err
 	}
-	return d.perform(ctx)
+	return d.playAndJudge(ctx)
 }
 
-// perform plays, and writes what came of it.
-func (d *demo) perform(ctx context.Context) error {
-	d.play(ctx)
-	e := d.evidence()
-	v := judge(e)
-	writeSummary(d.Out, &d.Config, e, v, d.clear())
+// playAndJudge plays the demo and writes the summary.
+func (d *demo) playAndJudge(ctx context.Context) error {
+	d.playStages(ctx)
+	e := d.gatherEvidence()
+	v := judgeEvidence(e)
+	writeSummary(d.Out, &d.Config, e, v, d.removeRecord())
 	if len(v.faults) > 0 {
 		return ErrBroken
 	}
 	return nil
 }
 
-// open starts the Redis, the dependency and the replicas.
-func (d *demo) open(ctx context.Context) (err error) {
+// startParts starts the Redis, the dependency and the replicas.
+func (d *demo) startParts(ctx context.Context) (err error) {
 	server := d.Redis
-	if d.embedded() {
+	if d.usesEmbedded() {
 		if server, err = d.startRedis(); err != nil {
 			return err
 		}
@@ -75,58 +82,65 @@ func (d *demo) open(ctx context.Context) (err error) {
 	if d.dep, err = startDependency(); err != nil {
 		return err
 	}
-	d.closers = append(d.closers, d.dep.close)
+	d.closers = append(d.closers, d.dep.stopServing)
 	d.journal = &journal{}
 	for i := range d.Config.Replicas {
 		r, err := newReplica(&d.Config, i+1, server.Client(), d.dep, d.journal)
-		d.closers = append(d.closers, r.close)
+		d.closers = append(d.closers, r.stopReplica)
 		if err != nil {
 			return err
 		}
 		d.replicas = append(d.replicas, r)
 	}
-	if err := d.claim(ctx); err != nil {
+	if err := d.claimBreaker(ctx); err != nil {
 		return err
 	}
 	for _, r := range d.replicas {
-		r.call() // connects, so that the first second is like the others
+		r.makeCall() // connects, so that the first second is like the others
 	}
 	return nil
 }
 
-// startRedis starts the embedded one.
+// startRedis starts the embedded miniredis.
 func (d *demo) startRedis() (target.Target, error) {
 	m, err := miniredis.Run()
 	if err != nil {
 		return target.Target{}, fmt.Errorf("start the embedded miniredis: %w", err)
 	}
 	d.closers = append(d.closers, m.Close)
-	return target.Parse(m.Addr())
+	return target.Parse(m.Addr(), target.Settings{})
 }
 
-// claim makes sure that the Redis works and that the record is not somebody's:
-// the demo would open their circuit, and remove it at the end.
-func (d *demo) claim(ctx context.Context) error {
+// claimBreaker checks that the Redis works and that the breaker does not exist: the
+// demo would open the circuit of a service, and remove its record at the end.
+func (d *demo) claimBreaker(ctx context.Context) error {
 	store := d.replicas[0].store
-	if err := store.Ping(ctx); err != nil {
-		return err
-	}
 	s, err := store.Inspect(ctx, d.Name)
 	if err != nil {
 		return err
 	}
 	if s.Exists {
 		return fmt.Errorf("there is a breaker %q in namespace %q, which the demo does not touch: "+
-			"wait a few minutes if it is of another demo, or choose another --name or --namespace", d.Name, d.Namespace)
+			"wait a few minutes if it belongs to another demo, or choose another --name or --namespace", d.Name, d.Namespace)
 	}
-	return nil
+	return store.Ping(ctx)
 }
 
-// play lets the replicas call, and draws, until the time is over.
-func (d *demo) play(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, d.length())
+// playStages lets the replicas call, and draws, until the time is over.
+func (d *demo) playStages(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, d.totalLength())
 	defer cancel()
-	d.start = d.journal.begin()
+	if d.Screen != nil && d.Screen.Keys != nil {
+		restore := d.Screen.Keys(func(key byte) {
+			if key == keyCtrlC || key == keyQuit {
+				cancel()
+			}
+		})
+		defer restore()
+	}
+	view := d.newView()
+	defer view.close()
+	d.start = d.journal.startClock()
 	var running sync.WaitGroup
 	background := func(f func()) {
 		running.Add(1)
@@ -136,35 +150,33 @@ func (d *demo) play(ctx context.Context) {
 		}()
 	}
 	for _, r := range d.replicas {
-		background(func() { r.run(ctx, d.Rate) })
+		background(func() { r.callUntilDone(ctx, d.Rate) })
 	}
-	background(func() { d.watch(ctx) })
+	background(func() { d.pollRecord(ctx) })
 
-	view := d.newView()
-	defer view.close()
-	tick := time.NewTicker(redraw)
+	tick := time.NewTicker(redrawTime)
 	defer tick.Stop()
 	for ctx.Err() == nil {
-		d.dep.enter(d.phaseAt(time.Since(d.start)))
-		view.draw(d.frame())
+		d.dep.enterStage(d.stageAt(time.Since(d.start)))
+		view.draw(d.currentFrame())
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
 		}
 	}
 	running.Wait()
-	view.draw(d.frame())
+	view.draw(d.currentFrame())
 }
 
-// watch reads the record until ctx is done.
-func (d *demo) watch(ctx context.Context) {
-	tick := time.NewTicker(redraw)
+// pollRecord reads the record until ctx is done.
+func (d *demo) pollRecord(ctx context.Context) {
+	tick := time.NewTicker(redrawTime)
 	defer tick.Stop()
 	for {
 		s, err := d.replicas[0].store.Inspect(ctx, d.Name)
 		if err == nil {
 			d.latest.Store(&reading{s, time.Now()})
-			d.journal.read(s.Log, hookTime)
+			d.journal.addFromLog(s.Log, hookTime)
 		}
 		select {
 		case <-tick.C:
@@ -174,45 +186,49 @@ func (d *demo) watch(ctx context.Context) {
 	}
 }
 
-// frame is what there is to see now.
-func (d *demo) frame() frame {
+// currentFrame returns what a view shows now.
+func (d *demo) currentFrame() frame {
 	f := frame{
 		config:  &d.Config,
-		elapsed: min(time.Since(d.start), d.length()),
-		phase:   d.dep.now(),
-		entries: d.journal.all(),
+		elapsed: min(time.Since(d.start), d.totalLength()),
+		stage:   d.dep.currentStage(),
+		entries: d.journal.listEntries(),
 	}
 	if r := d.latest.Load(); r != nil {
 		f.record, f.age = r.Snapshot, time.Since(r.at)
 	}
 	for _, r := range d.replicas {
-		f.replicas = append(f.replicas, r.tally())
+		f.replicas = append(f.replicas, r.currentTally())
 	}
 	return f
 }
 
-// evidence is gathered when all calls have ended.
-func (d *demo) evidence() *evidence {
-	e := &evidence{probes: d.probes(), start: d.start}
-	e.visits, e.recoveredAt = d.dep.seen()
+// gatherEvidence collects the evidence after all calls have ended.
+func (d *demo) gatherEvidence() *evidence {
+	e := &evidence{
+		probes: d.policyProbes(), threshold: int64(d.Policy.ConsecutiveFailures), start: d.start,
+	}
+	e.visits, e.recoveredAt = d.dep.countedVisits()
 	for _, r := range d.replicas {
-		e.replicas = append(e.replicas, r.tally())
-		for p := range r.rejected {
-			e.rejected[p] += r.rejected[p].Load()
+		e.replicas = append(e.replicas, r.currentTally())
+		for s := range r.rejected {
+			e.rejected[s] += r.rejected[s].Load()
 		}
 		s, err := r.store.Inspect(context.Background(), d.Name)
 		e.records = append(e.records, record{r.name, s, err})
-		d.journal.read(s.Log, 0)
+		d.journal.addFromLog(s.Log, 0)
 	}
-	e.entries = d.journal.all()
+	e.entries = d.journal.listEntries()
 	return e
 }
 
-// probes is the policy's number of probes, after defaults.
-func (d *demo) probes() int { return max(d.Policy.HalfOpen.Probes, d.Policy.HalfOpen.Successes, 1) }
+// policyProbes returns the policy's number of probes after defaults.
+func (d *demo) policyProbes() int {
+	return max(d.Policy.HalfOpen.Probes, d.Policy.HalfOpen.Successes, 1)
+}
 
-// clear removes the record, and says what it could not.
-func (d *demo) clear() error {
+// removeRecord removes the record of the breaker.
+func (d *demo) removeRecord() error {
 	keys, err := cluster.New(d.Namespace)
 	if err != nil {
 		return err
@@ -226,8 +242,8 @@ func (d *demo) clear() error {
 	return d.replicas[0].rdb.Del(ctx, key).Err()
 }
 
-// close ends what was started, last first.
-func (d *demo) close() {
+// closeParts ends what was started, in reverse order.
+func (d *demo) closeParts() {
 	for i := len(d.closers) - 1; i >= 0; i-- {
 		d.closers[i]()
 	}

@@ -17,28 +17,29 @@ import (
 // short is a demo of a second and a half.
 func short(out *bytes.Buffer) Config {
 	return Config{
-		Replicas: 3, Rate: 8, // miniredis parses each script anew
+		Replicas: 3, Rate: 8, // miniredis parses the script for each call
 		Healthy: 200 * time.Millisecond, Failing: 700 * time.Millisecond, Recovered: 600 * time.Millisecond,
 		Policy: redbreaker.Policy{
 			ConsecutiveFailures: 3,
 			OpenFor:             100 * time.Millisecond,
+			Backoff:             redbreaker.Backoff{Multiplier: 1, Max: time.Second},
 			HalfOpen:            redbreaker.HalfOpen{Probes: 3, Successes: 2},
 		},
 		Name: "dependency", Namespace: "demo", Out: out,
 	}
 }
 
-// played plays a demo to its end and leaves it open to be looked at.
-func played(t *testing.T, c Config) (*demo, *evidence, *verdict) {
+// playToEnd plays a demo to its end and leaves its parts for the test.
+func playToEnd(t *testing.T, c Config) (*demo, *evidence, *verdict) {
 	t.Helper()
 	d := &demo{Config: c}
-	t.Cleanup(d.close)
-	if err := d.open(context.Background()); err != nil {
+	t.Cleanup(d.closeParts)
+	if err := d.startParts(context.Background()); err != nil {
 		t.Fatal(err)
 	}
-	d.play(context.Background())
-	e := d.evidence()
-	v := judge(e)
+	d.playStages(context.Background())
+	e := d.gatherEvidence()
+	v := judgeEvidence(e)
 	t.Cleanup(func() {
 		if t.Failed() {
 			writeSummary(c.Out, &c, e, v, nil)
@@ -58,33 +59,33 @@ func TestDemo(t *testing.T) {
 		var out bytes.Buffer
 		c := short(&out)
 		c.Healthy, c.Failing, c.Recovered = scale*c.Healthy, scale*c.Failing, scale*c.Recovered
-		d, e, v := played(t, c)
-		numbersAddUp(t, d, e, v)
+		d, e, v := playToEnd(t, c)
+		checkNumbers(t, d, e, v)
 		if v.recovery > 0 {
-			oneCircuit(t, e, v)
+			checkCircuit(t, e, v)
 			return
 		}
 	}
 	t.Error("the circuit did not open and close")
 }
 
-// numbersAddUp checks that the summary's numbers are the dependency's own.
-func numbersAddUp(t *testing.T, d *demo, e *evidence, v *verdict) {
+// checkNumbers checks that the summary's numbers are those of the dependency.
+func checkNumbers(t *testing.T, d *demo, e *evidence, v *verdict) {
 	t.Helper()
-	byPhase := [phases]int64{}
+	byStage := [stages]int64{}
 	byReplica := map[int]int64{}
 	all := int64(0)
 	for visit, n := range d.dep.visits {
-		byPhase[visit.phase] += int64(n)
+		byStage[visit.stage] += int64(n)
 		byReplica[visit.replica] += int64(n)
 		all += int64(n)
 	}
-	if all == 0 || v.total.reached() != all {
-		t.Errorf("the summary has %d calls, the dependency saw %d", v.total.reached(), all)
+	if all == 0 || v.total.callsReached() != all {
+		t.Errorf("the summary has %d calls, the dependency saw %d", v.total.callsReached(), all)
 	}
-	for p, n := range byPhase {
-		if v.rows[p].reached() != n {
-			t.Errorf("%v: the summary has %d calls, the dependency saw %d", phase(p), v.rows[p].reached(), n)
+	for p, n := range byStage {
+		if v.rows[p].callsReached() != n {
+			t.Errorf("%v: the summary has %d calls, the dependency saw %d", stage(p), v.rows[p].callsReached(), n)
 		}
 	}
 	var rejected int64
@@ -99,9 +100,9 @@ func numbersAddUp(t *testing.T, d *demo, e *evidence, v *verdict) {
 	}
 }
 
-// oneCircuit checks that the circuit opened, that every probe was one that the
-// record granted, and that all replicas read what the hooks told.
-func oneCircuit(t *testing.T, e *evidence, v *verdict) {
+// checkCircuit checks that the circuit opened, that the record granted every probe, and
+// that the hooks and the logs of all replicas have the same transitions.
+func checkCircuit(t *testing.T, e *evidence, v *verdict) {
 	t.Helper()
 	if !v.opened || v.total.rejected == 0 || v.total.open != 0 || v.total.probes == 0 {
 		t.Errorf("opened %v, %+v", v.opened, v.total)
@@ -121,7 +122,7 @@ func oneCircuit(t *testing.T, e *evidence, v *verdict) {
 	entries = entries[len(entries)-len(v.log):]
 	for i, moved := range v.log {
 		if got := entries[i]; got.Epoch != moved.Epoch || got.From != moved.From || got.To != moved.To || got.Cause != moved.Cause {
-			t.Errorf("the hooks told %v, the record has %v", got.Transition, moved)
+			t.Errorf("the hooks received %v, the record has %v", got.Transition, moved)
 		}
 	}
 }
@@ -135,23 +136,23 @@ func TestRun_endsEarly(t *testing.T) {
 	if err := Run(ctx, c); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"- Half-open: it came to no probe.\n", "- Recovery: the circuit never opened.\n"} {
+	for _, want := range []string{"- Half-open: there was no probe.\n", "- Recovery: the circuit never opened.\n", "Verdict: no promise was broken; the circuit never opened.\n"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("no %q in:\n%s", want, out.String())
 		}
 	}
 }
 
-// An operator's command is in the journal of the demo, and the calls that a
-// mode lets through are told apart.
+// An operator's command is in the journal, and the calls that a mode admits are
+// counted by themselves.
 func TestDemo_operator(t *testing.T) {
 	onServers(t, func(t *testing.T, server target.Target, namespace string) {
 		var out bytes.Buffer
 		c := short(&out)
 		c.Redis, c.Namespace = server, namespace
 		d := &demo{Config: c}
-		t.Cleanup(d.close)
-		if err := d.open(context.Background()); err != nil {
+		t.Cleanup(d.closeParts)
+		if err := d.startParts(context.Background()); err != nil {
 			t.Fatal(err)
 		}
 		_, err := d.replicas[0].store.Control(context.Background(), c.Name, redbreaker.Command{
@@ -159,34 +160,34 @@ func TestDemo_operator(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		d.play(context.Background())
-		e := d.evidence()
-		v := judge(e)
-		if err := d.clear(); err != nil {
+		d.playStages(context.Background())
+		e := d.gatherEvidence()
+		v := judgeEvidence(e)
+		if err := d.removeRecord(); err != nil {
 			t.Error(err)
 		}
 		if len(v.faults) > 0 || v.total.uncounted == 0 {
 			t.Errorf("faults %q, %+v", v.faults, v.total)
 		}
 		want := "closed    > closed/forced_closed  operator      ann         drill"
-		if got := texts(e.entries); !slices.Contains(got, want) {
+		if got := describeAll(e.entries); !slices.Contains(got, want) {
 			t.Errorf("the journal is %q, without %q", got, want)
 		}
 	})
 }
 
-func texts(entries []entry) []string {
+func describeAll(entries []entry) []string {
 	var list []string
 	for _, e := range entries {
-		list = append(list, e.text())
+		list = append(list, e.describe())
 	}
 	return list
 }
 
-// Without its Redis the demo goes on, and says what it cannot show.
+// The demo goes on without its Redis, and says what it cannot show.
 func TestDemo_redisDies(t *testing.T) {
 	m, _ := redistest.Mini(t)
-	server, err := target.Parse(m.Addr())
+	server, err := target.Parse(m.Addr(), target.Settings{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -194,15 +195,15 @@ func TestDemo_redisDies(t *testing.T) {
 	c := short(&out)
 	c.Redis = server
 	d := &demo{Config: c}
-	t.Cleanup(d.close)
-	if err := d.open(context.Background()); err != nil {
+	t.Cleanup(d.closeParts)
+	if err := d.startParts(context.Background()); err != nil {
 		t.Fatal(err)
 	}
 	m.Close()
-	if err := d.perform(context.Background()); !errors.Is(err, ErrBroken) {
+	if err := d.playAndJudge(context.Background()); !errors.Is(err, ErrBroken) {
 		t.Errorf("it ends with %v, want ErrBroken", err)
 	}
-	for _, want := range []string{"redis does not answer", "BROKEN: replica-1 could not read the record", `The record "dependency" in namespace "demo" is left`} {
+	for _, want := range []string{"redis does not answer", "BROKEN: replica-1 could not read the record", `The record "dependency" in namespace "demo" could not be removed`, "BROKEN, see above."} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("no %q in:\n%s", want, out.String())
 		}
@@ -211,7 +212,7 @@ func TestDemo_redisDies(t *testing.T) {
 
 func onServers(t *testing.T, test func(t *testing.T, server target.Target, namespace string)) {
 	on := func(t *testing.T, addr, namespace string) {
-		server, err := target.Parse(addr)
+		server, err := target.Parse(addr, target.Settings{})
 		if err != nil {
 			t.Fatal(err)
 		}

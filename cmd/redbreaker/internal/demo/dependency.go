@@ -20,24 +20,24 @@ const (
 	failureTime = 25 * time.Millisecond
 )
 
-// ticketHeader carries the replica's number and the ticket of its call, so that
-// the dependency itself can tell by what right a call came.
+// ticketHeader carries the replica's number and the ticket of its call, so that the
+// dependency itself knows what admitted a call.
 const ticketHeader = "Redbreaker-Demo-Ticket"
 
 // visit is a call that reached the dependency.
 type visit struct {
-	phase   phase
+	stage   stage
 	replica int
 	ticket  redbreaker.Ticket
 }
 
-// dependency is an HTTP service on loopback that answers as its phase says.
+// dependency is an HTTP service on loopback that works or fails by its stage.
 type dependency struct {
 	url    string
 	server *http.Server
 
 	mu          sync.Mutex
-	phase       phase
+	stage       stage
 	recoveredAt time.Time // zero: not yet
 	visits      map[visit]int
 }
@@ -57,8 +57,8 @@ func startDependency() (*dependency, error) {
 	return d, nil
 }
 
-// ServeHTTP counts the call, takes its time and answers. What does not come
-// from a replica is not found.
+// ServeHTTP counts the call and answers after a delay. A request that no replica made
+// is answered with 404.
 func (d *dependency) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	var v visit
 	_, err := fmt.Sscanf(r.Header.Get(ticketHeader), "%d %d %d", &v.replica, &v.ticket.Epoch, &v.ticket.Lease)
@@ -66,51 +66,52 @@ func (d *dependency) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.NotFound(w, r)
 		return
 	}
-	if d.count(v) == failing {
-		pause(r.Context(), failureTime)
+	if d.countVisit(v) == failing {
+		pauseFor(r.Context(), failureTime)
 		http.Error(w, "the dependency fails", http.StatusServiceUnavailable)
 		return
 	}
-	pause(r.Context(), answerTime)
+	pauseFor(r.Context(), answerTime)
 }
 
-func (d *dependency) count(v visit) phase {
+// countVisit counts a call and returns the current stage.
+func (d *dependency) countVisit(v visit) stage {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	v.phase = d.phase
+	v.stage = d.stage
 	d.visits[v]++
-	return d.phase
+	return d.stage
 }
 
-// enter begins a phase.
-func (d *dependency) enter(p phase) {
+// enterStage begins a stage.
+func (d *dependency) enterStage(s stage) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.phase == p {
+	if d.stage == s {
 		return
 	}
-	d.phase = p
-	if p == recovered {
+	d.stage = s
+	if s == recovered {
 		d.recoveredAt = time.Now()
 	}
 }
 
-func (d *dependency) now() phase {
+func (d *dependency) currentStage() stage {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.phase
+	return d.stage
 }
 
-// seen is what has reached it so far, and when it recovered.
-func (d *dependency) seen() (visits map[visit]int, recoveredAt time.Time) {
+// countedVisits returns the calls that have arrived, and the time of the recovery.
+func (d *dependency) countedVisits() (visits map[visit]int, recoveredAt time.Time) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return maps.Clone(d.visits), d.recoveredAt
 }
 
-func (d *dependency) close() { _ = d.server.Close() }
+func (d *dependency) stopServing() { _ = d.server.Close() }
 
-func pause(ctx context.Context, d time.Duration) {
+func pauseFor(ctx context.Context, d time.Duration) {
 	select {
 	case <-time.After(d):
 	case <-ctx.Done():

@@ -9,42 +9,46 @@ import (
 	"github.com/redbreaker/redbreaker"
 )
 
-// evidence is everything that the verdict is computed from.
+// evidence is the data from which the verdict is computed.
 type evidence struct {
 	replicas    []tally
-	rejected    [phases]int64 // by all replicas
+	rejected    [stages]int64 // by all replicas
 	visits      map[visit]int // what the dependency saw
 	entries     []entry
 	records     []record
-	probes      int       // the policy's
+	probes      int       // of the policy
+	threshold   int64     // the policy's failures in a row
 	start       time.Time // of the demo
-	recoveredAt time.Time // zero: the dependency never recovered
+	recoveredAt time.Time // zero if the dependency did not recover
 }
 
-// record is the breaker's record as one replica read it through its own client,
-// when all calls had ended.
+// record is the breaker's record as one replica read it through its own client, after
+// all calls had ended.
 type record struct {
 	replica string
 	redbreaker.Snapshot
 	err error
 }
 
-// row is what became of the calls of one phase, or of all.
+// row counts the calls of one stage, or of all.
 type row struct {
 	rejected int64
-	// What reached the dependency, by the state that let it through.
+	// The calls that reached the dependency, by the state that admitted them.
 	closed, probes, open int64
-	loose                int64 // in half-open, and no probe
+	loose                int64 // in half-open without being probes
 	uncounted            int64 // by a mode, or without Redis
-	unplaced             int64 // with the ticket of an epoch that nobody knows
+	unplaced             int64 // with a ticket of an unknown epoch
 }
 
-func (r row) reached() int64 {
+// callsReached returns the calls that reached the dependency.
+func (r row) callsReached() int64 {
 	return r.closed + r.probes + r.open + r.loose + r.uncounted + r.unplaced
 }
-func (r row) wanted() int64 { return r.reached() + r.rejected }
 
-func (r *row) add(o row) {
+// callsWanted returns the calls that the replicas wanted to make.
+func (r row) callsWanted() int64 { return r.callsReached() + r.rejected }
+
+func (r *row) addRow(o row) {
 	r.rejected += o.rejected
 	r.closed += o.closed
 	r.probes += o.probes
@@ -54,38 +58,39 @@ func (r *row) add(o row) {
 	r.unplaced += o.unplaced
 }
 
-// verdict is what the evidence says.
+// verdict is the result of the evidence.
 type verdict struct {
-	rows   [phases]row
+	rows   [stages]row
 	total  row
 	rounds int // of probes
 	most   int // probes of one round
-	// recovery is how long after the dependency's recovery the circuit closed;
-	// 0 if it did not, or was not open.
+	// recovery is the time from the dependency's recovery until the circuit closed; 0
+	// if it did not close, or was not open.
 	recovery time.Duration
 	opened   bool                    // ever
 	log      []redbreaker.Transition // as every replica read it
-	faults   []string                // what broke a promise
+	faults   []string                // broken promises
 }
 
-func (v *verdict) fault(format string, args ...any) {
+// addFault adds a broken promise.
+func (v *verdict) addFault(format string, args ...any) {
 	v.faults = append(v.faults, fmt.Sprintf(format, args...))
 }
 
-// judge computes the verdict.
-func judge(e *evidence) *verdict {
+// judgeEvidence computes the verdict.
+func judgeEvidence(e *evidence) *verdict {
 	v := &verdict{}
-	v.place(e)
-	v.probing(e)
+	v.placeVisits(e)
+	v.countProbes(e)
 	v.compareCounts(e)
 	v.compareLogs(e)
 	v.timeRecovery(e)
 	return v
 }
 
-// place puts every call that reached the dependency under the state that let
-// it through, which the epoch of its ticket tells.
-func (v *verdict) place(e *evidence) {
+// placeVisits counts every call that reached the dependency under the state that
+// admitted it, which follows from the epoch of its ticket.
+func (v *verdict) placeVisits(e *evidence) {
 	states := map[int64]redbreaker.State{}
 	for _, t := range e.entries {
 		if t.note == "" {
@@ -94,7 +99,7 @@ func (v *verdict) place(e *evidence) {
 		}
 	}
 	for visit, times := range e.visits {
-		n, r := int64(times), &v.rows[visit.phase]
+		n, r := int64(times), &v.rows[visit.stage]
 		state, known := states[visit.ticket.Epoch]
 		switch {
 		case !visit.ticket.Counted():
@@ -113,22 +118,22 @@ func (v *verdict) place(e *evidence) {
 	}
 	for p := range v.rows {
 		v.rows[p].rejected = e.rejected[p]
-		v.total.add(v.rows[p])
+		v.total.addRow(v.rows[p])
 	}
 	if v.total.open > 0 {
-		v.fault("let through while the circuit was open: %d calls", v.total.open)
+		v.addFault("%d calls were admitted while the circuit was open", v.total.open)
 	}
 	if v.total.loose > 0 {
-		v.fault("let through in half-open without being probes: %d calls", v.total.loose)
+		v.addFault("%d calls were admitted in half-open without being probes", v.total.loose)
 	}
 	if v.total.unplaced > 0 {
-		v.fault("with a ticket that no transition explains: %d calls", v.total.unplaced)
+		v.addFault("%d calls have a ticket that no transition explains", v.total.unplaced)
 	}
 }
 
-// probing counts the probes of each round. A lease is used once, and a round
-// has no more than the policy grants, but for those whose leases ran out.
-func (v *verdict) probing(e *evidence) {
+// countProbes counts the probes of each round. A lease may be used once, and a round
+// may have as many probes as the policy says and one more for each lapsed lease.
+func (v *verdict) countProbes(e *evidence) {
 	rounds := map[int64]int{}
 	for visit, times := range e.visits {
 		if visit.ticket.Lease == 0 {
@@ -136,22 +141,22 @@ func (v *verdict) probing(e *evidence) {
 		}
 		rounds[visit.ticket.Epoch] += times
 		if times > 1 {
-			v.fault("lease %d of epoch %d was used %d times", visit.ticket.Lease, visit.ticket.Epoch, times)
+			v.addFault("lease %d of epoch %d was used %d times", visit.ticket.Lease, visit.ticket.Epoch, times)
 		}
 	}
-	lapsed := lapses(e)
+	lapsed := lapsedLeases(e)
 	v.rounds = len(rounds)
 	for epoch, n := range rounds {
 		v.most = max(v.most, n)
 		if allowed := e.probes + lapsed[epoch]; n > allowed {
-			v.fault("the round of epoch %d let %d probes through, %d are allowed", epoch, n, allowed)
+			v.addFault("the round of epoch %d admitted %d probes, %d are allowed", epoch, n, allowed)
 		}
 	}
 }
 
-// lapses counts the leases that ran out, by round: the transition that ended a
-// round tells, and the record does of one that has not ended.
-func lapses(e *evidence) map[int64]int {
+// lapsedLeases counts the lapsed leases by round. The transition that ended a round has
+// the number; for a round that has not ended it is in the record.
+func lapsedLeases(e *evidence) map[int64]int {
 	lapsed := map[int64]int{}
 	var before int64
 	for _, t := range e.entries {
@@ -172,8 +177,8 @@ func lapses(e *evidence) map[int64]int {
 	return lapsed
 }
 
-// compareCounts holds the two sides against each other. A call that was
-// admitted may have got no connection; one that was not cannot have arrived.
+// compareCounts compares the counts of the replicas with those of the dependency. An
+// admitted call may have got no connection, but no other call can have arrived.
 func (v *verdict) compareCounts(e *evidence) {
 	seen := map[int]int64{}
 	for visit, times := range e.visits {
@@ -181,26 +186,26 @@ func (v *verdict) compareCounts(e *evidence) {
 	}
 	for i, r := range e.replicas {
 		if n := seen[i+1]; n > r.admitted {
-			v.fault("the dependency saw %d calls of %s, which admitted %d", n, r.name, r.admitted)
+			v.addFault("the dependency saw %d calls of %s, which admitted %d", n, r.name, r.admitted)
 		}
 	}
 }
 
-// compareLogs compares what the replicas read, each through its own client.
+// compareLogs compares the logs that the replicas read.
 func (v *verdict) compareLogs(e *evidence) {
 	for i, r := range e.records {
 		if r.err != nil {
-			v.fault("%s could not read the record: %v", r.replica, r.err)
+			v.addFault("%s could not read the record: %v", r.replica, r.err)
 			return
 		}
 		log := slices.Clone(r.Log)
 		for i := range log {
-			log[i].Ago = 0 // each read it at another time
+			log[i].Ago = 0 // each replica read it at another time
 		}
 		if i == 0 {
 			v.log = log
 		} else if !reflect.DeepEqual(log, v.log) {
-			v.fault("%s reads another log than %s", r.replica, e.records[0].replica)
+			v.addFault("%s and %s read different logs", r.replica, e.records[0].replica)
 		}
 	}
 }

@@ -9,63 +9,63 @@ import (
 	"github.com/redbreaker/redbreaker"
 )
 
-// hookTime is how long a hook may take to tell what its replica did. What the
-// record's log has held for longer, no hook told: an operator did it, or a reply
-// was lost.
+// hookTime is the longest delay of a hook. A transition that the log has held for longer
+// without a hook was made by an operator, or by a step whose reply was lost.
 const hookTime = 500 * time.Millisecond
 
 // entry is a line of the journal: a transition, or a note.
 type entry struct {
 	redbreaker.Transition
 	at      time.Time
-	elapsed time.Duration // from the start of the demo to at; all fills it in
+	elapsed time.Duration // from the start of the demo to at; set by listEntries
 	by      string        // the replica whose step it was; empty: none of them
 	note    string
 }
 
-// journal gathers the transitions from the hooks of all replicas, and what these
-// did not tell from the record's log. The record keeps 16, the journal all.
+// journal collects the transitions from the hooks of all replicas, and those without a
+// hook from the record's log. The record keeps 16 transitions, the journal all.
 type journal struct {
 	mu      sync.Mutex
 	start   time.Time // of the demo
-	entries []entry   // by epoch, which is by time
+	entries []entry   // in the order of epochs
 }
 
-// begin starts the demo's time.
-func (j *journal) begin() time.Time {
+// startClock starts the demo's time.
+func (j *journal) startClock() time.Time {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.start = time.Now()
 	return j.start
 }
 
-// hooks write what a replica is told.
-func (j *journal) hooks(replica string) redbreaker.Hooks {
+// replicaHooks returns hooks that add the events of a replica.
+func (j *journal) replicaHooks(replica string) redbreaker.Hooks {
 	note := func(text string) {
-		j.add(entry{at: time.Now(), by: replica, note: text})
+		j.addEntry(entry{at: time.Now(), by: replica, note: text})
 	}
 	return redbreaker.Hooks{
 		OnTransition: func(t redbreaker.Transition) {
-			j.add(entry{Transition: t, at: time.Now(), by: replica})
+			j.addEntry(entry{Transition: t, at: time.Now(), by: replica})
 		},
-		OnDegraded: func(e redbreaker.Event) { note("redis does not answer: " + e.Err.Error()) },
-		OnRestored: func(e redbreaker.Event) { note("redis answers again after " + seconds(e.Outage)) },
+		OnDegraded: func(e redbreaker.Event) { note("redis does not answer: " + makePrintable(e.Err.Error())) },
+		OnRestored: func(e redbreaker.Event) { note("redis answers again after " + formatSeconds(e.Outage)) },
 		OnAnomaly:  func(e redbreaker.Event) { note("anomaly: " + e.Kind.String()) },
 	}
 }
 
-// read adds from a record's log what is not known and older than settled.
-func (j *journal) read(log []redbreaker.Transition, settled time.Duration) {
+// addFromLog adds the transitions of a record's log that are at least settled old and
+// not known from a hook.
+func (j *journal) addFromLog(log []redbreaker.Transition, settled time.Duration) {
 	for _, t := range log {
 		if t.Ago >= settled {
-			j.add(entry{Transition: t, at: time.Now().Add(-t.Ago)})
+			j.addEntry(entry{Transition: t, at: time.Now().Add(-t.Ago)})
 		}
 	}
 }
 
-// add puts the entry in its place. A note comes after all that is known; of a
-// transition known already, only whose step it was may be new.
-func (j *journal) add(e entry) {
+// addEntry inserts an entry in order. A note goes to the end. Of a transition that is
+// known, only the replica may be new.
+func (j *journal) addEntry(e entry) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if e.note != "" && len(j.entries) > 0 {
@@ -86,8 +86,8 @@ func (j *journal) add(e entry) {
 	j.entries = slices.Insert(j.entries, at, e)
 }
 
-// all are the entries so far; what was before the start is at 0.
-func (j *journal) all() []entry {
+// listEntries returns the entries so far; those from before the start are at 0.
+func (j *journal) listEntries() []entry {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	list := slices.Clone(j.entries)

@@ -19,13 +19,13 @@ import (
 const (
 	// callTimeout is the longest that a replica waits for the dependency.
 	callTimeout = 2 * time.Second
-	// storageTimeout is longer than the default: a whole fleet and its Redis share
-	// one machine here, which may be a busy one.
+	// storageTimeout is longer than the default, since a whole fleet and its Redis
+	// share one machine here, which may be busy.
 	storageTimeout = 2 * time.Second
 )
 
-// replica is one instance of the service: it shares nothing with the others but
-// the Redis and the dependency.
+// replica is one instance of the service. It shares only the Redis and the dependency
+// with the others.
 type replica struct {
 	number  int
 	name    string
@@ -36,16 +36,16 @@ type replica struct {
 	dep     *dependency
 
 	admitted, failed atomic.Int64
-	rejected         [phases]atomic.Int64
+	rejected         [stages]atomic.Int64
 }
 
-// tally is what a replica has counted so far.
+// tally holds the counts of a replica.
 type tally struct {
 	name                       string
 	admitted, rejected, failed int64
 }
 
-// newReplica makes one; it is to be closed even if there is an error.
+// newReplica makes a replica. The caller stops it, also after an error.
 func newReplica(c *Config, number int, rdb redis.UniversalClient, dep *dependency, j *journal) (*replica, error) {
 	r := &replica{
 		number: number,
@@ -62,15 +62,15 @@ func newReplica(c *Config, number int, rdb redis.UniversalClient, dep *dependenc
 	if err != nil {
 		return r, err
 	}
-	r.breaker, err = redbreaker.New(c.Name, c.policy(),
+	r.breaker, err = redbreaker.New(c.Name, c.demoPolicy(),
 		redbreaker.WithStorage(witness{r.store}),
-		redbreaker.WithHooks(j.hooks(r.name)))
+		redbreaker.WithHooks(j.replicaHooks(r.name)))
 	return r, err
 }
 
-// run calls the dependency so many times a second until ctx is done, and
-// returns when the last call has ended.
-func (r *replica) run(ctx context.Context, rate int) {
+// callUntilDone makes rate calls a second until ctx is done, and returns when the last
+// call has ended.
+func (r *replica) callUntilDone(ctx context.Context, rate int) {
 	tick := time.NewTicker(time.Second / time.Duration(rate))
 	defer tick.Stop()
 	var calls sync.WaitGroup
@@ -83,31 +83,31 @@ func (r *replica) run(ctx context.Context, rate int) {
 			calls.Add(1)
 			go func() {
 				defer calls.Done()
-				r.call()
+				r.makeCall()
 			}()
 		}
 	}
 }
 
-// call is one protected call. It is not cancelled with the demo, so that what
-// the replicas count and what the dependency counts are the same calls.
-func (r *replica) call() {
+// makeCall makes one protected call. The end of the demo does not cancel it, so that
+// the replicas and the dependency count the same calls.
+func (r *replica) makeCall() {
 	ctx, ticket := withTicket(context.Background())
 	err := r.breaker.Do(ctx, func(ctx context.Context) error {
 		r.admitted.Add(1)
-		return r.post(ctx, *ticket)
+		return r.postRequest(ctx, *ticket)
 	})
 	switch {
 	case errors.Is(err, redbreaker.ErrRejected):
-		r.rejected[r.dep.now()].Add(1)
+		r.rejected[r.dep.currentStage()].Add(1)
 	case err != nil:
 		r.failed.Add(1)
 	}
 }
 
-// post asks the dependency. It is a POST because the HTTP client may repeat a
-// GET by itself, and the dependency would count it twice.
-func (r *replica) post(ctx context.Context, t redbreaker.Ticket) error {
+// postRequest calls the dependency. The HTTP client may repeat a GET by itself, which
+// the dependency would count twice, so it sends a POST.
+func (r *replica) postRequest(ctx context.Context, t redbreaker.Ticket) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, r.dep.url, nil)
 	if err != nil {
 		return err
@@ -118,14 +118,14 @@ func (r *replica) post(ctx context.Context, t redbreaker.Ticket) error {
 		return err
 	}
 	defer resp.Body.Close()
-	_, _ = io.Copy(io.Discard, resp.Body) // or the connection would not be used again
+	_, _ = io.Copy(io.Discard, resp.Body) // so that the connection is used again
 	if resp.StatusCode != http.StatusOK {
 		return fmt.Errorf("the dependency answered %s", resp.Status)
 	}
 	return nil
 }
 
-func (r *replica) tally() tally {
+func (r *replica) currentTally() tally {
 	t := tally{name: r.name, admitted: r.admitted.Load(), failed: r.failed.Load()}
 	for i := range r.rejected {
 		t.rejected += r.rejected[i].Load()
@@ -133,7 +133,7 @@ func (r *replica) tally() tally {
 	return t
 }
 
-func (r *replica) close() {
+func (r *replica) stopReplica() {
 	if r.breaker != nil {
 		r.breaker.Stop()
 	}

@@ -6,20 +6,24 @@ import (
 	"time"
 )
 
-// writeSummary writes what the evidence says. left is why the record could not
-// be removed; nil if it was.
+// writeSummary writes the verdict and its evidence. left is the error of removing the
+// record; nil if it is removed.
 func writeSummary(w io.Writer, c *Config, e *evidence, v *verdict, left error) {
+	if c.Screen != nil { // the frames are gone with their screen
+		fmt.Fprintln(w, c.describeSetup())
+	}
 	fmt.Fprint(w, "\nHow the dependency was spared\n\n")
 	writeTable(w, v)
 	fmt.Fprintln(w)
 	writePromises(w, e, v)
 	writeRecovery(w, e, v)
-	writeLog(w, e, v)
+	writeTransitions(w, e, v)
 	if left != nil {
-		fmt.Fprintf(w, "The record %q in namespace %q is left, and expires by itself: %v\n", c.Name, c.Namespace, left)
-	} else if !c.embedded() {
+		fmt.Fprintf(w, "The record %q in namespace %q could not be removed and expires within minutes: %v\n", c.Name, c.Namespace, left)
+	} else if !c.usesEmbedded() {
 		fmt.Fprintf(w, "Nothing is left in namespace %q of %s.\n", c.Namespace, c.Redis)
 	}
+	fmt.Fprintln(w, v.formatVerdict())
 }
 
 func writeTable(w io.Writer, v *verdict) {
@@ -31,19 +35,19 @@ func writeTable(w io.Writer, v *verdict) {
 		}
 		fmt.Fprintln(w)
 	}
-	line("wanted by the replicas", row.wanted)
+	line("wanted by the replicas", row.callsWanted)
 	line("rejected by the breaker", func(r row) int64 { return r.rejected })
-	line("reached the dependency", row.reached)
-	line("  let through while closed", func(r row) int64 { return r.closed })
-	line("  let through as probes", func(r row) int64 { return r.probes })
-	line("  let through while open", func(r row) int64 { return r.open })
+	line("reached the dependency", row.callsReached)
+	line("  admitted while closed", func(r row) int64 { return r.closed })
+	line("  admitted as probes", func(r row) int64 { return r.probes })
+	line("  admitted while open", func(r row) int64 { return r.open })
 	seldom := func(title string, of func(row) int64) {
 		if of(v.total) > 0 {
 			line(title, of)
 		}
 	}
-	seldom("  let through half-open", func(r row) int64 { return r.loose })
-	seldom("  let through uncounted", func(r row) int64 { return r.uncounted })
+	seldom("  admitted in half-open", func(r row) int64 { return r.loose })
+	seldom("  admitted uncounted", func(r row) int64 { return r.uncounted })
 	seldom("  not explained", func(r row) int64 { return r.unplaced })
 }
 
@@ -54,18 +58,34 @@ func writePromises(w io.Writer, e *evidence, v *verdict) {
 	if len(v.faults) > 0 {
 		return
 	}
-	failed := v.rows[failing]
-	if failed.wanted() > 0 {
-		fmt.Fprintf(w, "- While it failed, %d of %d calls reached the dependency (%.1f %%).\n",
-			failed.reached(), failed.wanted(), 100*float64(failed.reached())/float64(failed.wanted()))
-	}
-	fmt.Fprintf(w, "- Open: no call was let through, by any of %d replicas.\n", len(e.replicas))
+	writeFailing(w, e, v)
+	fmt.Fprintf(w, "- Open: no call was admitted, by any of %d replicas.\n", len(e.replicas))
 	if v.rounds == 0 {
-		fmt.Fprintln(w, "- Half-open: it came to no probe.")
+		fmt.Fprintln(w, "- Half-open: there was no probe.")
 		return
 	}
-	fmt.Fprintf(w, "- Half-open: probes only, %d in %d rounds, at most %d a round (of %d allowed).\n",
+	fmt.Fprintf(w, "- Half-open: only probes, %d in %d rounds, at most %d a round (%d allowed).\n",
 		v.total.probes, v.rounds, v.most, e.probes)
+}
+
+// writeFailing says how many calls reached the failing dependency, and why more than
+// the failures that open the circuit: those already in flight, and the probes.
+func writeFailing(w io.Writer, e *evidence, v *verdict) {
+	r := v.rows[failing]
+	if r.callsWanted() == 0 {
+		return
+	}
+	fmt.Fprintf(w, "- While it failed, %d of %d calls reached the dependency (%.1f %%)", r.callsReached(), r.callsWanted(), r.shareReached())
+	if v.opened && r.closed >= e.threshold {
+		fmt.Fprintf(w, ":\n  %d whose failures opened the circuit, %d already in flight then, and %d probes",
+			e.threshold, r.closed-e.threshold, r.probes)
+	}
+	fmt.Fprintln(w, ".")
+}
+
+// shareReached returns the percentage of calls that reached the dependency.
+func (r row) shareReached() float64 {
+	return 100 * float64(r.callsReached()) / float64(max(1, r.callsWanted()))
 }
 
 func writeRecovery(w io.Writer, e *evidence, v *verdict) {
@@ -81,7 +101,7 @@ func writeRecovery(w io.Writer, e *evidence, v *verdict) {
 	}
 }
 
-func writeLog(w io.Writer, e *evidence, v *verdict) {
+func writeTransitions(w io.Writer, e *evidence, v *verdict) {
 	if len(v.faults) > 0 {
 		return
 	}
@@ -94,11 +114,25 @@ func writeLog(w io.Writer, e *evidence, v *verdict) {
 	fmt.Fprintf(w, "- One log: all %d replicas, each through its own client, read these transitions:\n\n", len(e.replicas))
 	for _, t := range v.log {
 		if entry := known[t.Epoch]; entry != nil {
-			fmt.Fprintf(w, "%10s  %s\n", seconds(entry.elapsed), entry.text())
+			fmt.Fprintf(w, "%10s  %s\n", formatSeconds(entry.elapsed), entry.describe())
 		}
 	}
 	if older := len(known) - len(v.log); older > 0 {
 		fmt.Fprintf(w, "%10s  (the record keeps %d, there were %d more before)\n", "", len(v.log), older)
 	}
 	fmt.Fprintln(w)
+}
+
+// formatVerdict returns the verdict in one line.
+func (v *verdict) formatVerdict() string {
+	r := v.rows[failing]
+	switch {
+	case len(v.faults) == 1:
+		return "Verdict: 1 promise was BROKEN, see above."
+	case len(v.faults) > 1:
+		return fmt.Sprintf("Verdict: %d promises were BROKEN, see above.", len(v.faults))
+	case !v.opened:
+		return "Verdict: no promise was broken; the circuit never opened."
+	}
+	return fmt.Sprintf("Verdict: all promises kept; the breaker spared the failing dependency %.1f %% of its calls.", 100-r.shareReached())
 }

@@ -8,13 +8,13 @@ import (
 	"github.com/redbreaker/redbreaker"
 )
 
-// frame is what there is to see at one moment.
+// frame is the state of the demo at one moment.
 type frame struct {
 	config   *Config
 	elapsed  time.Duration
-	phase    phase
+	stage    stage
 	record   redbreaker.Snapshot
-	age      time.Duration // of the record's reading
+	age      time.Duration // since the record was read
 	replicas []tally
 	entries  []entry
 }
@@ -32,18 +32,8 @@ func (d *demo) newView() view {
 	return newScreen(&d.Config)
 }
 
-// title says what is played, in lines of 80 columns.
-func (c *Config) title() string {
-	where := "an embedded miniredis"
-	if !c.embedded() {
-		where = c.Redis.String()
-	}
-	return fmt.Sprintf("%d replicas, %d calls a second each, one HTTP dependency, one shared breaker\n"+
-		"state: %q in namespace %q of %s", c.Replicas, c.Rate, c.Name, c.Namespace, where)
-}
-
-// all is the sum of the replicas.
-func (f *frame) all() tally {
+// sumReplicas returns the sum of the replicas' tallies.
+func (f *frame) sumReplicas() tally {
 	sum := tally{name: "all"}
 	for _, t := range f.replicas {
 		sum.admitted += t.admitted
@@ -53,30 +43,50 @@ func (f *frame) all() tally {
 	return sum
 }
 
-// state names the state, and the mode over it.
-func (f *frame) state() string {
-	if !f.record.Exists {
-		return "-"
+// latestTransition returns the newest transition if it is newer than the record, which
+// is read at intervals; else nil.
+func (f *frame) latestTransition() *redbreaker.Transition {
+	for i := len(f.entries) - 1; i >= 0; i-- {
+		if e := &f.entries[i]; e.note == "" {
+			if !f.record.Exists || e.Epoch > f.record.Epoch {
+				return &e.Transition
+			}
+			return nil
+		}
 	}
-	if f.record.Mode != redbreaker.ModeAuto {
-		return fmt.Sprintf("%s/%s", f.record.State, f.record.Mode)
-	}
-	return f.record.State.String()
+	return nil
 }
 
-// detail says what the state is about to do.
-func (f *frame) detail() string {
+// currentState returns the state and the mode, as far as known.
+func (f *frame) currentState() (s redbreaker.State, m redbreaker.Mode, known bool) {
+	if t := f.latestTransition(); t != nil {
+		return t.To, t.ToMode, true
+	}
+	return f.record.State, f.record.Mode, f.record.Exists
+}
+
+// stateText names the state, and the mode over it.
+func (f *frame) stateText() string {
+	s, m, known := f.currentState()
+	if !known {
+		return "-"
+	}
+	return formatState(s, m)
+}
+
+// detailText says what the circuit does next.
+func (f *frame) detailText() string {
 	s := &f.record
 	switch {
-	case !s.Exists:
+	case !s.Exists, f.latestTransition() != nil:
 		return ""
 	case s.State == redbreaker.StateOpen:
 		if left := s.RetryAfter - f.age; left > 0 {
-			return fmt.Sprintf("probes in %s, opened %s in a row", seconds(left), times(s.Trips))
+			return fmt.Sprintf("probes in %s, opened %s in a row", formatSeconds(left), countTimes(s.Trips))
 		}
 		return "the next call is a probe"
 	case s.Probes != nil:
-		return fmt.Sprintf("%d of %d probes succeeded, %d failed, %d under way",
+		return fmt.Sprintf("%d of %d probes succeeded, %d failed, %d in flight",
 			s.Probes.Succeeded, s.Probes.Probes, s.Probes.Failed, s.Probes.Outstanding)
 	case s.Streak > 0:
 		return fmt.Sprintf("%d failed in a row", s.Streak)
@@ -84,33 +94,35 @@ func (f *frame) detail() string {
 	return ""
 }
 
-// text is the entry without its time: what moved, why, and by whose step.
-func (e *entry) text() string {
+// describe returns the entry without its time: the transition, its cause, and the
+// replica whose step made it.
+func (e *entry) describe() string {
 	if e.note != "" {
 		return fmt.Sprintf("%s: %s", e.by, e.note)
 	}
 	by := e.by
 	if by == "" {
-		by = e.By // an operator's, or a step whose reply was lost
+		by = e.By // an operator, or a step whose reply was lost
 	}
-	from := place(e.From, e.FromMode)
+	from := formatState(e.From, e.FromMode)
 	if e.Cause == redbreaker.CauseCreated {
 		from = "-"
 	}
-	text := fmt.Sprintf("%-9s > %-9s  %-12s  %-10s", from, place(e.To, e.ToMode), e.Cause, printable(by))
-	return strings.TrimRight(text+"  "+brief(e.Transition), " ")
+	text := fmt.Sprintf("%-9s > %-9s  %-12s  %-10s", from, formatState(e.To, e.ToMode), e.Cause, makePrintable(by))
+	return strings.TrimRight(text+"  "+formatCause(e.Transition), " ")
 }
 
-// place names a state and, where it is not auto, the mode over it.
-func place(s redbreaker.State, m redbreaker.Mode) string {
+// formatState names a state and, where it is not auto, the mode over it.
+func formatState(s redbreaker.State, m redbreaker.Mode) string {
 	if m == redbreaker.ModeAuto {
 		return s.String()
 	}
 	return s.String() + "/" + m.String()
 }
 
-// brief is the tally that caused a transition without its zeros, and the reason.
-func brief(t redbreaker.Transition) string {
+// formatCause returns the tallies that caused a transition, without zeros, and an
+// operator's reason.
+func formatCause(t redbreaker.Transition) string {
 	var words []string
 	for _, word := range strings.Fields(t.Tally) {
 		if !strings.HasSuffix(word, "=0") {
@@ -118,13 +130,13 @@ func brief(t redbreaker.Transition) string {
 		}
 	}
 	if t.Text != "" && t.Cause == redbreaker.CauseOperator {
-		words = append(words, printable(t.Text))
+		words = append(words, makePrintable(t.Text))
 	}
 	return strings.Join(words, " ")
 }
 
-// printable is text that others wrote, fit for a terminal.
-func printable(s string) string {
+// makePrintable replaces what could control a terminal in text from other programs.
+func makePrintable(s string) string {
 	return strings.Map(func(r rune) rune {
 		if r < ' ' || r >= 0x7f && r < 0xa0 {
 			return '?'
@@ -133,9 +145,9 @@ func printable(s string) string {
 	}, s)
 }
 
-func seconds(d time.Duration) string { return fmt.Sprintf("%.2fs", d.Seconds()) }
+func formatSeconds(d time.Duration) string { return fmt.Sprintf("%.2fs", d.Seconds()) }
 
-func times(n int) string {
+func countTimes(n int) string {
 	if n == 1 {
 		return "once"
 	}

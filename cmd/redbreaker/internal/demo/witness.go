@@ -7,14 +7,14 @@ import (
 	"github.com/redbreaker/redbreaker/engine"
 )
 
-// witness is a storage that notes which ticket a call was given. The epoch of a
-// ticket names the state that granted it, whatever has happened since: so the
-// summary knows by what right each call was made, and need not guess from times.
+// witness is a storage that records the ticket of each call. The epoch of a ticket
+// names the state that admitted the call, whatever has happened since, so that the
+// summary need not guess it from times.
 type witness struct{ engine.Storage }
 
 type ticketKey struct{}
 
-// withTicket returns a context whose call leaves its ticket in the pointer.
+// withTicket returns a context whose call stores its ticket in the pointer.
 func withTicket(ctx context.Context) (context.Context, *redbreaker.Ticket) {
 	t := new(redbreaker.Ticket)
 	return context.WithValue(ctx, ticketKey{}, t), t
