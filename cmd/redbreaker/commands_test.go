@@ -188,7 +188,7 @@ func TestGet_jsonOfAnAbsentBreaker(t *testing.T) {
 	onServers(t, func(t *testing.T, s server) {
 		out, err := s.run("get", "dep", "-o", "json")
 		var got redbreaker.Snapshot
-		if json.Unmarshal([]byte(strings.NewReplacer(`"0s"`, "0").Replace(out)), &got) != nil || got.Exists || got.Epoch != -1 {
+		if json.Unmarshal([]byte(out), &got) != nil || got.Exists || got.Epoch != -1 {
 			t.Errorf("prints %s", out)
 		}
 		if exitCode(err) != exitAbsent {
