@@ -110,9 +110,10 @@ type Reply struct {
 	State State
 	Mode  Mode
 	Epoch int64
-	// LeftMS is how long a rejection still lasts, in ms: open, until probes may
-	// start; half-open, until the earliest lease ends if no slot is free; forced
-	// open, until the mode ends; else 0. In shadow it is that of the state.
+	// LeftMS is after how many ms a rejected call should come again: open, when
+	// probes may start; half-open with no free slot, when the earliest lease ends, but
+	// no later than the round has lasted so far, or 100 ms if that is longer; forced
+	// open, when the mode ends; else 0. In shadow it is that of the state.
 	LeftMS int64
 	// ModeLeftMS is how long the mode still lasts, in ms; 0 in auto, or if the
 	// mode has no end.

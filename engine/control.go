@@ -51,6 +51,7 @@ func (m *machine) runAction(c Command) error {
 	if !m.exists {
 		m.exists = true
 		m.newest = m.findNewest()
+		m.since = m.now // shadow keeps it
 	}
 	switch c.Action {
 	case ActionTrip:

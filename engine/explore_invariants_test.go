@@ -18,6 +18,7 @@ const (
 	invVerdict  invariant = "admissions are decided by the record and the clock alone"
 	invQuiet    invariant = "an admission that grants no lease writes nothing"
 	invOne      invariant = "at most one transition a step, two a control"
+	invAuthor   invariant = "what time or damage made has no author, and all else has its own"
 	invNumber   invariant = "transitions are numbered and chained by their epochs"
 	invEpoch    invariant = "every transition has a new epoch, and nothing else has"
 	invBatch    invariant = "a batch equals one by one"
@@ -41,6 +42,7 @@ var effectChecks = []struct {
 	{invQuiet, (*explorer).quiet},
 	{invOne, (*explorer).one},
 	{invNumber, (*explorer).numbered},
+	{invAuthor, (*explorer).authored},
 	{invEpoch, (*explorer).epoch},
 	{invTTL, (*explorer).ttl},
 	{invTrip, (*explorer).trip},
@@ -244,6 +246,28 @@ func (x *explorer) quiet(e *effect) string {
 	part := difference(want, &e.after.rec, everything)
 	if part != "" && e.reply.Transition.Cause != CauseModeEnded {
 		return "changed " + part
+	}
+	return ""
+}
+
+// authored: a transition names the operator or the reporter that caused it; one of
+// time or damage names none.
+func (x *explorer) authored(e *effect) string {
+	moves := e.moves
+	if e.stepped && e.reply.Transition.Cause != "" {
+		moves = []Transition{e.reply.Transition}
+	}
+	for _, t := range moves {
+		want := hosts[e.op.by]
+		switch t.Cause {
+		case CauseModeEnded, CauseCreated, CauseHealed, CauseElapsed:
+			want = ""
+		case CauseOperator:
+			want = operator
+		}
+		if t.By != want {
+			return fmt.Sprintf("%v is by %q, want %q", t, t.By, want)
+		}
 	}
 	return ""
 }

@@ -39,6 +39,7 @@ var mutants = []mutant{
 	{"a number that stays", "streaks", invNumber, sameNumber},
 	{"an event that leaves out the epoch before", "streaks", invNumber, unchained},
 	{"an entry with the planned length only", "backoff", invNumber, plannedLength},
+	{"an ended mode names a reporter", "shadow", invAuthor, namedEnd},
 	{"an epoch that stays", "streaks", invEpoch, sameEpoch},
 	{"tallies outlive their epoch", "two probes", invEpoch, oldTallies},
 	{"a batch is judged at its end", "streaks", invBatch, judgedLast},
@@ -61,6 +62,7 @@ var controlMutants = []controlMutant{
 	{"a reset that keeps the streak", invEpoch, keptStreak},
 	{"an operator's trip that is over", invTrip, weakCommand},
 	{"shadow keeps its leases", invEpoch, keptLeases},
+	{"an ended mode names the next operator", invAuthor, blamedOperator},
 }
 
 func TestExplore_mutants(t *testing.T) {
@@ -85,6 +87,22 @@ func (x *explorer) mustBreak(t *testing.T, by invariant) {
 		t.Fatalf("not found in %v", x)
 	}
 	t.Logf("found after %d states, %d steps: %v", len(x.seen), x.steps, x.broken)
+}
+
+func namedEnd(r *Record, p *Rules, now, rnd int64, b Batch) Reply {
+	reply := r.Step(p, now, rnd, b)
+	if reply.Transition.Cause == CauseModeEnded {
+		reply.Transition.By = b.Reporter
+	}
+	return reply
+}
+
+func blamedOperator(r *Record, p *Rules, now, rnd int64, c Command) ([]Transition, error) {
+	moves, err := r.Control(p, now, rnd, c)
+	for i := range moves {
+		moves[i].By = c.Actor
+	}
+	return moves, err
 }
 
 func noEpochCheck(r *Record, p *Rules, now, rnd int64, b Batch) Reply {

@@ -127,6 +127,9 @@ type effect struct {
 
 var hosts = [...]string{"a", "b"}
 
+// operator gives the commands.
+const operator = "o"
+
 // apply does one operation. The record after it is good until the next one.
 func (x *explorer) apply(w *world, o op) effect {
 	e := effect{op: o, p: x.rules(o.by), before: w, after: *w}
@@ -181,6 +184,7 @@ func (x *explorer) step(e *effect, b Batch) {
 
 func (x *explorer) control(e *effect, c Command) {
 	e.commands = true
+	c.Actor = operator
 	x.fresh(&x.next, e.before, func(rnd int64) {
 		e.moves, e.err = x.machine.control(&x.next, e.p, e.after.now, rnd, c)
 	})

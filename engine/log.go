@@ -11,9 +11,13 @@ import (
 // again counts from 1. The epoch does, so an event also carries the epoch before,
 // and a reader can chain them.
 
-// appendLog numbers a transition and writes it to the log, a ring of 16 entries.
+// appendLog numbers a transition and writes it to the log, a ring of 16 entries. One
+// that time or damage made has no author: the reporter or operator whose step finds
+// it due did not cause it.
 func (m *machine) appendLog(t Transition) {
-	t.By, t.Text = clipText(t.By), clipText(t.Text)
+	if t.Cause != CauseModeEnded && t.Cause != CauseCreated && t.Cause != CauseHealed {
+		t.By, t.Text = clipText(m.by), clipText(m.text)
+	}
 	m.newest = m.newest%maxNumber + 1
 	t.N = m.newest
 	m.setSlotEntry(m.newest%logSlots, t.logEntry())

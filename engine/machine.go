@@ -274,8 +274,9 @@ func (m *machine) buildReply(reply *Reply) {
 	}
 }
 
-// remainingMS returns how long a rejection still lasts, in ms. In shadow, where
-// nothing is rejected, it is the time of the state that shadow hides.
+// remainingMS returns after how many ms a rejected call should come again. While
+// open or forced open that is the end of the period. In shadow, where nothing is
+// rejected, it is the time of the state that shadow hides.
 func (m *machine) remainingMS() int64 {
 	switch {
 	case m.mode == ModeForcedOpen:
@@ -283,7 +284,16 @@ func (m *machine) remainingMS() int64 {
 	case m.state == StateOpen:
 		return max(0, m.until-m.now)
 	case m.state == StateHalfOpen && m.round.freeSlots() == 0:
-		return max(0, m.round.earliestDeadline()-m.now)
+		return m.probeHintMS(m.now)
 	}
 	return 0
+}
+
+// probeHintMS returns the retry hint of a round with no free slot: the time to the
+// end of the earliest lease, but no more than the round has lasted so far. A probe
+// may settle at any moment, so a caller that waited for a whole lease would be late
+// by far after a quick recovery; a hint that doubles as the round grows costs few
+// calls more. It is at least minProbeHintMS unless the lease ends sooner.
+func (r *Record) probeHintMS(now int64) int64 {
+	return max(0, min(r.round.earliestDeadline()-now, max(minProbeHintMS, now-r.since)))
 }

@@ -14,6 +14,10 @@ const (
 	maxShapeMS = 3_600_000 // of a count window that does not fill
 )
 
+// minProbeHintMS is the shortest retry hint of a half-open rejection, unless a lease
+// ends sooner.
+const minProbeHintMS = 100
+
 // ScriptConstants returns the numbers that the machine shares with its Lua, by
 // the names that they have there. Package scripts writes them into the scripts,
 // so that each has one source.
@@ -41,5 +45,7 @@ func ScriptConstants() map[string]int64 {
 		"RND_LIMIT":     rndLimit,
 		"MIN_SHAPE_MS":  minShapeMS,
 		"MAX_SHAPE_MS":  maxShapeMS,
+
+		"MIN_PROBE_HINT_MS": minProbeHintMS,
 	}
 }

@@ -20,8 +20,9 @@ type Snapshot struct {
 	Mode  Mode  `json:"mode"`
 	// Age is how long the state has lasted.
 	Age time.Duration `json:"age"`
-	// RetryAfter is how long a rejection would still last: open, until probes
-	// may start; half-open, until the earliest lease ends if no slot is free.
+	// RetryAfter is after how long a rejected call should come again: open, when
+	// probes may start; half-open with no free slot, when the earliest lease ends, but
+	// no later than the round has lasted so far, or 100 ms if that is longer.
 	RetryAfter time.Duration `json:"retry_after"`
 	// OpenFor is the length of this or the last open period.
 	OpenFor time.Duration `json:"open_for"`
@@ -165,7 +166,7 @@ func (r *Record) describeState(s *Snapshot, now int64) {
 	case r.state == StateHalfOpen:
 		s.Probes = r.round.snapshot(now)
 		if s.Probes.isFull() {
-			s.RetryAfter = ms(min(r.round.earliestDeadline()-now, r.round.leaseMS))
+			s.RetryAfter = ms(min(r.probeHintMS(now), r.round.leaseMS))
 		}
 	}
 	if r.modeUntil > 0 {

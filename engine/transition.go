@@ -126,7 +126,7 @@ func (m *machine) makeTransition(to State, mode Mode, cause Cause, forMS int64) 
 	m.junk = nil
 	m.appendLog(Transition{
 		Was: was, Epoch: m.epoch, At: m.now, From: from, To: to, FromMode: fromMode, ToMode: mode,
-		Cause: cause, For: ms(forMS), Tally: tally, By: m.by, Text: m.text,
+		Cause: cause, For: ms(forMS), Tally: tally,
 	})
 }
 

@@ -48,6 +48,7 @@ function m.run_action(action, for_ms)
   if not m.exists then
     m.exists = true
     m.newest = m.find_newest()
+    m.since = m.now -- shadow keeps it
   end
   if action == 'trip' then
     m.trip_circuit(for_ms)

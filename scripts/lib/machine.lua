@@ -204,15 +204,26 @@ function m.build_reply(admissions, reply)
   return text
 end
 
--- remaining_ms returns how long a rejection still lasts, in ms. In shadow,
--- where nothing is rejected, it is the time of the state that shadow hides.
+-- remaining_ms returns after how many ms a rejected call should come again. While
+-- open or forced open that is the end of the period. In shadow, where nothing is
+-- rejected, it is the time of the state that shadow hides.
 function m.remaining_ms()
   if m.mode == 'forced_open' then
     return math.max(0, m.mode_until - m.now)
   elseif m.state == 'open' then
     return math.max(0, m.until_ms - m.now)
   elseif m.state == 'half_open' and m.free_slots() == 0 then
-    return math.max(0, m.earliest_deadline() - m.now)
+    return m.probe_hint_ms(m.now)
   end
   return 0
+end
+
+-- probe_hint_ms returns the retry hint of a round with no free slot: the time to
+-- the end of the earliest lease, but no more than the round has lasted so far. A
+-- probe may settle at any moment, so a caller that waited for a whole lease would
+-- be late by far after a quick recovery; a hint that doubles as the round grows
+-- costs few calls more. It is at least MIN_PROBE_HINT_MS unless the lease ends
+-- sooner.
+function m.probe_hint_ms(now)
+  return math.max(0, math.min(m.earliest_deadline() - now, math.max($MIN_PROBE_HINT_MS, now - m.since)))
 end

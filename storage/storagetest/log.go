@@ -11,6 +11,7 @@ import (
 var logs = []test{
 	{"keeps_the_last_16", logKeeps},
 	{"is_one_for_the_fleet", logIsOne},
+	{"ended_mode_has_no_author", endedModeAuthor},
 	{"texts_come_back_as_they_were", textsComeBack},
 	{"error_texts_come_back_as_they_were", errorTextsComeBack},
 }
@@ -42,6 +43,20 @@ func logIsOne(t *testEnv) {
 	}
 	want := []engine.Cause{engine.CauseCreated, engine.CauseConsecutive, engine.CauseOperator, engine.CauseRecovered}
 	t.checkEqual("causes", want, causes)
+}
+
+// endedModeAuthor: the command that finds the end of a mode did not cause it.
+func endedModeAuthor(t *testEnv) {
+	a, _ := t.pair(threeFailures)
+	a.command(engine.Command{Action: engine.ActionForceOpen, For: shortTime, Reason: "deploy", Actor: "ops"})
+	t.advance(shortTime)
+	a.command(engine.Command{Action: engine.ActionShadow, Reason: "watch", Actor: "eve"})
+	log := t.inspect().Log
+	ended := log[len(log)-2]
+	t.checkEqual("cause", engine.CauseModeEnded, ended.Cause)
+	t.checkEqual("author and reason of the end", []string{"", ""}, []string{ended.By, ended.Text})
+	last := t.lastTransition()
+	t.checkEqual("author and reason of the command", []string{"eve", "watch"}, []string{last.By, last.Text})
 }
 
 // nasty are texts that a careless storage changes, or chokes on.

@@ -13,6 +13,7 @@ var modes = []test{
 	{"shadow_admits_and_the_machine_runs_on", shadow},
 	{"shadow_keeps_state_and_times", shadowKeeps},
 	{"shadow_begins_a_new_round", shadowRound},
+	{"shadow_of_an_absent_record_has_an_age", shadowAbsent},
 	{"mode_ends_by_itself", modeEnds},
 	{"mode_ends_at_its_instant", modeEndsExactly},
 	{"ended_mode_is_shown_as_auto", endedModeShown},
@@ -91,6 +92,15 @@ func shadowRound(t *testEnv) {
 	t.checkEqual("round", want, t.inspect().Probes)
 	b.call(engine.Success, engine.Success)
 	t.checkState(engine.StateClosed)
+}
+
+// shadowAbsent: shadow keeps the times of a state, and the state of a record that it
+// creates begins with the record.
+func shadowAbsent(t *testEnv) {
+	s, err := t.A.Control(t.Context(), name, engine.Command{Action: engine.ActionShadow})
+	t.checkError("Control", nil, err)
+	t.checkBetween("Age", -1, time.Hour, s.Age)
+	t.checkBetween("Age of an inspection", -1, time.Hour, t.inspect().Age)
 }
 
 func modeEnds(t *testEnv) {

@@ -13,6 +13,7 @@ var probes = []test{
 	{"more_than_n_minus_m_failures_reopen", failuresReopen},
 	{"lease_that_ran_out_frees_the_slot", leaseRunsOut},
 	{"lease_ends_at_its_instant", leaseEndsExactly},
+	{"retry_after_grows_with_the_round", probeHint},
 	{"ignored_gives_the_slot_back", ignoredGivesBack},
 	{"doubled_result_is_stale", doubledResult},
 	{"foreign_lease_is_stale", foreignLease},
@@ -101,6 +102,24 @@ func leaseEndsExactly(t *testEnv) {
 	t.advance(time.Millisecond)
 	a.reportStale(late, engine.Success)
 	b.admit()
+}
+
+// probeHint: a caller need not wait for a whole lease after a quick recovery.
+func probeHint(t *testEnv) {
+	t.needsAdvance()
+	a, b := t.probing(1, 1)
+	a.admit()
+	for _, test := range []struct{ passed, want time.Duration }{
+		{0, 100 * time.Millisecond},
+		{100 * time.Millisecond, 100 * time.Millisecond},
+		{400 * time.Millisecond, 500 * time.Millisecond},
+		{time.Hour - 501*time.Millisecond, time.Millisecond},
+	} {
+		t.advance(test.passed)
+		t.checkEqual("RetryAfter", test.want, t.inspect().RetryAfter)
+		r := b.step(engine.Batch{Admissions: 1})
+		t.checkEqual("hint of a rejection", test.want, time.Duration(r.LeftMS)*time.Millisecond)
+	}
 }
 
 func ignoredGivesBack(t *testEnv) {
