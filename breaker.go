@@ -19,6 +19,7 @@ type Breaker struct {
 	classifiers []Classifier
 	needsClock  bool // the length of calls is needed, so the clock is read
 	errorText   bool // the log keeps the text of an error and not only its type
+	fallback    Fallback
 }
 
 // core is the part of a breaker that the events of its handle and its registry
@@ -107,6 +108,7 @@ func (s *settings) newBreaker(name string, p Policy, h *hooks) (*Breaker, error)
 		slowAfter:   roundUpToMillis(p.Window.SlowCallDuration),
 		classifiers: s.classifiers,
 		errorText:   s.errorText,
+		fallback:    s.fallback,
 	}
 	b.needsClock = b.slowAfter > 0 || len(h.onCall) > 0
 	if b.storage == nil {

@@ -29,7 +29,8 @@
 //
 // [New] does no I/O. [Call] is Do for functions with a result. [CallCheck] also
 // judges results, such as a 503 with a nil error. [Breaker.Acquire] returns a
-// [Permit] for code that a function cannot wrap, such as a stream. A [Registry]
+// [Permit] for code that a function cannot wrap, such as a stream. [Breaker.Wait]
+// returns when a call may be admitted, for consumers that pause. A [Registry]
 // makes breakers by name, for example one for each host. Package storage is
 // separate: a program that imports only this package links no Redis client.
 //
@@ -96,7 +97,8 @@
 // # When the storage fails
 //
 // The fallback of [WithFallback] decides. [FallbackLocal], the default, continues
-// with a breaker of this process that starts in the last known shared state.
+// with a breaker of this process that starts in the last known shared state, if this
+// process learned it within the last 5 minutes.
 // [FallbackAllow] admits calls uncounted. [FallbackDeny] rejects them. Hooks are
 // called at the start and the end of an outage; without such hooks, both are logged
 // to slog.Default, once for all breakers of a storage. An outage never changes what a call that was made returns. In

@@ -22,9 +22,12 @@ const (
 	FallbackDeny
 	// FallbackLocal, the default, decides by a breaker of this process, seeded with
 	// the last known shared state: open stays open for its remaining time, a forced
-	// mode stays forced, and half-open becomes open for one lease. From there on
-	// the policy decides by the calls of this process. The local state ends with
-	// the outage; none of it is sent to the storage.
+	// mode stays forced, and half-open becomes open for one lease. State and mode
+	// count only if this process learned them within the last 5 minutes: what an
+	// idle process knows may have been released long ago, and it would reject for
+	// the whole outage. From there on the policy decides by the calls of this
+	// process. The local state ends with the outage; none of it is sent to the
+	// storage.
 	FallbackLocal
 )
 
@@ -33,6 +36,9 @@ const (
 // storage as soon as it answers. Without it, a storage that fails now and then
 // would flood the log.
 const recoveryQuiet = int64(time.Second)
+
+// seedMaxAge is how old the last known shared state may be to seed the local breaker.
+const seedMaxAge = 5 * time.Minute
 
 // fallbackHandle wraps the handle of a storage. It decides when the storage fails,
 // so that no error of a storage reaches a call, and raises the events at the start
@@ -240,7 +246,11 @@ func (f *fallbackHandle) seedLocalLocked() *localBreaker {
 		}
 		f.local = l
 	}
-	f.local.seedFrom(f.Handle.Status(), f.policy)
+	s := f.Handle.Status()
+	if s.Age > seedMaxAge {
+		s = Status{}
+	}
+	f.local.seedFrom(s, f.policy)
 	return f.local
 }
 

@@ -1,6 +1,7 @@
 package redbreaker_test
 
 import (
+	"errors"
 	"testing"
 	"time"
 
@@ -169,5 +170,29 @@ func TestFallbackLocal_transitionsAreMarked(t *testing.T) {
 	_ = b.Do(ctx, fail)
 	if got := next(t, events); !got.Local || got.To != redbreaker.StateOpen || got.Cause != redbreaker.CauseConsecutive {
 		t.Errorf("got %+v, want a local trip and nothing of how it began", got)
+	}
+}
+
+// An idle process knows a mode that was released long ago: an outage must not
+// bring it back.
+func TestFallbackLocal_seedHasAnAge(t *testing.T) {
+	for age, want := range map[time.Duration]error{
+		0:                                redbreaker.ErrRejected,
+		5 * time.Minute:                  redbreaker.ErrRejected,
+		5*time.Minute + time.Millisecond: nil,
+		time.Hour:                        nil,
+	} {
+		for name, action := range map[string]redbreaker.Action{"forced open": redbreaker.ActionForceOpen, "open": redbreaker.ActionTrip} {
+			b, store, _ := outages(t)
+			_ = b.Do(ctx, succeed)
+			control(t, b, redbreaker.Command{Action: action, For: 24 * time.Hour})
+			store.mu.Lock()
+			store.age = age
+			store.mu.Unlock()
+			store.breaks("acquire", unreachable("acquire"))
+			if err := b.Do(ctx, succeed); !errors.Is(err, want) {
+				t.Errorf("%s, known for %v: %v, want %v", name, age, err, want)
+			}
+		}
 	}
 }

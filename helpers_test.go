@@ -142,8 +142,9 @@ type fake struct {
 	errs    map[string]error // by operation
 	reports []report
 	sinks   map[string]func(redbreaker.Event)
-	closed  []string // names of the handles closed
-	reads   int      // of the clock
+	age     time.Duration // of what the handles know
+	closed  []string      // names of the handles closed
+	reads   int           // of the clock
 }
 
 func newFake() *fake {
@@ -239,6 +240,14 @@ func (h *fakeHandle) Step(ctx context.Context, b engine.Batch) (engine.Reply, er
 		return engine.Reply{}, err
 	}
 	return h.Handle.Step(ctx, b)
+}
+
+func (h *fakeHandle) Status() redbreaker.Status {
+	s := h.Handle.Status()
+	h.f.mu.Lock()
+	defer h.f.mu.Unlock()
+	s.Age = h.f.age
+	return s
 }
 
 func (h *fakeHandle) Control(ctx context.Context, c redbreaker.Command) (redbreaker.Snapshot, error) {

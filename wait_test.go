@@ -1,0 +1,155 @@
+//go:build go1.25
+
+package redbreaker_test
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/redbreaker/redbreaker"
+	"github.com/redbreaker/redbreaker/engine"
+)
+
+// bubbleStore is a storage on the clock of the bubble. It is not an *engine.Memory,
+// so that Wait has to read it, and counts these reads.
+type bubbleStore struct {
+	*engine.Memory
+	fails    atomic.Pointer[redbreaker.StorageError]
+	inspects int
+}
+
+func (s *bubbleStore) Inspect(ctx context.Context, name string) (redbreaker.Snapshot, error) {
+	s.inspects++
+	if err := s.fails.Load(); err != nil {
+		return redbreaker.Snapshot{}, err
+	}
+	return s.Memory.Inspect(ctx, name)
+}
+
+func (s *bubbleStore) Bind(name string, p redbreaker.Policy, sink func(redbreaker.Event)) (engine.Handle, error) {
+	h, err := s.Memory.Bind(name, p, sink)
+	return &bubbleHandle{h, s}, err
+}
+
+type bubbleHandle struct {
+	engine.Handle
+	s *bubbleStore
+}
+
+func (h *bubbleHandle) Acquire(ctx context.Context) (redbreaker.Ticket, error) {
+	if err := h.s.fails.Load(); err != nil {
+		return redbreaker.Ticket{}, err
+	}
+	return h.Handle.Acquire(ctx)
+}
+
+// took returns how long Wait took.
+func took(t *testing.T, b *redbreaker.Breaker) time.Duration {
+	t.Helper()
+	start := time.Now()
+	if err := b.Wait(ctx); err != nil {
+		t.Fatalf("Wait: %v", err)
+	}
+	return time.Since(start)
+}
+
+func wantTook(t *testing.T, b *redbreaker.Breaker, want time.Duration) {
+	t.Helper()
+	if got := took(t, b); got != want {
+		t.Errorf("Wait took %v, want %v", got, want)
+	}
+}
+
+func TestWait_inMemory(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBreaker(t, redbreaker.Policy{ConsecutiveFailures: 1, HalfOpen: redbreaker.HalfOpen{Lease: 7 * time.Second}})
+		wantTook(t, b, 0) // it knows nothing yet
+		_ = b.Do(ctx, fail)
+		wantTook(t, b, time.Minute)
+		probe := acquire(t, b)
+		if d := took(t, b); d == 0 || d > 7*time.Second {
+			t.Errorf("while the probe holds the only slot, Wait took %v, want at most the lease", d)
+		}
+		probe.Success()
+		wantTook(t, b, 0)
+		control(t, b, redbreaker.Command{Action: redbreaker.ActionForceOpen, For: 12 * time.Second})
+		wantTook(t, b, 12*time.Second)
+		_ = b.Do(ctx, fail)
+		control(t, b, redbreaker.Command{Action: redbreaker.ActionShadow})
+		wantTook(t, b, 0)
+	})
+}
+
+func TestWait_endsWithTheContext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBreaker(t, opensAtOnce)
+		_ = b.Do(ctx, fail)
+		short, cancel := context.WithTimeout(ctx, time.Second)
+		defer cancel()
+		if err := b.Wait(short); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("got %v, want the context's error", err)
+		}
+		if err := b.Wait(short); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("with an ended context: %v", err)
+		}
+		time.AfterFunc(3*time.Second, b.Stop)
+		if err := b.Wait(ctx); err != redbreaker.ErrStopped {
+			t.Errorf("stopped while it waits: %v", err)
+		}
+		if err := b.Wait(ctx); err != redbreaker.ErrStopped {
+			t.Errorf("after Stop: %v", err)
+		}
+	})
+}
+
+// Another process may end the open period early: Wait sees it within 5 s.
+func TestWait_readsTheStorage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := &bubbleStore{Memory: engine.NewMemory()}
+		b := newBreaker(t, opensAtOnce, redbreaker.WithStorage(store))
+		other := newBreaker(t, opensAtOnce, redbreaker.WithStorage(store))
+		_ = b.Do(ctx, succeed)
+		wantTook(t, b, 0)
+		if store.inspects != 0 {
+			t.Errorf("%d reads of a circuit that is known as closed, want 0", store.inspects)
+		}
+		_ = b.Do(ctx, fail)
+		wantTook(t, b, time.Minute)
+		if store.inspects > 14 {
+			t.Errorf("%d reads in a minute, want one in 5 s", store.inspects)
+		}
+		_ = b.Do(ctx, fail)
+		time.AfterFunc(11*time.Second, func() { control(t, other, redbreaker.Command{Action: redbreaker.ActionReset}) })
+		wantTook(t, b, 15*time.Second)
+
+		// Until released: there is no end to wait for.
+		control(t, b, redbreaker.Command{Action: redbreaker.ActionForceOpen})
+		time.AfterFunc(time.Hour+time.Second, func() { control(t, other, redbreaker.Command{Action: redbreaker.ActionRelease}) })
+		wantTook(t, b, time.Hour+5*time.Second)
+	})
+}
+
+// While the storage fails, Wait waits as the fallback rejects.
+func TestWait_inAnOutage(t *testing.T) {
+	for kind, want := range map[redbreaker.Fallback]time.Duration{
+		redbreaker.FallbackAllow: 0,
+		redbreaker.FallbackDeny:  35 * time.Second, // the first look after the storage is back
+		redbreaker.FallbackLocal: time.Minute,      // the local breaker opened
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			store := &bubbleStore{Memory: engine.NewMemory()}
+			b := newBreaker(t, opensAtOnce, redbreaker.WithStorage(store), redbreaker.WithFallback(kind),
+				redbreaker.WithHooks(redbreaker.Hooks{OnDegraded: func(redbreaker.Event) {}, OnRestored: func(redbreaker.Event) {}}))
+			store.fails.Store(unreachable("acquire"))
+			_ = b.Do(ctx, fail)
+			if kind == redbreaker.FallbackDeny {
+				time.AfterFunc(31*time.Second, func() { store.fails.Store(nil) })
+			}
+			wantTook(t, b, want)
+		})
+	}
+}
