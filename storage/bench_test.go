@@ -25,8 +25,7 @@ func BenchmarkRedis(b *testing.B) {
 type scriptCost struct {
 	name   string
 	policy engine.Policy
-	// before is the record's past, then forced an operator's command: after them
-	// the record stands where batch finds it.
+	// before and forced prepare the record: the batches, then an operator's command.
 	before []engine.Batch
 	forced engine.Command
 	batch  engine.Batch
@@ -59,7 +58,7 @@ var scriptCosts = []scriptCost{
 	{name: "batch_of_64_in_count_window_10000", policy: costWindow(engine.Window{Calls: 10_000}), before: []engine.Batch{ends("s6000f3000s5000f5")}, batch: shared, operations: 64},
 }
 
-// shared is what 64 callers send together: 32 begin and 32 have ended.
+// shared is the batch of 64 callers: 32 begin and 32 have ended.
 var shared = engine.Batch{Results: ends("s8f1s11f1s10f1").Results, Admissions: 32, Reporter: "web-1"}
 
 // costWindow is a policy whose window never trips.
@@ -86,7 +85,7 @@ func ends(runs string) engine.Batch {
 	return engine.Batch{Results: []engine.Result{{Runs: list}}, Reporter: "web-1"}
 }
 
-// probe is what the holder of the first lease reports.
+// probe is the report of the first lease's holder.
 func probe(runs string) engine.Batch {
 	b := ends(runs)
 	b.Results[0].Lease = 1
@@ -123,7 +122,7 @@ func (c scriptCost) measure(b *testing.B, rdb *redis.Client) {
 		}))
 		ratio = append(ratio, own[len(own)-1]/floor[len(floor)-1])
 	}
-	for range b.N { // what is measured is not this
+	for range b.N { // the server's own statistics are the measurement
 	}
 	b.ReportMetric(0, "ns/op")
 	b.ReportMetric(median(own), "server-us/op")

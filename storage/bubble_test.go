@@ -68,8 +68,8 @@ func newWorld(t *testing.T, o redis.Options) *world {
 	return w
 }
 
-// loadScripts gives the server what is else given to it at the first call: a call
-// that should not be executed must not fail to be for that reason.
+// loadScripts loads the scripts before the first call. Otherwise a call that must not
+// be executed could pass a test only because its script was missing.
 func (w *world) loadScripts(t *testing.T) {
 	t.Helper()
 	direct := redis.NewClient(&redis.Options{Addr: "192.0.2.1:6379", Dialer: func(context.Context, string, string) (net.Conn, error) {

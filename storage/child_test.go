@@ -23,7 +23,7 @@ import (
 // envRole makes a child of this test binary: it holds a role as JSON.
 const envRole = "REDBREAKER_STORAGE_TEST_ROLE"
 
-// role is what a child process needs to know.
+// role configures a child process.
 type role struct {
 	Addr, Namespace, Reporter string
 	Policy                    engine.Policy
@@ -65,7 +65,7 @@ func startChildren(t *testing.T, n int, addr, namespace string, p engine.Policy)
 func (c *child) tell(what string, args ...any) {
 	c.t.Helper()
 	if _, err := fmt.Fprintf(c.in, what+"\n", args...); err != nil {
-		c.t.Fatalf("a child that is told %q: %v", what, err)
+		c.t.Fatalf("send %q to a child: %v", what, err)
 	}
 }
 
@@ -157,7 +157,7 @@ func (c *caller) do(verb, arg string) string {
 	return "unknown verb " + verb
 }
 
-// admission tells what came of an admission in a word or two.
+// admission describes the result of an admission in a word or two.
 func admission(err error) string {
 	var rejected *engine.RejectedError
 	if errors.As(err, &rejected) {
@@ -202,7 +202,7 @@ func (c *caller) herd(n string) string {
 	return string(text)
 }
 
-// fails counts the failures that were told to be counted.
+// fails makes calls that fail, and returns how many failures were counted.
 func (c *caller) fails(arg string) string {
 	var goroutines, each int
 	if _, err := fmt.Sscan(arg, &goroutines, &each); err != nil {

@@ -19,7 +19,7 @@ import (
 	"github.com/redbreaker/redbreaker/storage"
 )
 
-// What a cluster's client needs, on three miniredis that are told to be one.
+// A cluster client over three miniredis that answer CLUSTER SLOTS as one cluster.
 // Package integration has real clusters.
 
 // trio is three servers, each with a third of the slots.
@@ -109,14 +109,14 @@ func TestCluster_deadMaster(t *testing.T) {
 	})
 }
 
-// The others of a cluster are asked as ever while one is left alone.
+// While the guard of one master rejects, the other masters are still called.
 func TestCluster_guardsEachMaster(t *testing.T) {
 	c := newTrio(t)
 	s := newStorage(t, c.client(t, nil))
 	dead, alive := handleOn(t, s, 0), handleOn(t, s, 1)
 	acquire(t, dead)
 	c.nodes[0].Close()
-	eventually(t, "the dead one is left alone", func() bool {
+	eventually(t, "the guard of the dead master rejects", func() bool {
 		_, err := dead.Acquire(ctx)
 		return err != nil && strings.Contains(err.Error(), "backing off")
 	})
@@ -203,14 +203,14 @@ func TestCluster_outdatedForEver(t *testing.T) {
 	}
 }
 
-// A client that sends reads to replicas reads the map anew while it is used.
+// A client that sends reads to replicas reloads the map while it is used.
 func TestCluster_readersRefresh(t *testing.T) {
 	c := newTrio(t)
 	s := newStorage(t, c.client(t, func(o *redis.ClusterOptions) { o.RouteRandomly = true }))
 	h := handleOn(t, s, 0)
 	acquire(t, h)
 	before := c.asked.Load()
-	eventually(t, "the map is read anew", func() bool {
+	eventually(t, "the map is reloaded", func() bool {
 		acquire(t, h)
 		return c.asked.Load() > before
 	})
@@ -350,7 +350,7 @@ func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(20 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("waited in vain: %s", what)
+			t.Fatalf("timed out: %s", what)
 		}
 	}
 }

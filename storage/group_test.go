@@ -22,11 +22,11 @@ import (
 )
 
 // travel is how long a request and a reply take each in these tests, so that
-// what begins meanwhile finds a call under way.
+// an operation that begins meanwhile finds a call in flight.
 const travel = 10 * time.Millisecond
 
-// stepList notes what the scripts are called with, an argument a line: what is done
-// first, then what the results are.
+// stepList records the arguments of script calls, one per line: first the
+// operations, then their results.
 type stepList struct {
 	mu   sync.Mutex
 	list []string
@@ -60,8 +60,8 @@ func (s *stepList) take() []string {
 	return list
 }
 
-// meanwhile begins operations one after another while the first is under way, and
-// waits for their ends.
+// meanwhile begins operations one after another while the first is in flight, and
+// waits until all have ended.
 func meanwhile(operations ...func()) {
 	var all sync.WaitGroup
 	for _, f := range operations {
@@ -94,8 +94,8 @@ func (w *world) command(t *testing.T, c engine.Command) func() {
 
 func epochOf(ticket engine.Ticket) string { return fmt.Sprint(ticket.Epoch) }
 
-// What comes while a step is under way goes out as the next one, in the order in
-// which it came.
+// Operations that arrive while a step is in flight leave in the next one, in the
+// order of their arrival.
 func TestGroup_sharesAStep(t *testing.T) {
 	inBubble(t, func(t *testing.T, w *world) {
 		ticket := acquire(t, w.handle)
@@ -268,8 +268,8 @@ func TestGroup_isBounded(t *testing.T) {
 	})
 }
 
-// A caller that leaves delays nobody, and what it left is not sent if it was not
-// under way.
+// A caller that leaves delays no other, and its operation is not sent unless it was
+// in flight.
 func TestGroup_callerLeavesBefore(t *testing.T) {
 	inBubble(t, func(t *testing.T, w *world) {
 		ticket := acquire(t, w.handle)
@@ -296,8 +296,8 @@ func TestGroup_callerLeavesBefore(t *testing.T) {
 	})
 }
 
-// The probe's lease that a caller was granted who had left is given back with the
-// next step, so that another may probe: whether others were under way or not.
+// A lease granted to a caller that had left is returned in the next step, so that
+// another caller may probe, whether or not other operations were waiting.
 func TestGroup_leaseOfOneWhoLeft(t *testing.T) {
 	for what, others := range map[string]int{"alone": 0, "among others": 1} {
 		t.Run(what, func(t *testing.T) {
@@ -327,8 +327,8 @@ func TestGroup_leaseOfOneWhoLeft(t *testing.T) {
 	}
 }
 
-// A step whose reply is lost is unknown to each who shared it, under his own
-// verb, and is not sent again.
+// A lost reply is an unknown result for each operation of the step, with the
+// operation's own name, and nothing is resent.
 func TestGroup_unknownForEach(t *testing.T) {
 	inBubble(t, func(t *testing.T, w *world) {
 		ticket := acquire(t, w.handle)
@@ -372,16 +372,16 @@ func TestGroup_eventsInOrder(t *testing.T) {
 			w.command(t, engine.Command{Action: engine.ActionTrip}),
 			w.command(t, engine.Command{Action: engine.ActionReset}),
 		)
-		var told []int64
+		var received []int64
 		for _, e := range w.events.list {
-			told = append(told, e.Transition.Epoch)
+			received = append(received, e.Transition.Epoch)
 		}
 		var log []int64
 		for _, e := range inspect(t, w.store).Log {
 			log = append(log, e.Epoch)
 		}
-		if diff := cmp.Diff(log, told); diff != "" {
-			t.Errorf("events (-log +told):\n%s", diff)
+		if diff := cmp.Diff(log, received); diff != "" {
+			t.Errorf("events (-log +received):\n%s", diff)
 		}
 	})
 }
@@ -399,7 +399,7 @@ func TestGroup_closeOfHandle(t *testing.T) {
 	})
 }
 
-// Close ends what waits, and leaves nobody behind.
+// Close ends all waiting operations and leaves no goroutine.
 func TestGroup_close(t *testing.T) {
 	inBubble(t, func(t *testing.T, w *world) {
 		acquire(t, w.handle)

@@ -65,7 +65,7 @@ func newMini(t testing.TB, p engine.Policy) (*miniredis.Miniredis, *redis.Client
 	return m, rdb, h
 }
 
-// events is a sink that keeps what it is told.
+// events is a sink that keeps its events.
 type events struct {
 	mu   sync.Mutex
 	list []engine.Event
@@ -105,7 +105,7 @@ func acquire(t testing.TB, h engine.Handle) engine.Ticket {
 	return ticket
 }
 
-// report tells how a call ended, which must count.
+// report reports how a call ended; the result must count.
 func report(t testing.TB, h engine.Handle, ticket engine.Ticket, o engine.Outcome) {
 	t.Helper()
 	if stale, err := h.Report(ctx, ticket, o, 0, nil); stale || err != nil {
@@ -177,7 +177,7 @@ func streak(t testing.TB, s engine.Storage) int64 {
 	return inspect(t, s).Streak
 }
 
-// content is a hash as it stands.
+// content returns the fields of a hash.
 func content(t testing.TB, rdb *redis.Client, key string) map[string]string {
 	t.Helper()
 	fields, err := rdb.HGetAll(ctx, key).Result()

@@ -15,11 +15,11 @@ var Rightly Misread = (*pendingOp).replyFrom
 
 // Misreads are wrong ways.
 var Misreads = map[string]Misread{
-	"stale is not told apart": func(p *pendingOp, r engine.Reply) engine.Reply {
+	"stale results count for each": func(p *pendingOp, r engine.Reply) engine.Reply {
 		r.AppliedPerResult = nil
 		return p.replyFrom(r)
 	},
-	"stale is what the first result is": func(p *pendingOp, r engine.Reply) engine.Reply {
+	"each result is as stale as the first": func(p *pendingOp, r engine.Reply) engine.Reply {
 		own := *p
 		own.result = 0
 		return own.replyFrom(r)

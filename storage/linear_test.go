@@ -22,9 +22,9 @@ import (
 )
 
 // Goroutines of two processes call breakers in one Redis, and share steps and
-// round trips. Whatever they were told must be what the pure machine would have
-// told them one after another, in an order in which no call comes before one
-// that had returned when it began.
+// round trips. Their answers must be those of the pure machine for the same calls,
+// one after another, in an order in which no call comes before one that had
+// returned when it began.
 
 var (
 	histories = flag.Int("histories", 8, "concurrent histories of each policy and server to check")
@@ -55,8 +55,8 @@ var brief = []engine.Policy{
 	{Window: engine.Window{Calls: 8, FailureCount: 3}, MinReporters: 2, OpenFor: 2 * time.Millisecond},
 }
 
-// hourly policies move by results and commands alone, within a test: they are for
-// a server whose time nobody can move.
+// hourly policies change state by results and commands alone, within a test: they
+// are for a server whose clock a test cannot move.
 var hourly = []engine.Policy{
 	{ConsecutiveFailures: 2, OpenFor: time.Hour},
 	{ConsecutiveFailures: 3, OpenFor: time.Hour, HalfOpen: engine.HalfOpen{Probes: 4, Successes: 3}},
@@ -106,7 +106,7 @@ func wantLinearizable(t *testing.T, s *sea, p engine.Policy, read storage.Misrea
 	}
 }
 
-// What a call does, and what it may be told but a reason of a rejection.
+// The kinds of calls, and the answers besides the reason of a rejection.
 const (
 	asks     = "acquire"
 	reports  = "report"
@@ -131,7 +131,7 @@ type call struct {
 	passes   time.Duration
 }
 
-// one is what a report does.
+// one returns the batch of a report.
 func (op call) one() engine.Batch {
 	return engine.Batch{
 		Results:  []engine.Result{{Ticket: op.ticket, Runs: []engine.Run{{Outcome: op.outcome, N: 1}}}},
@@ -139,15 +139,15 @@ func (op call) one() engine.Batch {
 	}
 }
 
-// several is what a step does that has its turn to itself.
+// several returns the batch of a step that is not shared.
 func (op call) several() engine.Batch {
 	b := op.one()
 	b.Admissions = 2
 	return b
 }
 
-// told is what a call returned.
-type told struct {
+// answered is the result of a call.
+type answered struct {
 	answer                  string
 	ticket                  engine.Ticket // the first one, if several were asked for
 	granted, applied, stale int64
@@ -155,18 +155,18 @@ type told struct {
 	tally                   [5]int64
 }
 
-// stepped is what a step of several operations tells.
-func stepped(r engine.Reply, err error) told {
-	out := told{granted: r.Granted, applied: r.Applied, stale: r.Stale, answer: answer(err)}
+// stepped returns the result of a step of several operations.
+func stepped(r engine.Reply, err error) answered {
+	out := answered{granted: r.Granted, applied: r.Applied, stale: r.Stale, answer: answer(err)}
 	if r.Granted > 0 {
 		out.ticket = engine.Ticket{Epoch: r.Epoch, Lease: r.FirstLease}
 	}
 	return out
 }
 
-// shown is what a snapshot tells.
-func shown(s engine.Snapshot, err error) told {
-	return told{epoch: s.Epoch, tally: [5]int64{int64(s.State), s.Streak, s.Calls, s.Failures, s.Slow}, answer: answer(err)}
+// shown returns the result of an inspection.
+func shown(s engine.Snapshot, err error) answered {
+	return answered{epoch: s.Epoch, tally: [5]int64{int64(s.State), s.Streak, s.Calls, s.Failures, s.Slow}, answer: answer(err)}
 }
 
 func answer(err error) string {
@@ -328,7 +328,7 @@ func (s *sea) tick() []porcupine.Operation {
 	for range ticksOfEach {
 		time.Sleep(rand.N(2 * time.Millisecond))
 		op := call{kind: ticks, passes: time.Duration(rand.N(3)) * time.Millisecond}
-		o := porcupine.Operation{Input: op, Output: told{answer: admitted}, Call: s.order.Add(1)}
+		o := porcupine.Operation{Input: op, Output: answered{answer: admitted}, Call: s.order.Add(1)}
 		s.move(op.passes)
 		s.now += op.passes.Milliseconds()
 		o.Return = s.order.Add(1)
@@ -387,7 +387,7 @@ func (g *goroutine) run() {
 	}
 }
 
-func (g *goroutine) note(o porcupine.Operation, out told) {
+func (g *goroutine) note(o porcupine.Operation, out answered) {
 	g.calls.Add(1)
 	g.stale.Add(out.stale)
 	g.mu.Lock()
@@ -464,14 +464,14 @@ func (g *goroutine) borrow() (engine.Ticket, bool) {
 	return g.shared[len(g.shared)-1-rand.N(min(len(g.shared), 4))], true
 }
 
-func (g *goroutine) do(op call) told {
+func (g *goroutine) do(op call) answered {
 	switch op.kind {
 	case asks:
 		t, err := g.Acquire(ctx)
-		return told{ticket: t, answer: answer(err)}
+		return answered{ticket: t, answer: answer(err)}
 	case reports:
 		stale, err := g.Report(ctx, op.ticket, op.outcome, 0, &op.detail)
-		out := told{answer: answer(err)}
+		out := answered{answer: answer(err)}
 		if stale {
 			out.stale = 1
 		}
@@ -487,8 +487,7 @@ func (g *goroutine) do(op call) told {
 // ---- the model ----
 
 // sequence is the pure machine after some calls. Its epochs are not the
-// storage's, whose random parts it does not know: the first answer that has one
-// tells.
+// storage's, whose random parts it does not know: it learns them from the first answer.
 type sequence struct {
 	fields []engine.Field
 	now    int64
@@ -506,7 +505,7 @@ func model(rules *engine.Rules, now int64) porcupine.Model {
 		Init:  func() any { return sequence{now: now} },
 		Equal: func(a, b any) bool { return a.(sequence).text == b.(sequence).text },
 		Step: func(state, input, output any) (bool, any) {
-			s, got := state.(sequence), output.(told)
+			s, got := state.(sequence), output.(answered)
 			r, err := engine.ParseRecord(s.fields)
 			if err != nil {
 				return false, nil
@@ -524,22 +523,22 @@ func model(rules *engine.Rules, now int64) porcupine.Model {
 	}
 }
 
-// apply is what the machine tells, with an epoch of its own.
-func (s *sequence) apply(r *engine.Record, rules *engine.Rules, observer *engine.Tracker, op call) told {
+// apply runs a call on the machine, with an epoch of the machine's own.
+func (s *sequence) apply(r *engine.Record, rules *engine.Rules, observer *engine.Tracker, op call) answered {
 	op.ticket.Epoch = s.own(op.ticket.Epoch)
 	switch op.kind {
 	case ticks:
 		s.now += op.passes.Milliseconds()
-		return told{answer: admitted}
+		return answered{answer: admitted}
 	case asks:
 		reply := r.Step(rules, s.now, 0, engine.Batch{Admissions: 1})
 		t, err := observer.Decision(&reply, 0)
-		return told{ticket: t, answer: answer(err)}
+		return answered{ticket: t, answer: answer(err)}
 	case reports:
 		if !op.ticket.Counted() || op.outcome == engine.Ignored && op.ticket.Lease == 0 {
-			return told{answer: admitted} // it is not sent
+			return answered{answer: admitted} // it is not sent
 		}
-		return told{stale: r.Step(rules, s.now, 0, op.one()).Stale, answer: admitted}
+		return answered{stale: r.Step(rules, s.now, 0, op.one()).Stale, answer: admitted}
 	case batches:
 		return stepped(r.Step(rules, s.now, 0, op.several()), nil)
 	case orders:
@@ -549,8 +548,8 @@ func (s *sequence) apply(r *engine.Record, rules *engine.Rules, observer *engine
 	return shown(r.Snapshot("", s.now), nil)
 }
 
-// learn makes an epoch of the machine the storage's. It reports whether got, which
-// was told, can be it.
+// learn makes an epoch of the machine the storage's. It reports whether got,
+// from an answer, can be it.
 func (s *sequence) learn(epoch *int64, got int64) bool {
 	if *epoch <= 0 {
 		return *epoch == got // there is no record, or no ticket

@@ -14,7 +14,7 @@ import (
 )
 
 // Many goroutines on many breakers, while the servers lose their scripts: every
-// failure that was told to be counted is in its record, and none twice.
+// failure that was reported as counted is in its record, and none twice.
 func TestLoad(t *testing.T) {
 	t.Run("server", func(t *testing.T) {
 		rdb := redistest.Start(t).Client()

@@ -203,8 +203,8 @@ func through(p *faultproxy.Proxy) dialer {
 	}
 }
 
-// countCalls counts the calls of scripts, and what is done about scripts, that
-// reach a miniredis.
+// countCalls counts the script commands that reach a miniredis, SCRIPT LOAD
+// included.
 func countCalls(m *miniredis.Miniredis) func() map[string]int {
 	var mu sync.Mutex
 	calls := map[string]int{}

@@ -26,13 +26,13 @@ func TestPing(t *testing.T) {
 		m, rdb := redistest.Mini(t)
 		must(t, newStorage(t, rdb).Ping(ctx))
 		if keys := m.Keys(); len(keys) != 1 || m.TTL(keys[0]) <= 0 {
-			t.Errorf("it left %q, want one key that goes by itself", keys)
+			t.Errorf("it left %q, want one key that expires", keys)
 		}
 	})
 	t.Run("server", func(t *testing.T) { must(t, newStorage(t, redistest.Start(t).Client()).Ping(ctx)) })
 }
 
-// Each way in which a server will not do is told by name, with what to change.
+// Ping names each way in which a server is unsuitable, and what to change.
 func TestPing_rights(t *testing.T) {
 	addr := redistest.Start(t).Addr()
 	for rights, words := range map[string][]string{
@@ -61,7 +61,7 @@ func TestPing_passwords(t *testing.T) {
 		words          []string
 	}{
 		"wrong password": {"", "wrong", []string{"WRONGPASS", "check the user and the password"}},
-		"wrong user":     {"nobody", "right", []string{"WRONGPASS", "check the user and the password"}},
+		"wrong user":     {"stranger", "right", []string{"WRONGPASS", "check the user and the password"}},
 		"no password":    {"", "", []string{"NOAUTH", "check the user and the password"}},
 	} {
 		t.Run(what, func(t *testing.T) {
@@ -83,7 +83,7 @@ func TestPing_version(t *testing.T) {
 		"redis_version:255.1":  "", // a build of its unstable branch
 		"redis_version:new":    "",
 		"server_name:another":  "",
-		"-ERR not told":        "",
+		"-ERR no version":      "",
 	} {
 		m, rdb := redistest.Mini(t)
 		m.Server().SetPreHook(func(c *server.Peer, cmd string, _ ...string) bool {

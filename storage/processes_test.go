@@ -37,8 +37,8 @@ func TestProcesses_failuresAnywhereRejectEverywhere(t *testing.T) {
 	}
 }
 
-// Every failure is counted once, however many report at the same time: what all
-// were told adds up to what the record says.
+// Every failure is counted once, however many report at the same time: the sum
+// of all replies equals the count in the record.
 func TestProcesses_everyFailureCounts(t *testing.T) {
 	const processes, goroutines, each = 8, 256, 4
 	addr, ns := redistest.Addr(t), redistest.Namespace(t)
@@ -103,8 +103,8 @@ func TestProcesses_probeHolderKilled(t *testing.T) {
 	}
 	holder.kill()
 
-	// Who waits as long as a rejection says is let in, and was never told more
-	// than the lease.
+	// A caller that waits for as long as its rejection says is admitted, and no
+	// rejection said more than the lease.
 	var next engine.Ticket
 	for rejections := 0; ; rejections++ {
 		var err error

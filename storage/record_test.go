@@ -24,8 +24,8 @@ func eachServer(t *testing.T, test func(t *testing.T, rdb *redis.Client)) {
 	t.Run("server", func(t *testing.T) { test(t, redistest.Start(t).Client()) })
 }
 
-// F19: what somebody else keeps at the key is left as it is, and each operation
-// says what is in its way.
+// F19: data of others at the key is not changed, and each operation's error names
+// its type.
 func TestRecord_ofAnotherType(t *testing.T) {
 	fill := map[string]func(rdb *redis.Client) error{
 		"string": func(rdb *redis.Client) error { return rdb.Set(ctx, key, "theirs", time.Hour).Err() },
@@ -121,8 +121,9 @@ func TestReply_ofSurprisingShape(t *testing.T) {
 
 // ---- the record is gone ----
 
-// F12, F13: flushed, evicted or deleted, a record begins anew: what was under way
-// is stale, the epoch is new, and those who knew the old one tell.
+// F12, F13: a record that was flushed, evicted or deleted is created again. Results of
+// calls in flight are stale, the epoch is new, and processes that knew the old epoch
+// raise an event.
 func TestRecord_goneInMidProbe(t *testing.T) {
 	for how, remove := range map[string]func(rdb *redis.Client) error{
 		"flushed": func(rdb *redis.Client) error { return rdb.FlushAll(ctx).Err() },
@@ -177,7 +178,7 @@ func TestRecord_epochsDoNotRepeat(t *testing.T) {
 	}
 }
 
-// ---- what is written ----
+// ---- writes ----
 
 func TestRejection_writesNothing(t *testing.T) {
 	m, rdb, h := newMini(t, opensAtOnce)

@@ -102,7 +102,7 @@ func TestControl_refusals(t *testing.T) {
 		t.Errorf("forced: %+v, status %+v", forced, h.Status())
 	}
 	if n := e.of(engine.EventTransition); n != 1 {
-		t.Errorf("%d transitions were told of, want 1", n)
+		t.Errorf("%d transition events, want 1", n)
 	}
 	for what, control := range map[string]func(engine.Command) (engine.Snapshot, error){
 		"handle": func(c engine.Command) (engine.Snapshot, error) { return h.Control(ctx, c) },

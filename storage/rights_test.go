@@ -25,8 +25,8 @@ import (
 // AUTH are free for all, and what it says about itself may be refused.
 const leastRights = "~fleet:* &fleet:* +evalsha +eval +script|load +time +type +hget +hmget +hgetall +hset +persist +pexpire +publish"
 
-// clusterRights is what go-redis needs besides on a cluster: its map, what it
-// knows of commands, and to follow a slot that moves.
+// clusterRights are the rights that go-redis needs on a cluster in addition: to read
+// the map and the table of commands, and to follow a slot that moves.
 const clusterRights = "+cluster|slots +command +asking"
 
 // everything lets a user do all there is.
@@ -46,7 +46,7 @@ func TestRights_sufficient(t *testing.T) {
 		must(t, useAll(newStorage(t, rdb)))
 		must(t, useAll(newStorage(t, rdb, storage.WithColocation("orders"))))
 		for _, denied := range denials(t, admin) {
-			// go-redis tells of itself, and Ping asks for the version; neither needs to.
+			// go-redis sends its name and Ping asks for the version; neither is needed.
 			if !strings.HasPrefix(denied, "client|") && denied != "info" {
 				t.Errorf("RESP%d: the server denied %s", protocol, denied)
 			}
@@ -73,8 +73,8 @@ func TestRights_cluster(t *testing.T) {
 	}
 }
 
-// Each of them is needed, and its lack is told by Ping. EVAL and SCRIPT LOAD
-// stand in for each other.
+// Each right is needed, and Ping names a missing one. EVAL and SCRIPT LOAD replace
+// each other.
 func TestRights_necessary(t *testing.T) {
 	server := redistest.Start(t)
 	for _, right := range strings.Fields(leastRights) {
@@ -122,7 +122,7 @@ func TestRights_areThoseOfTheScripts(t *testing.T) {
 	}
 }
 
-// What a user may not publish harms no step: others hear of it later, or never.
+// A missing right to publish affects no step; only the events are missing.
 func TestRights_noPublish(t *testing.T) {
 	server := redistest.Start(t)
 	s := newStorage(t, user(t, server.Addr(), strings.ReplaceAll(leastRights, "&fleet:*", "")))
@@ -130,7 +130,7 @@ func TestRights_noPublish(t *testing.T) {
 	fails(t, h, 1)
 	wantRejected(t, h, engine.ReasonOpen)
 	if n := e.of(engine.EventTransition); n != 2 {
-		t.Errorf("%d transitions were told of, want created and consecutive", n)
+		t.Errorf("%d transition events, want created and consecutive", n)
 	}
 }
 
@@ -164,7 +164,7 @@ func user(t *testing.T, addr, rights string) *redis.Client {
 	return open(t, &redis.Options{Addr: addr, Username: "breaker", Password: "secret"})
 }
 
-// denials is what the server denied, as its ACL log has it.
+// denials returns the denied commands in the server's ACL log.
 func denials(t *testing.T, admin *redis.Client) []string {
 	t.Helper()
 	entries, err := admin.ACLLog(ctx, 100).Result()

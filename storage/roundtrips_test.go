@@ -61,8 +61,8 @@ func TestRoundTrips(t *testing.T) {
 	})
 }
 
-// P10: every command of ours names one key, which the cluster's slots go by, and
-// no argument is a time of this process: two hosts' clocks do not matter.
+// P10: every command names one key, so it is in one slot, and no argument is a time
+// of this process, so the clocks of hosts do not matter.
 func TestArguments_haveOneKeyAndNoTime(t *testing.T) {
 	eachServer(t, func(t *testing.T, rdb *redis.Client) {
 		sent := &commands{}
@@ -122,7 +122,7 @@ func (c *commands) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Pro
 	return next
 }
 
-// numbers is every number that stands in an argument.
+// numbers returns every number in an argument.
 func numbers(arg any) []int64 {
 	var list []int64
 	for _, digits := range regexp.MustCompile(`\d+`).FindAllString(fmt.Sprint(arg), -1) {

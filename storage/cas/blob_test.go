@@ -11,7 +11,7 @@ import (
 	"github.com/redbreaker/redbreaker/storage/cas"
 )
 
-// A blob as it stands in a store: this is a format, releases must agree on it.
+// The format of a blob in a store, on which releases must agree.
 func TestBlob_format(t *testing.T) {
 	got := string(cas.Encode([]engine.Field{
 		{Name: "head", Value: "1 closed auto"},

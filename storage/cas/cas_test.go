@@ -108,8 +108,8 @@ func TestCAS_writesNothingThatChangesNothing(t *testing.T) {
 	}
 }
 
-// While a swap is under way, what arrives is gathered: however many callers,
-// it takes one more swap, and each has a result of its own.
+// Operations that arrive while a swap is in flight share the next one: however many
+// callers, it takes one more swap, and each has a result of its own.
 func TestCAS_gathers(t *testing.T) {
 	const callers = 100
 	s := newGate()
@@ -141,8 +141,8 @@ func TestCAS_gathers(t *testing.T) {
 		t.Fatalf("%d swaps, want 1: admissions while closed write nothing", got)
 	}
 
-	// Now outcomes: three count and trip, the rest is stale, and each caller is
-	// told which; a late admission is rejected.
+	// Now outcomes: three count and trip, the rest is stale, and each caller
+	// learns which; a late admission is rejected.
 	s.again()
 	results := make(chan bool, callers)
 	rejections := make(chan error, 1)
@@ -217,13 +217,13 @@ func waitFor(t testing.TB, f func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(5 * time.Second); !f(); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatal("waited in vain")
+			t.Fatal("timed out")
 		}
 	}
 }
 
-// A caller who leaves before its operation is part of a swap has done nothing;
-// one who leaves during the swap cannot know.
+// A caller that leaves before its operation is part of a swap has done nothing; one
+// that leaves during the swap cannot know.
 func TestCAS_leaving(t *testing.T) {
 	s := newGate()
 	h := openCAS(t, s, engine.Policy{}, cas.WithTimeout(50*time.Millisecond))
@@ -249,7 +249,7 @@ func TestCAS_leaving(t *testing.T) {
 	close(s.open)
 }
 
-// The lease of a caller who left while it was granted goes to the next.
+// The lease of a caller that left while it was granted goes to the next.
 func TestCAS_givesLeasesBack(t *testing.T) {
 	s := newGate()
 	s.once.Store(true)
@@ -277,8 +277,8 @@ func TestCAS_givesLeasesBack(t *testing.T) {
 	}
 }
 
-// An error of a swap may come after the swap: it is unknown for all that shared
-// it, and nobody sends it again.
+// An error of a swap may come after the swap: it is unknown for all that shared it,
+// and is not resent.
 func TestCAS_unknownSwapIsNotRepeated(t *testing.T) {
 	s := &wrapped{memStore: newMemStore()}
 	tries := 0
@@ -373,8 +373,8 @@ func TestCAS_badStores(t *testing.T) {
 	}
 }
 
-// A race that is lost all the time ends at the bound. Nothing was done, and the
-// store is not to be left alone for it.
+// A race that is always lost ends at the timeout. Nothing was done, and the guard
+// does not count it.
 func TestCAS_losesEveryRace(t *testing.T) {
 	s := &wrapped{memStore: newMemStore()}
 	var fair atomic.Bool
@@ -440,7 +440,7 @@ func TestCAS_expiry(t *testing.T) {
 		report(t, h, ticket, engine.Failure)
 		s.mu.Lock()
 		if got := s.blobs[name].expires.Sub(s.now); got != ttl {
-			t.Errorf("the store was told %v, want %v", got, ttl)
+			t.Errorf("the store got a ttl of %v, want %v", got, ttl)
 		}
 		s.mu.Unlock()
 		s.advance(test.after)
@@ -454,7 +454,7 @@ func TestCAS_expiry(t *testing.T) {
 	}
 }
 
-// A mode without an end is kept for ever.
+// A mode without an end is kept without a TTL.
 func TestCAS_noExpiry(t *testing.T) {
 	s := newMemStore()
 	c := newCAS(t, s)
@@ -648,7 +648,7 @@ func TestCAS_close(t *testing.T) {
 	}
 }
 
-// A store that heeds no context is told by name.
+// Close names a store that ignores its contexts.
 func TestCAS_closeGivesUp(t *testing.T) {
 	s := newGate()
 	c, err := cas.New(s, cas.WithTimeout(time.Millisecond))

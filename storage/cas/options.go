@@ -6,7 +6,7 @@ import (
 	"github.com/redbreaker/redbreaker/storage/internal/settings"
 )
 
-// DefaultTimeout is what [WithTimeout] is set to by default.
+// DefaultTimeout is the timeout without [WithTimeout].
 const DefaultTimeout = settings.DefaultTimeout
 
 // Option changes how a storage works.

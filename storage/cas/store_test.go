@@ -98,8 +98,8 @@ func (s *memStore) done() int {
 	return s.swaps
 }
 
-// loser is a Store whose swaps lose a race every other time, to somebody who
-// writes the record anew without changing it.
+// loser is a Store whose swaps lose a race every other time, to a process that
+// rewrites the record without changing it.
 type loser struct{ *memStore }
 
 func (s loser) Swap(ctx context.Context, name string, version int64, blob []byte, ttl time.Duration) (bool, error) {
@@ -143,7 +143,7 @@ func (w *wrapped) Now(ctx context.Context) (time.Time, error) {
 	return w.memStore.Now(ctx)
 }
 
-// gate holds swaps up until it is opened. reached tells that one waits.
+// gate holds swaps until it is opened. reached receives when one waits.
 type gate struct {
 	*memStore
 	reached chan struct{}

@@ -13,7 +13,7 @@ import (
 	"github.com/redbreaker/redbreaker/storage/cas"
 )
 
-// twinPolicies are what a stream draws two of.
+// twinPolicies are the policies from which a stream draws two.
 var twinPolicies = []engine.Policy{
 	{ConsecutiveFailures: 2, OpenFor: 5 * time.Second},
 	{ConsecutiveFailures: 1, OpenFor: time.Second, Backoff: engine.Backoff{Multiplier: 1.7, Max: 9 * time.Second, Jitter: 0.3}},

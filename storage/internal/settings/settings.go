@@ -17,7 +17,7 @@ const DefaultTimeout = 250 * time.Millisecond
 // MaxTimeout is far longer than a call should ever wait for its breaker.
 const MaxTimeout = time.Minute
 
-// Common is what every storage can be set to.
+// Common holds the settings of every storage.
 type Common struct {
 	Timeout  time.Duration
 	Reporter string

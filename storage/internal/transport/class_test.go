@@ -55,8 +55,8 @@ func TestClassify_whatServersSay(t *testing.T) {
 		if got := classify(fmt.Errorf("while connecting: %w", err), true); got != want {
 			t.Errorf("%q, wrapped, is %v, want %v", text, got, want)
 		}
-		// What was never sent had no effect; that a server refuses is worth
-		// knowing all the same.
+		// A command that was never sent had no effect; a server's refusal remains
+		// one.
 		unsent := engine.ClassNotExecuted
 		if want == engine.ClassRefused {
 			unsent = want
