@@ -275,6 +275,62 @@ func TestTransport_noBody(t *testing.T) {
 	})
 }
 
+// TestTransport_connections: where the body is a connection, or there is none, the
+// headers decide, whatever else they say.
+func TestTransport_connections(t *testing.T) {
+	for _, c := range []struct {
+		method string
+		status int
+		open   bool
+	}{
+		{http.MethodGet, 101, false}, {http.MethodConnect, 200, false}, {http.MethodHead, 200, false},
+		{http.MethodGet, 204, false}, {http.MethodGet, 304, false}, {http.MethodGet, 200, true}, {http.MethodPost, 206, true},
+	} {
+		b, o := newBreaker(t, neverOpens)
+		body := io.NopCloser(strings.NewReader("x"))
+		r, err := newTransport(t, httpbreaker.One(b), roundTrip(func(*http.Request) (*http.Response, error) {
+			return &http.Response{StatusCode: c.status, ContentLength: -1, Body: body}, nil
+		}), httpbreaker.TransportConfig{}).RoundTrip(httptest.NewRequest(c.method, "http://x/", nil))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if replaced := r.Body != body; replaced != c.open || len(o.all()) == 1 == c.open {
+			t.Errorf("%s, %d: body replaced %v, outcomes %v", c.method, c.status, replaced, o.all())
+		}
+		r.Body.Close()
+		wantOutcomes(t, o, redbreaker.Success)
+	}
+}
+
+// TestTransport_probeReadsNothing: a Read without bytes shows nothing.
+func TestTransport_probeReadsNothing(t *testing.T) {
+	b, o := newBreaker(t, opensAtOnce)
+	control(t, b, redbreaker.ActionHalfOpen)
+	errReset := errors.New("reset")
+	reads := []error{nil, nil, errReset}
+	r, err := newTransport(t, httpbreaker.One(b), roundTrip(func(*http.Request) (*http.Response, error) {
+		return &http.Response{StatusCode: 200, ContentLength: -1, Body: io.NopCloser(readFunc(func([]byte) (int, error) {
+			err := reads[0]
+			reads = reads[1:]
+			return 0, err
+		}))}, nil
+	}), httpbreaker.TransportConfig{}).RoundTrip(httptest.NewRequest(http.MethodGet, "http://x/", nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Body.Close()
+	for err == nil {
+		_, err = r.Body.Read(make([]byte, 1))
+	}
+	wantOutcomes(t, o, redbreaker.Failure)
+	wantState(t, b, redbreaker.StateOpen)
+}
+
+// readFunc is a Reader.
+type readFunc func([]byte) (int, error)
+
+func (f readFunc) Read(p []byte) (int, error) { return f(p) }
+
 // TestTransport_switchingProtocols: after a 101 the body is still the connection.
 func TestTransport_switchingProtocols(t *testing.T) {
 	server := newServer(t, false, func(w http.ResponseWriter, _ *http.Request) {
@@ -824,10 +880,10 @@ func TestTransport_closeIdleConnections(t *testing.T) {
 	if next.closed != 1 {
 		t.Errorf("passed on %d times", next.closed)
 	}
-	(&http.Client{Transport: newTransport(t, httpbreaker.One(b), roundTrip(nil2), httpbreaker.TransportConfig{})}).CloseIdleConnections()
+	(&http.Client{Transport: newTransport(t, httpbreaker.One(b), roundTrip(noResponse), httpbreaker.TransportConfig{})}).CloseIdleConnections()
 }
 
-func nil2(*http.Request) (*http.Response, error) { return nil, nil }
+func noResponse(*http.Request) (*http.Response, error) { return nil, nil }
 
 type idler struct {
 	http.Transport
