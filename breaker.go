@@ -234,7 +234,9 @@ func (b *Breaker) admitCall(ctx context.Context) (t Ticket, start int64, err err
 	}
 	t, err = b.handle.Acquire(ctx)
 	if err != nil {
-		b.hooks.callOnReject(ctx, b.core, err)
+		if len(b.hooks.onReject) > 0 {
+			b.hooks.callOnReject(ctx, b.core, err)
+		}
 		return Ticket{}, 0, err
 	}
 	if b.needsClock {

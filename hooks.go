@@ -215,7 +215,7 @@ func (h *hooks) listenTo(k EventKind) bool {
 
 // callOnReject calls the hooks if err is a rejection.
 func (h *hooks) callOnReject(ctx context.Context, c *core, err error) {
-	if len(h.onReject) == 0 || c.stopped.Load() {
+	if c.stopped.Load() {
 		return
 	}
 	if r, ok := err.(*RejectedError); ok {

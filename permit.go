@@ -84,7 +84,7 @@ func (p *Permit) readInterval() (start, end int64) {
 func (p *Permit) Success() {
 	if t, ok := p.take(); ok {
 		start, end := p.readInterval()
-		p.b.finishCall(context.Background(), t, callEnd{start: start, end: end, outcome: Success})
+		p.b.settleCall(context.Background(), t, start, end, nil, true)
 	}
 }
 
