@@ -160,6 +160,63 @@ func Example_metrics() {
 	// Output: payments
 }
 
+func Example_gauge() {
+	states := expvar.NewMap("breaker_states")
+	gauge := redbreaker.WithHooks(redbreaker.Hooks{
+		OnStatus: func(name string, s redbreaker.Status) {
+			state := new(expvar.String)
+			state.Set(s.State.String())
+			states.Set(name, state)
+		},
+	})
+	payments, err := redbreaker.New("payments", redbreaker.Policy{ConsecutiveFailures: 1}, gauge)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	_ = payments.Do(context.Background(), func(context.Context) error { return errors.New("timeout") })
+
+	ending, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	err = payments.Shutdown(ending)
+	fmt.Println(states.Get("payments"), err)
+	// Output: "open" <nil>
+}
+
+func Example_consumer() {
+	payments, err := redbreaker.New("payments", redbreaker.Policy{ConsecutiveFailures: 1, OpenFor: 10 * time.Millisecond})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer payments.Stop()
+	ctx, cancel := context.WithCancel(context.Background())
+	queue := make(chan string, 3)
+	queue <- "a"
+	queue <- "b"
+	queue <- "c"
+	process := func(message string) error {
+		fmt.Println(message)
+		if message == "c" {
+			cancel()
+		}
+		return errors.New("timeout")
+	}
+	for payments.Wait(ctx) == nil {
+		message := <-queue
+		err := payments.Do(ctx, func(context.Context) error { return process(message) })
+		if errors.Is(err, redbreaker.ErrRejected) {
+			queue <- message
+		}
+	}
+	fmt.Println(ctx.Err())
+	// Output:
+	// a
+	// b
+	// c
+	// context canceled
+}
+
 func Example_health() {
 	payments, err := redbreaker.New("payments", redbreaker.Policy{ConsecutiveFailures: 1})
 	if err != nil {
