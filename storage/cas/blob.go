@@ -21,7 +21,7 @@ var (
 // headField is in every record: a blob without it is foreign.
 const headField = "head"
 
-func encode(fields []engine.Field) []byte {
+func encodeFields(fields []engine.Field) []byte {
 	var b bytes.Buffer
 	for _, f := range fields {
 		b.WriteString(nameEscaper.Replace(f.Name))
@@ -32,11 +32,11 @@ func encode(fields []engine.Field) []byte {
 	return b.Bytes()
 }
 
-// decode reads a record. An empty blob is an absent record. A blob without a head
+// decodeBlob reads a record. An empty blob is an absent record. A blob without a head
 // is foreign and must not be overwritten: the error wraps engine.ErrForeignKey,
 // or engine.ErrNewerLayout for a newer layout. Other damage is healed by the
 // machine.
-func decode(blob []byte) (engine.Record, error) {
+func decodeBlob(blob []byte) (engine.Record, error) {
 	var fields []engine.Field
 	found := false
 	for line := range strings.Lines(string(blob)) {

@@ -19,7 +19,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"reflect"
 	"sync/atomic"
 	"time"
@@ -64,7 +63,7 @@ var (
 func New(store Store, opts ...Option) (*Storage, error) {
 	o := options{settings.Default()}
 	err := errors.Join(settings.Apply(&o, opts), o.Validate())
-	if isNil(store) {
+	if isNilStore(store) {
 		err = errors.Join(err, settings.Invalid("the store is nil, check the error of what made it"))
 	}
 	zero, _ := engine.Policy{}.Rules()
@@ -74,28 +73,25 @@ func New(store Store, opts ...Option) (*Storage, error) {
 		timeoutErr: timeout.Error(o.Timeout),
 		reporter:   o.Reporter,
 		zeroRules:  zero,
-		random:     random,
+		random:     engine.Random,
 		start:      time.Now(),
 	}
 	s.clock, _ = store.(Clock)
 	var invalid error
-	s.guard, invalid = guard.New(s.tasks.Spawn, judge)
+	s.guard, invalid = guard.New(s.tasks.Spawn, judgeError)
 	if err := errors.Join(err, invalid); err != nil {
 		return nil, err
 	}
 	return s, nil
 }
 
-func isNil(store Store) bool {
+func isNilStore(store Store) bool {
 	v := reflect.ValueOf(store)
 	return !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil()
 }
 
-// random returns a step's randomness: an integer below 2^20.
-func random() int64 { return int64(rand.Uint32N(1 << 20)) }
-
-// judge counts a lost race as an answer: it says nothing against the store.
-func judge(err error) engine.Outcome {
+// judgeError counts a lost race as an answer: it says nothing against the store.
+func judgeError(err error) engine.Outcome {
 	if errors.Is(err, errContended) {
 		return engine.Success
 	}
@@ -144,7 +140,7 @@ func (s *Storage) Control(ctx context.Context, name string, c engine.Command) (e
 		}
 		return &s.zeroRules
 	}
-	return s.newQueue(name).control(ctx, c, recorded, nil)
+	return s.newSwapQueue(name).runControl(ctx, c, recorded, nil)
 }
 
 // Inspect returns the record as it is and writes nothing.
@@ -152,7 +148,7 @@ func (s *Storage) Inspect(ctx context.Context, name string) (snapshot engine.Sna
 	if err := engine.CheckName(name); err != nil {
 		return engine.Snapshot{}, err
 	}
-	err = s.newQueue(name).run(ctx, &operation{
+	err = s.newSwapQueue(name).runOperation(ctx, &operation{
 		op:    "inspect",
 		apply: func(r *engine.Record, now int64) { snapshot = r.Snapshot(name, now) },
 	})
@@ -168,7 +164,7 @@ const pingName = "redbreaker:ping"
 // Ping asks the store and its clock. It writes nothing. It returns nil,
 // engine.ErrStopped, the context's error, or a *engine.StorageError.
 func (s *Storage) Ping(ctx context.Context) error {
-	err := s.newQueue(pingName).run(ctx, &operation{op: "ping", apply: func(*engine.Record, int64) {}})
+	err := s.newSwapQueue(pingName).runOperation(ctx, &operation{op: "ping", apply: func(*engine.Record, int64) {}})
 	var e *engine.StorageError
 	if errors.As(err, &e) {
 		e.Name = ""

@@ -16,6 +16,6 @@ func (s *Storage) SetRandom(random func() int64) { s.random = random }
 
 // Encode and Decode are the blob's codec.
 var (
-	Encode = encode
-	Decode = decode
+	Encode = encodeFields
+	Decode = decodeBlob
 )

@@ -16,7 +16,7 @@ type breaker struct {
 }
 
 func newHandle(s *Storage, name string, rules engine.Rules, sink func(engine.Event)) *breaker {
-	h := &breaker{storage: s, queue: s.newQueue(name), rules: rules}
+	h := &breaker{storage: s, queue: s.newSwapQueue(name), rules: rules}
 	h.Base = handle.Base{Sender: h, Name: name, Reporter: s.reporter, Start: s.start, StorageClosed: &s.closed}
 	h.Tracker = engine.NewTracker(name, &h.rules, h.Now, sink)
 	return h
@@ -28,20 +28,20 @@ func (h *breaker) SendBatch(ctx context.Context, op string, b engine.Batch) (eng
 	if err != nil {
 		return engine.Reply{}, err
 	}
-	r, err := h.step(ctx, op, b)
+	r, err := h.runStep(ctx, op, b)
 	permission.Release(err)
 	return r, err
 }
 
 // Trial implements handle.Sender.
 func (h *breaker) Trial() error {
-	_, err := h.step(context.Background(), "step", engine.Batch{})
+	_, err := h.runStep(context.Background(), "step", engine.Batch{})
 	return err
 }
 
-func (h *breaker) step(ctx context.Context, op string, b engine.Batch) (engine.Reply, error) {
+func (h *breaker) runStep(ctx context.Context, op string, b engine.Batch) (engine.Reply, error) {
 	var r engine.Reply
-	err := h.queue.run(ctx, &operation{
+	err := h.queue.runOperation(ctx, &operation{
 		op:        op,
 		apply:     func(record *engine.Record, now int64) { r = record.Step(&h.rules, now, h.storage.random(), b) },
 		onCommit:  func() { h.ApplyReply(b, r) },
@@ -68,7 +68,7 @@ func (h *breaker) returnLeases(r engine.Reply) {
 	}
 	// In a goroutine of its own: the queue's driver, which calls this, would wait
 	// for itself.
-	h.storage.tasks.Spawn(func() { _, _ = h.step(context.Background(), "report", b) })
+	h.storage.tasks.Spawn(func() { _, _ = h.runStep(context.Background(), "report", b) })
 }
 
 // Control applies a command with the handle's policy.
@@ -76,5 +76,5 @@ func (h *breaker) Control(ctx context.Context, c engine.Command) (engine.Snapsho
 	if err := h.CheckCommand(c); err != nil {
 		return engine.Snapshot{}, err
 	}
-	return h.queue.control(ctx, c, func(*engine.Record) *engine.Rules { return &h.rules }, h.ApplyCommand)
+	return h.queue.runControl(ctx, c, func(*engine.Record) *engine.Rules { return &h.rules }, h.ApplyCommand)
 }

@@ -10,10 +10,10 @@ import (
 	"github.com/redbreaker/redbreaker/storage/internal/timeout"
 )
 
-// load reads a record and the time in ms. The time is read last, so that no step
+// loadRecord reads a record and the time in ms. The time is read last, so that no step
 // runs at an earlier time than the one that wrote the record. A record whose time
 // to live is over is absent, whether or not the store has expired it.
-func (s *Storage) load(ctx context.Context, name string) (r engine.Record, version, now int64, failed *engine.StorageError) {
+func (s *Storage) loadRecord(ctx context.Context, name string) (r engine.Record, version, now int64, failed *engine.StorageError) {
 	blob, version, now, err := s.readStore(ctx, name)
 	if err != nil {
 		failed = newStorageError(ctx, engine.ClassNotExecuted, err)
@@ -25,7 +25,7 @@ func (s *Storage) load(ctx context.Context, name string) (r engine.Record, versi
 	if version == 0 {
 		return engine.Record{}, 0, now, nil
 	}
-	r, err = decode(blob)
+	r, err = decodeBlob(blob)
 	if err != nil {
 		return engine.Record{}, 0, 0, &engine.StorageError{Class: engine.ClassForeign, Err: err}
 	}
@@ -64,7 +64,7 @@ func (s *Storage) readClock(ctx context.Context) (int64, error) {
 	return t.UnixMilli(), err
 }
 
-func (s *Storage) swap(ctx context.Context, name string, version int64, blob []byte, ttl time.Duration) (bool, *engine.StorageError) {
+func (s *Storage) swapRecord(ctx context.Context, name string, version int64, blob []byte, ttl time.Duration) (bool, *engine.StorageError) {
 	swapped, err := s.swapStore(ctx, name, version, blob, ttl)
 	if err != nil {
 		return false, newStorageError(ctx, engine.ClassUnknown, err)

@@ -40,7 +40,7 @@ type swapQueue struct {
 	waiting []*operation
 }
 
-func (s *Storage) newQueue(name string) *swapQueue { return &swapQueue{storage: s, name: name} }
+func (s *Storage) newSwapQueue(name string) *swapQueue { return &swapQueue{storage: s, name: name} }
 
 // operation is one caller's work on a record.
 type operation struct {
@@ -66,10 +66,10 @@ type operation struct {
 // nothing against the store.
 var errContended = errors.New("lost every compare-and-swap race")
 
-// run takes an operation to the store. The errors are engine.ErrStopped, the
+// runOperation takes an operation to the store. The errors are engine.ErrStopped, the
 // context's, or a *engine.StorageError. With the last two the operation may
 // still be committed later if it was in flight.
-func (q *swapQueue) run(ctx context.Context, o *operation) error {
+func (q *swapQueue) runOperation(ctx context.Context, o *operation) error {
 	if q.storage.closed.Load() {
 		return engine.ErrStopped
 	}
@@ -79,7 +79,7 @@ func (q *swapQueue) run(ctx context.Context, o *operation) error {
 	limited, cancel := context.WithTimeoutCause(ctx, q.storage.timeout, q.storage.timeoutErr)
 	defer cancel()
 	o.done = make(chan struct{})
-	if !q.enqueue(o) {
+	if !q.enqueueOp(o) {
 		return engine.ErrStopped
 	}
 	select {
@@ -87,19 +87,19 @@ func (q *swapQueue) run(ctx context.Context, o *operation) error {
 		return o.err
 	case <-limited.Done():
 	}
-	err := q.abandon(o)
+	err := q.abandonOp(o)
 	if callerErr := ctx.Err(); callerErr != nil && err != nil {
 		return callerErr
 	}
 	return err
 }
 
-// enqueue adds an operation and starts the driver if there is none. It returns
+// enqueueOp adds an operation and starts the driver if there is none. It returns
 // false if the storage is closed.
-func (q *swapQueue) enqueue(o *operation) bool {
+func (q *swapQueue) enqueueOp(o *operation) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if !q.driven && !q.storage.tasks.Spawn(q.drive) {
+	if !q.driven && !q.storage.tasks.Spawn(q.driveQueue) {
 		return false
 	}
 	q.driven = true
@@ -107,10 +107,10 @@ func (q *swapQueue) enqueue(o *operation) bool {
 	return true
 }
 
-// abandon gives an operation up, unless it has just ended, and returns its
+// abandonOp gives an operation up, unless it has just ended, and returns its
 // error. Whether it can be committed is known here, whatever the store does
 // later.
-func (q *swapQueue) abandon(o *operation) error {
+func (q *swapQueue) abandonOp(o *operation) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	select {
@@ -132,8 +132,8 @@ func (q *swapQueue) abandon(o *operation) error {
 	return e
 }
 
-// drive swaps until nothing waits.
-func (q *swapQueue) drive() {
+// driveQueue swaps until nothing waits.
+func (q *swapQueue) driveQueue() {
 	lost := 0
 	for ops := q.takeBatch(); len(ops) > 0; ops = q.takeBatch() {
 		if q.tryBatch(ops) {
@@ -162,9 +162,9 @@ func (q *swapQueue) takeBatch() []*operation {
 func (q *swapQueue) tryBatch(ops []*operation) bool {
 	ctx, cancel := context.WithTimeoutCause(context.Background(), q.storage.timeout, q.storage.timeoutErr)
 	defer cancel()
-	r, version, now, err := q.storage.load(ctx, q.name)
+	r, version, now, err := q.storage.loadRecord(ctx, q.name)
 	if err != nil {
-		q.fail(ops, err)
+		q.failOperations(ops, err)
 		return true
 	}
 	ops = q.markInFlight(ops)
@@ -174,17 +174,17 @@ func (q *swapQueue) tryBatch(ops []*operation) bool {
 	}
 	after := r.Fields()
 	if slices.Equal(before, after) {
-		q.commit(ops)
+		q.commitOps(ops)
 		return true
 	}
-	swapped, err := q.storage.swap(ctx, q.name, version, encode(after), timeToLive(&r, now))
+	swapped, err := q.storage.swapRecord(ctx, q.name, version, encodeFields(after), timeToLive(&r, now))
 	switch {
 	case err != nil:
-		q.fail(ops, err)
+		q.failOperations(ops, err)
 	case swapped:
-		q.commit(ops)
+		q.commitOps(ops)
 	default:
-		q.requeue(ops)
+		q.requeueOperations(ops)
 	}
 	return err != nil || swapped
 }
@@ -210,9 +210,9 @@ func (q *swapQueue) markInFlight(ops []*operation) []*operation {
 	return ops
 }
 
-// requeue puts operations that lost the race in front of those that wait, since
+// requeueOperations puts operations that lost the race in front of those that wait, since
 // they came first.
-func (q *swapQueue) requeue(ops []*operation) {
+func (q *swapQueue) requeueOperations(ops []*operation) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	ops = slices.DeleteFunc(ops, func(o *operation) bool { return o.left })
@@ -223,37 +223,37 @@ func (q *swapQueue) requeue(ops []*operation) {
 	q.waiting = append(ops, q.waiting...)
 }
 
-// fail ends operations with an error of the store.
-func (q *swapQueue) fail(ops []*operation, e *engine.StorageError) {
+// failOperations ends operations with an error of the store.
+func (q *swapQueue) failOperations(ops []*operation, e *engine.StorageError) {
 	for _, o := range ops {
 		o.err = &engine.StorageError{Class: e.Class, Op: o.op, Name: q.name, Err: e.Err}
-		q.finish(o)
+		q.finishOp(o)
 	}
 }
 
-// commit ends operations that hold, in the order of their arrival.
-func (q *swapQueue) commit(ops []*operation) {
+// commitOps ends operations that hold, in the order of their arrival.
+func (q *swapQueue) commitOps(ops []*operation) {
 	for _, o := range ops {
 		if o.onCommit != nil {
 			o.onCommit()
 		}
-		if left := q.finish(o); left && o.onAbandon != nil {
+		if left := q.finishOp(o); left && o.onAbandon != nil {
 			o.onAbandon()
 		}
 	}
 }
 
-// finish releases the caller. It reports whether the caller has left before.
-func (q *swapQueue) finish(o *operation) (left bool) {
+// finishOp releases the caller. It reports whether the caller has left before.
+func (q *swapQueue) finishOp(o *operation) (left bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	close(o.done)
 	return o.left
 }
 
-// control runs a command as an operation. rulesOf returns the rules that it
+// runControl runs a command as an operation. rulesOf returns the rules that it
 // applies by; onCommit, which may be nil, gets its effect.
-func (q *swapQueue) control(ctx context.Context, c engine.Command, rulesOf func(*engine.Record) *engine.Rules,
+func (q *swapQueue) runControl(ctx context.Context, c engine.Command, rulesOf func(*engine.Record) *engine.Rules,
 	onCommit func(engine.Snapshot, []engine.Transition)) (engine.Snapshot, error) {
 	var s engine.Snapshot
 	var transitions []engine.Transition
@@ -265,7 +265,7 @@ func (q *swapQueue) control(ctx context.Context, c engine.Command, rulesOf func(
 	if onCommit != nil {
 		o.onCommit = func() { onCommit(s, transitions) }
 	}
-	if err := q.run(ctx, o); err != nil {
+	if err := q.runOperation(ctx, o); err != nil {
 		return engine.Snapshot{}, err
 	}
 	return s, verdict
