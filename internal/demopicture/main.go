@@ -80,7 +80,7 @@ func readLines(r io.Reader) ([]string, error) {
 			table = true
 		case !table && isEvent(line):
 			events = append(events, line)
-		case table && strings.HasPrefix(line, "- ") && !strings.HasSuffix(line, ":"):
+		case table && strings.HasPrefix(line, "- ") && !strings.HasSuffix(line, ":"), strings.HasPrefix(line, "Verdict: "):
 			verdict = append(verdict, line)
 		}
 	}

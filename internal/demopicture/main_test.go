@@ -28,6 +28,8 @@ calls                          healthy   failing
 - One log: these transitions:
 
      0.00s  -         > closed     created       replica-1
+
+Verdict: all promises kept.
 `
 
 func TestDrawPicture(t *testing.T) {
@@ -43,6 +45,7 @@ func TestDrawPicture(t *testing.T) {
 		"#ff7b72   4.05s  breaker     closed    > open       consecutive   replica-4   streak=5",
 		"#e6edf3 ",
 		"#e6edf3 - While it failed, 23 of 1799 calls reached the dependency.",
+		"#e6edf3 Verdict: all promises kept.",
 	}
 	if diff := cmp.Diff(want, textsOf(t, &picture)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)

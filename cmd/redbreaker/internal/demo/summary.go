@@ -75,12 +75,11 @@ func writeFailing(w io.Writer, e *evidence, v *verdict) {
 	if r.callsWanted() == 0 {
 		return
 	}
-	fmt.Fprintf(w, "- While it failed, %d of %d calls reached the dependency (%.1f %%)", r.callsReached(), r.callsWanted(), r.shareReached())
+	fmt.Fprintf(w, "- While it failed, %d of %d calls reached the dependency (%.1f %%).\n", r.callsReached(), r.callsWanted(), r.shareReached())
 	if v.opened && r.closed >= e.threshold {
-		fmt.Fprintf(w, ":\n  %d whose failures opened the circuit, %d already in flight then, and %d probes",
+		fmt.Fprintf(w, "- Of these, %d opened the circuit, %d were in flight by then, and %d were probes.\n",
 			e.threshold, r.closed-e.threshold, r.probes)
 	}
-	fmt.Fprintln(w, ".")
 }
 
 // shareReached returns the percentage of calls that reached the dependency.

@@ -30,8 +30,8 @@ reached the dependency               4         5         4        13
   admitted while open                0         0         0         0
   admitted uncounted                 0         0         1         1
 
-- While it failed, 5 of 45 calls reached the dependency (11.1 %):
-  2 whose failures opened the circuit, 1 already in flight then, and 2 probes.
+- While it failed, 5 of 45 calls reached the dependency (11.1 %).
+- Of these, 2 opened the circuit, 1 were in flight by then, and 2 were probes.
 - Open: no call was admitted, by any of 2 replicas.
 - Half-open: only probes, 3 in 2 rounds, at most 2 a round (2 allowed).
 - Recovery: the circuit closed 1.5s after the dependency recovered.
