@@ -19,6 +19,7 @@ import (
 
 	"github.com/redbreaker/redbreaker/engine"
 	"github.com/redbreaker/redbreaker/internal/redistest"
+	"github.com/redbreaker/redbreaker/storage"
 )
 
 func TestPing(t *testing.T) {
@@ -192,4 +193,19 @@ func greeter(t testing.TB, text string) string {
 		}
 	}()
 	return l.Addr().String()
+}
+
+// The error of a refused connection has the dial error, or says how to get it.
+func TestStorageError_refusedConnection(t *testing.T) {
+	for retries, want := range map[int]string{
+		1: "(not executed): dial tcp 127.0.0.1:1: connect: connection refused",
+		0: "(not executed): no connection to the server, a client with DialerRetries 1 returns the dial error: no answer within 250ms: context deadline exceeded",
+	} {
+		for _, enabled := range []bool{false, true} {
+			s := newStorage(t, open(t, &redis.Options{Addr: "127.0.0.1:1", DialerRetries: retries, ContextTimeoutEnabled: enabled}), storage.WithTimeout(storage.DefaultTimeout))
+			if _, err := s.Inspect(ctx, name); err == nil || !strings.HasSuffix(err.Error(), want) {
+				t.Errorf("DialerRetries %d: %v, want %q", retries, err, want)
+			}
+		}
+	}
 }

@@ -22,6 +22,9 @@ func WithCause(ctx context.Context, err error) error {
 		return err
 	}
 	<-ctx.Done() // its timer is due, but may not have run yet
+	if err == context.DeadlineExceeded {
+		return context.Cause(ctx)
+	}
 	return fmt.Errorf("%w (%w)", context.Cause(ctx), err)
 }
 

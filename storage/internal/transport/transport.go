@@ -138,6 +138,10 @@ func (t *Transport) newError(err error, executable bool, c *Call) error {
 		return engine.ErrStopped
 	}
 	t.cluster.recordFailure(err)
+	if !executable && errors.Is(err, context.DeadlineExceeded) {
+		// go-redis dials several times and gives its last error only after that.
+		err = fmt.Errorf("no connection to the server, a client with DialerRetries 1 returns the dial error: %w", err)
+	}
 	return &engine.StorageError{Class: classify(err, executable), Op: c.Op, Name: c.Name, Err: err}
 }
 
