@@ -537,6 +537,9 @@ func (x *explorer) results(w *world) (singles, runs []Result) {
 		if t.Lease == 0 {
 			list := []Run{{Failure, 2}, {Success, 2}, {SlowSuccess, 1}, {Failure, 1}}
 			runs = append(runs, Result{t.Ticket, list}, Result{t.Ticket, list[1:]}, Result{t.Ticket, list[2:]})
+			if len(x.policies) > 1 { // runs that fill another policy's window and go on
+				runs = append(runs, Result{t.Ticket, []Run{{Failure, 5}}}, Result{t.Ticket, []Run{{Success, 4}, {Failure, 3}}})
+			}
 		}
 	}
 	return singles, runs
@@ -544,7 +547,15 @@ func (x *explorer) results(w *world) (singles, runs []Result) {
 
 // batch runs a batch whole and in parts.
 func (x *explorer) batch(w *world, admissions int64, results ...Result) string {
-	p := x.rules(0)
+	for i := range x.ruled {
+		if text := x.batchBy(w, &x.ruled[i], admissions, results...); text != "" {
+			return text
+		}
+	}
+	return ""
+}
+
+func (x *explorer) batchBy(w *world, p *Rules, admissions int64, results ...Result) string {
 	b := Batch{Results: results, Admissions: admissions, Reporter: hosts[0], Detail: Detail{OpenFor: 7 * time.Millisecond, Text: "why"}}
 	var got Reply
 	rnd := x.fresh(&x.whole, w, func(rnd int64) { got = x.machine.step(&x.whole, p, w.now, rnd, b) })

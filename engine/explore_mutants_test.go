@@ -44,6 +44,7 @@ var mutants = []mutant{
 	{"tallies outlive their epoch", "two probes", invEpoch, oldTallies},
 	{"a batch is judged at its end", "streaks", invBatch, judgedLast},
 	{"a batch counts its successes first", "count window", invBatch, successesFirst},
+	{"a window turns between runs only", "two policies", invBatch, turnBetweenRuns},
 	{"TTL is IdleTTL alone", "streaks", invTTL, shortTTL},
 	{"a report renews no TTL", "time window", invTTL, silentReport},
 	{"a trip without an open period", "streaks", invTrip, weakTrip},
@@ -103,6 +104,15 @@ func blamedOperator(r *Record, p *Rules, now, rnd int64, c Command) ([]Transitio
 		moves[i].By = c.Actor
 	}
 	return moves, err
+}
+
+// turnBetweenRuns keeps the window's shape within a run, as if its age stopped.
+func turnBetweenRuns(r *Record, p *Rules, now, rnd int64, b Batch) Reply {
+	single := len(b.Results) == 1 && len(b.Results[0].Runs) == 1 && b.Results[0].Runs[0].N == 1
+	if !single && r.shape.Kind == windowCount && r.calls.all < r.shape.Size {
+		r.shapeSince = max(r.shapeSince, now-minShapeMS+1)
+	}
+	return r.Step(p, now, rnd, b)
 }
 
 func noEpochCheck(r *Record, p *Rules, now, rnd int64, b Batch) Reply {

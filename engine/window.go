@@ -48,17 +48,31 @@ func (m *machine) settleClosed(o Outcome, n int64) {
 		m.applied += n
 		return
 	}
-	if !m.advanceWindow() {
-		m.renewRecord(CauseHealed)
-		return
+	for first := true; n > 0 && len(m.transitions) == 0; first = false {
+		// Within a run only a window of another shape can change for the next outcome.
+		if (first || m.shape != m.p.Window) && !m.advanceWindow() {
+			m.renewRecord(CauseHealed)
+			return
+		}
+		part := int64(1)
+		if o == Success {
+			part = min(n, m.outcomesUntilTurn())
+			m.countSuccesses(part)
+		} else {
+			m.countBadOutcome(o)
+		}
+		n -= part
 	}
-	if o == Success {
-		m.countSuccesses(n)
-		return
+}
+
+// outcomesUntilTurn returns how many outcomes the window takes before the policy's
+// shape may replace its own: until a count window that has stood long enough is
+// full. A batch must equal its outcomes one by one, so a run is cut there.
+func (m *machine) outcomesUntilTurn() int64 {
+	if m.shape.Kind == windowCount && m.p.Window.Kind != windowNone && m.shape != m.p.Window && m.calls.all < m.shape.Size {
+		return m.shape.Size - m.calls.all
 	}
-	for ; n > 0 && len(m.transitions) == 0; n-- {
-		m.countBadOutcome(o)
-	}
+	return MaxBatch
 }
 
 // advanceWindow brings the window to the present: it repairs times after a

@@ -27,18 +27,33 @@ function m.settle_closed(code, n)
     m.applied = m.applied + n
     return
   end
-  if not m.advance_window() then
-    m.renew_record('healed')
-    return
-  end
-  if code == 's' then
-    m.count_successes(n)
-    return
-  end
+  local first = true
   while n > 0 and #m.transitions == 0 do
-    m.count_bad_outcome(code)
-    n = n - 1
+    -- Within a run only a window of another shape can change for the next outcome.
+    if (first or not m.same_shape()) and not m.advance_window() then
+      m.renew_record('healed')
+      return
+    end
+    local part = 1
+    if code == 's' then
+      part = math.min(n, m.outcomes_until_turn())
+      m.count_successes(part)
+    else
+      m.count_bad_outcome(code)
+    end
+    n, first = n - part, false
   end
+end
+
+-- outcomes_until_turn returns how many outcomes the window takes before the
+-- policy's shape may replace its own: until a count window that has stood long
+-- enough is full. A batch must equal its outcomes one by one, so a run is cut
+-- there.
+function m.outcomes_until_turn()
+  if m.kind == 'count' and p.kind ~= 'none' and not m.same_shape() and m.calls_all < m.size then
+    return m.size - m.calls_all
+  end
+  return $MAX_BATCH
 end
 
 -- advance_window brings the window to the present: it repairs times after a

@@ -10,6 +10,7 @@ import (
 
 var batches = []test{
 	{"equal_one_by_one", batchEqualsOneByOne},
+	{"equal_one_by_one_at_the_turn_of_a_window", batchAtTurn},
 	{"outcomes_after_a_trip_are_stale", afterTripStale},
 	{"results_come_before_admissions", resultsFirst},
 	{"results_of_several_tickets", severalTickets},
@@ -47,6 +48,29 @@ func batchEqualsOneByOne(t *testEnv) {
 	if tripped == 0 || tripped == 12 {
 		t.Fatalf("%d of 12 sequences trip, which proves little", tripped)
 	}
+}
+
+// batchAtTurn: two policies share a record. A run of the second one fills the first
+// one's window, which then gives way within the run.
+func batchAtTurn(t *testEnv) {
+	t.needsAdvance()
+	first := engine.Policy{OpenFor: time.Hour, Window: engine.Window{Calls: 3, FailureCount: 3}}
+	second := engine.Policy{OpenFor: time.Hour, Window: engine.Window{Calls: 2, FailureCount: 2}}
+	run := func(name string, n int64, times int) ([]string, int64) {
+		t.bind(t.A, name, first).call(engine.Success)
+		t.advance(time.Minute)
+		b := t.bind(t.B, name, second)
+		ticket, applied := b.admit(), int64(0)
+		for range times {
+			applied += b.step(results(ticket, engine.Run{Outcome: engine.Failure, N: n})).Applied
+		}
+		return history(t.inspectName(name)), applied
+	}
+	want, wantApplied := run("single", 1, 1000)
+	got, applied := run("whole", 1000, 1)
+	t.checkEqual("record", want, got)
+	t.checkEqual("applied", wantApplied, applied)
+	t.checkEqual("outcomes until the circuit opens", int64(4), applied)
 }
 
 // history lists the properties that two records of the same outcomes share.
