@@ -32,7 +32,7 @@ const (
 // formats in the Lua files of the same name must match them.
 const (
 	headLayout  = "%d %s %s epoch=%d policy=%s since=%d until=%d open_for=%d trips=%d n=%d"
-	tallyLayout = "epoch=%d policy=%s streak=%d seq=%d win=%s/%d since=%d cell=%d clean=%d calls=%d/%d fail=%d/%d slow=%d/%d fast=%d/%d expires=%d"
+	tallyLayout = "%d epoch=%d policy=%s streak=%d seq=%d win=%s/%d since=%d cell=%d clean=%d calls=%d/%d fail=%d/%d slow=%d/%d fast=%d/%d expires=%d"
 	cellLayout  = "%d %d %d %d"
 	modeLayout  = "until=%d for=%d reason=%s by=%s"
 	roundLayout = "probes=%d successes=%d lease=%d grants=%d succeeded=%d failed=%d lapsed=%d leases="
@@ -78,7 +78,7 @@ func ParseRecord(fields []Field) (Record, error) {
 	if !exists {
 		return r, nil
 	}
-	if isNewerLayout(h) {
+	if isNewerLayout(h) || isNewerLayout(text[fieldTally]) {
 		return Record{}, ErrNewerLayout
 	}
 	r.exists = true
@@ -111,11 +111,12 @@ func logSlot(name string) (int64, bool) {
 	return 0, false
 }
 
-// isNewerLayout reports whether the head begins with a later layout version.
-func isNewerLayout(head string) bool {
+// isNewerLayout reports whether a head or a tally begins with a later layout
+// version. Both name it, because a step may read the one without the other.
+func isNewerLayout(text string) bool {
 	var version int64
-	n := leadingInt(head, &version)
-	return n > 0 && n < len(head) && head[n] == ' ' && version > schema
+	n := leadingInt(text, &version)
+	return n > 0 && n < len(text) && text[n] == ' ' && version > schema
 }
 
 // Fields writes the record as text, which [ParseRecord] reads back to the same

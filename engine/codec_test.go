@@ -121,6 +121,10 @@ func TestParseRecord_newerSchema(t *testing.T) {
 		if errors.Is(err, engine.ErrNewerLayout) != newer || !newer && err != nil {
 			t.Errorf("%q: %v, newer is %v", text, err, newer)
 		}
+		_, err = engine.ParseRecord([]engine.Field{{Name: "head", Value: "1 closed"}, {Name: "tally", Value: text}})
+		if errors.Is(err, engine.ErrNewerLayout) != newer || !newer && err != nil {
+			t.Errorf("tally %q: %v, newer is %v", text, err, newer)
+		}
 	}
 }
 

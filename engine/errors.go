@@ -23,6 +23,9 @@ var (
 	ErrForced = errors.New("redbreaker: the breaker is in a forced mode, release it first")
 	// ErrNewerLayout is wrapped by the error about a record that a newer release wrote.
 	ErrNewerLayout = errors.New("redbreaker: the record was written by a newer release, upgrade this process")
+	// ErrClock is wrapped by the error about a storage whose clock is beyond the year
+	// 2109, where the numbers of a record end. Nothing was written.
+	ErrClock = errors.New("redbreaker: the storage's clock is beyond the year 2109, set it to the time of day")
 	// ErrForeignKey is wrapped by the error about a key that holds no record.
 	ErrForeignKey = errors.New("redbreaker: the key holds another type, choose another namespace")
 )

@@ -65,7 +65,7 @@ func (r *Record) parseCell(i int64, text string) {
 	}
 	var c cell
 	if !matchText(text, cellLayout, &c.bucket, &c.calls, &c.fails, &c.slows) ||
-		c.bucket%buckets != i || c.fails > c.calls || c.slows > c.calls {
+		c.bucket%buckets != i || c.calls > maxTally || c.fails > c.calls || c.slows > c.calls {
 		r.keepJunk(cellField(i), text)
 		return
 	}

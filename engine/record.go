@@ -11,6 +11,10 @@ const (
 	maxEpoch = 1 << 52
 	maxMS    = int64(MaxDuration / 1e6)
 	maxGrant = 1 << 31
+	// maxTally bounds the calls of a window: times scale they stay below 2^53.
+	maxTally = 1 << 39
+	// maxClock is the last ms, in the year 2109, whose epochs do not exceed maxEpoch.
+	maxClock = 1<<42 - 1
 	maxTTL   = 3 * maxMS // IdleTTL + 2 * the longest duration
 
 	buckets   = 10  // of a time window

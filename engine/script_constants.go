@@ -30,6 +30,8 @@ func ScriptConstants() map[string]int64 {
 		"MAX_MS":        maxMS,
 		"MAX_TTL_MS":    maxTTL,
 		"MAX_GRANT":     maxGrant,
+		"MAX_TALLY":     maxTally,
+		"MAX_CLOCK":     maxClock,
 		"MAX_CALLS":     MaxCalls,
 		"MAX_PROBES":    MaxProbes,
 		"MAX_REPORTERS": MaxReporters,

@@ -19,7 +19,7 @@ func (r *Record) fenceEpoch() int64 {
 
 // isSoundTally reports whether an honest step could have written the tally.
 func (t *tally) isSoundTally() bool {
-	if t.streak > t.seq || !t.shape.isSoundShape() ||
+	if t.streak > t.seq || !t.shape.isSoundShape() || t.calls.all > maxTally || t.fastFrom > t.fastUntil ||
 		t.fails.current > t.calls.current || t.slows.current > t.calls.current || t.fails.all > t.calls.all || t.slows.all > t.calls.all ||
 		t.calls.current > t.calls.all || t.fails.current > t.fails.all || t.slows.current > t.slows.all {
 		return false
@@ -32,7 +32,8 @@ func (t *tally) isSoundTally() bool {
 			(full && t.cell < t.shape.Size || !full && t.cell == t.calls.all) &&
 			(bad == 0) == (t.clean == t.calls.all) && max(t.fails.all, t.slows.all) <= t.calls.all-t.clean
 	case windowTime:
-		return t.clean == 0
+		// An interval that exceeds the bucket would keep the window from moving on.
+		return t.clean == 0 && t.fastUntil <= (t.cell+1)*t.shape.bucketMS()
 	}
 	return t.shapeSince == 0 && t.cell == 0 && t.clean == 0 && t.calls.all == 0
 }
@@ -41,11 +42,11 @@ func (t *tally) isSoundTally() bool {
 // it must carry the head's epoch and policy, or it belongs to another time.
 func (r *Record) parseTally(text string) {
 	var t tally
-	var epoch int64
+	var version, epoch int64
 	var fingerprint string
-	read := matchText(text, tallyLayout, &epoch, &fingerprint, &t.streak, &t.seq, &t.shape.Kind, &t.shape.Size, &t.shapeSince, &t.cell, &t.clean,
+	read := matchText(text, tallyLayout, &version, &epoch, &fingerprint, &t.streak, &t.seq, &t.shape.Kind, &t.shape.Size, &t.shapeSince, &t.cell, &t.clean,
 		&t.calls.current, &t.calls.all, &t.fails.current, &t.fails.all, &t.slows.current, &t.slows.all, &t.fastFrom, &t.fastUntil, &t.expires)
-	if !read || r.isCounting() && (epoch != r.fenceEpoch() || fingerprint != r.fingerprint || !t.isSoundTally()) {
+	if !read || version != schema || r.isCounting() && (epoch != r.fenceEpoch() || fingerprint != r.fingerprint || !t.isSoundTally()) {
 		r.keepJunk(fieldTally, text)
 		return
 	}
@@ -57,6 +58,6 @@ func (r *Record) parseTally(text string) {
 
 // tallyText writes the tally.
 func (r *Record) tallyText() string {
-	return fmt.Sprintf(tallyLayout, r.fenceEpoch(), r.fingerprint, r.streak, r.seq, r.shape.Kind, r.shape.Size, r.shapeSince, r.cell, r.clean,
+	return fmt.Sprintf(tallyLayout, schema, r.fenceEpoch(), r.fingerprint, r.streak, r.seq, r.shape.Kind, r.shape.Size, r.shapeSince, r.cell, r.clean,
 		r.calls.current, r.calls.all, r.fails.current, r.fails.all, r.slows.current, r.slows.all, r.fastFrom, r.fastUntil, r.expires)
 }

@@ -152,6 +152,9 @@ func (m *machine) rotateBuckets(bucket int64) bool {
 			calls, fails, slows = calls+c.calls, fails+c.fails, slows+c.slows
 		}
 	}
+	if calls > maxTally { // no honest window counts so many
+		return false
+	}
 	m.cell = bucket
 	m.calls, m.fails, m.slows = pair{0, calls}, pair{0, fails}, pair{0, slows}
 	m.wrote, m.resetsFast = true, true

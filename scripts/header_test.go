@@ -169,6 +169,8 @@ var replyExamples = []struct {
 	{"step", `"!type <type>"`, "!type zset", engine.ErrForeignKey},
 	{"step", `"!schema <n>"`, "!schema 2", engine.ErrNewerLayout},
 	{"step", `"!args <n>"`, "!args 3", errBug},
+	{"step", `"!clock <ms>"`, "!clock 4398046511104", engine.ErrClock},
+	{"control", `"!clock <ms>"`, "!clock 4398046511104", engine.ErrClock},
 	{"control", `{verdict, now, events, field, value, field, value, ...}`, []any{"done", "1000", "0 1 7 1000 closed>open operator for=60000 by=ops\n", "head", "1 closed"}, nil},
 	{"control", `{verdict, now, events, field, value, field, value, ...}`, []any{"conflict", "1000", ""}, engine.ErrConflict},
 	{"control", `{verdict, now, events, field, value, field, value, ...}`, []any{"forced", "1000", "", "head", "1 closed"}, engine.ErrForced},

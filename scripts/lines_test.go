@@ -1,6 +1,7 @@
 package scripts_test
 
 import (
+	"fmt"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -70,6 +71,28 @@ func (h *host) checkRefused() {
 	}
 	h.rdb.Set(ctx, "text:{a}", "mine", 0)
 	h.rdb.HSet(ctx, "newer:{a}", "head", "2 closed auto")
+	h.rdb.HSet(ctx, "newer-tally:{a}", "head", "1 closed auto epoch=7 policy=00000000 since=1 until=0 open_for=0 trips=0 n=1", "tally", "2 epoch=7 what=ever")
+	for _, results := range []string{"", "7 s1", "7 f1"} { // with the fast path and without it
+		args := []any{"0 0", zero(h.t).Text(), results}
+		if got, err := h.run("step", "newer-tally:{a}", args...); got != "!schema 2" || err != nil {
+			h.t.Errorf("step of %q on a tally of a newer layout: %v, %v", results, got, err)
+		}
+	}
+	for script, args := range args {
+		if script == "inspect" {
+			continue // it has no use for the time
+		}
+		before := h.now
+		h.now = 1 << 42
+		if got, err := h.run(script, "late:{"+script+"}", args...); got != "!clock 4398046511104" || err != nil || h.rdb.Exists(ctx, "late:{"+script+"}").Val() != 0 {
+			h.t.Errorf("%s in the year 2109: %v, %v", script, got, err)
+		}
+		h.now = 1<<42 - 1
+		if got, err := h.run(script, "late:{"+script+"}", args...); err != nil || fmt.Sprint(got)[0] == '!' {
+			h.t.Errorf("%s just before the last instant: %v, %v", script, got, err)
+		}
+		h.now = before
+	}
 	for script, args := range args {
 		if got, err := h.run(script, "text:{a}", args...); got != "!type string" || err != nil {
 			h.t.Errorf("%s on a string: %v, %v", script, got, err)

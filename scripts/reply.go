@@ -192,6 +192,8 @@ func refusal(text string) error {
 		return fmt.Errorf("a %s: %w", rest, engine.ErrForeignKey)
 	case kind == "schema":
 		return fmt.Errorf("layout %s: %w", rest, engine.ErrNewerLayout)
+	case kind == "clock":
+		return fmt.Errorf("at %s ms: %w", rest, engine.ErrClock)
 	case kind == "args":
 		return fmt.Errorf("redbreaker: the script refused ARGV[%s], which is a bug of this release", rest)
 	}

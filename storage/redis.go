@@ -152,8 +152,11 @@ func (r *Redis) run(ctx context.Context, since time.Time, c *transport.Call) (an
 // newReplyError returns the error of a reply that cannot be used.
 func newReplyError(op, name string, err error) error {
 	class := engine.ClassUnknown
-	if errors.Is(err, engine.ErrForeignKey) || errors.Is(err, engine.ErrNewerLayout) {
+	switch {
+	case errors.Is(err, engine.ErrForeignKey), errors.Is(err, engine.ErrNewerLayout):
 		class = engine.ClassForeign
+	case errors.Is(err, engine.ErrClock):
+		class = engine.ClassRefused
 	}
 	return &engine.StorageError{Class: class, Op: op, Name: name, Err: err}
 }

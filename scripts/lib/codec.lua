@@ -2,6 +2,15 @@
 -- and all that is written goes into one HSET: a step is never half done, not even
 -- if the server dies between two commands.
 
+-- newer_layout returns the layout version that a head or a tally begins with, if it
+-- is later than this release's. Both name it, because a step may read the one
+-- without the other.
+local function newer_layout(text)
+  if not text or text:sub(1, 2) == '$SCHEMA ' then return nil end
+  local version = text:match('^(%d+) ')
+  return version and version + 0 > $SCHEMA and version + 0 <= $MAX_INT and version
+end
+
 -- load_record reads the head, and the tally if the fast path did not read it. It
 -- returns a reply if the key must not be touched: it holds another type, or a
 -- record of a newer layout.
@@ -19,10 +28,8 @@ function m.load_record(tally)
     head, tally = got[1], got[2]
   end
   if not head then return end
-  if head:sub(1, 2) ~= '1 ' then
-    local version = head:match('^(%d+) ')
-    if version and version + 0 > $SCHEMA and version + 0 <= $MAX_INT then return '!schema ' .. version end
-  end
+  local version = newer_layout(head) or newer_layout(tally)
+  if version then return '!schema ' .. version end
   m.exists = true
   parse_head(head)
   m.tally = tally or ''

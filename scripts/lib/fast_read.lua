@@ -6,7 +6,7 @@ local found = ticket and redis.pcall('HGET', KEYS[1], 'tally')
 if not found or found.err then break end
 tally = found
 local fingerprint, consecutive, kind, size = ARGV[2]:match('^(%w+) consecutive=(%d+) window=(%l+)/(%d+) ')
-local fence, policy, streak_text, seq_text, place = tally:match('^epoch=(%d+) policy=(%w+) streak=(%d+) seq=(%d+) win=()')
+local fence, policy, streak_text, seq_text, place = tally:match('^$SCHEMA epoch=(%d+) policy=(%w+) streak=(%d+) seq=(%d+) win=()')
 if fence ~= ticket or policy ~= fingerprint or #seq_text > 15 or #size > 10 or #count > 9 then break end
 local streak, seq = streak_text + 0, seq_text + 0
 if streak > seq or code == 'f' and consecutive ~= '0' and streak + count >= consecutive + 0 then break end
@@ -32,4 +32,5 @@ if not fast_from then break end
 time = clock()
 local interval_end, ttl_end = fast_until + 0, expires + 0
 if time < fast_from + 0 or time >= interval_end or ttl_end < interval_end or ttl_end - time > $MAX_TTL_MS then break end
+if kind == 'time' and interval_end > (cell + 1) * math.floor((size + $BUCKETS - 1) / $BUCKETS) then break end
 local fails_before = fails

@@ -39,7 +39,7 @@ function m.parse_cells()
     if text and text ~= '' and i ~= m.cell % $BUCKETS then
       local bucket, calls, fails, slows = text:match('^(%d+) (%d+) (%d+) (%d+)$')
       if not bucket or math.max(bucket + 0, calls + 0) > $MAX_INT or
-        bucket % $BUCKETS ~= i or fails + 0 > calls + 0 or slows + 0 > calls + 0 then
+        bucket % $BUCKETS ~= i or calls + 0 > $MAX_TALLY or fails + 0 > calls + 0 or slows + 0 > calls + 0 then
         return nil
       end
       cells[i] = { bucket = bucket + 0, calls = calls + 0, fails = fails + 0, slows = slows + 0 }

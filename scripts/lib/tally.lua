@@ -15,7 +15,7 @@ end
 
 -- is_sound_tally reports whether an honest step could have written the tally.
 local function is_sound_tally()
-  if m.streak > m.seq or not is_sound_shape(m.kind, m.size) or
+  if m.streak > m.seq or not is_sound_shape(m.kind, m.size) or m.calls_all > $MAX_TALLY or m.fast_from > m.fast_until or
     m.fails_current > m.calls_current or m.slows_current > m.calls_current or m.fails_all > m.calls_all or m.slows_all > m.calls_all or
     m.calls_current > m.calls_all or m.fails_current > m.fails_all or m.slows_current > m.slows_all then
     return false
@@ -27,7 +27,8 @@ local function is_sound_tally()
       (full and m.cell < m.size or not full and m.cell == m.calls_all) and
       (bad == 0) == (m.clean == m.calls_all) and math.max(m.fails_all, m.slows_all) <= m.calls_all - m.clean
   elseif m.kind == 'time' then
-    return m.clean == 0
+    -- An interval that exceeds the bucket would keep the window from moving on.
+    return m.clean == 0 and m.fast_until <= (m.cell + 1) * bucket_ms(m.size)
   end
   return m.shape_since == 0 and m.cell == 0 and m.clean == 0 and m.calls_all == 0
 end
@@ -41,7 +42,7 @@ end
 -- an empty window already are. It returns the epoch, the fingerprint and the largest
 -- number, or nil.
 local function scan_tally(text)
-  local epoch, fingerprint, streak, seq, place = text:match('^epoch=(%d+) policy=([%w%._%%-]+) streak=(%d+) seq=(%d+) win=()')
+  local epoch, fingerprint, streak, seq, place = text:match('^$SCHEMA epoch=(%d+) policy=([%w%._%%-]+) streak=(%d+) seq=(%d+) win=()')
   if not epoch then return nil end
   local largest = 0
   local start, stop = text:find(NO_WINDOW, place, true)
@@ -78,10 +79,10 @@ end
 -- tally_text writes the tally.
 local function tally_text()
   if m.seq == 0 and m.kind == 'none' then
-    return string.format('epoch=%d policy=%s streak=0 seq=0 win=' .. NO_WINDOW .. '%d/%d expires=%d', fence_epoch(),
+    return string.format('$SCHEMA epoch=%d policy=%s streak=0 seq=0 win=' .. NO_WINDOW .. '%d/%d expires=%d', fence_epoch(),
       m.fingerprint, m.fast_from, m.fast_until, m.expires)
   end
-  return string.format('epoch=%d policy=%s streak=%d seq=%d win=%s/%d since=%d cell=%d clean=%d calls=%d/%d fail=%d/%d ' ..
+  return string.format('$SCHEMA epoch=%d policy=%s streak=%d seq=%d win=%s/%d since=%d cell=%d clean=%d calls=%d/%d fail=%d/%d ' ..
     'slow=%d/%d fast=%d/%d expires=%d', fence_epoch(), m.fingerprint, m.streak, m.seq, m.kind, m.size, m.shape_since, m.cell, m.clean,
     m.calls_current, m.calls_all, m.fails_current, m.fails_all, m.slows_current, m.slows_all, m.fast_from, m.fast_until, m.expires)
 end

@@ -120,6 +120,7 @@ function m.rotate_buckets(bucket)
       calls, fails, slows = calls + c.calls, fails + c.fails, slows + c.slows
     end
   end
+  if calls > $MAX_TALLY then return false end -- no honest window counts so many
   m.cell = bucket
   m.calls_current, m.fails_current, m.slows_current = 0, 0, 0
   m.calls_all, m.fails_all, m.slows_all = calls, fails, slows

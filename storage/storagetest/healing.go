@@ -2,6 +2,7 @@ package storagetest
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 
 	"github.com/redbreaker/redbreaker/engine"
@@ -16,6 +17,7 @@ var healing = []test{
 	{"mode_survives", modeSurvives},
 	{"unknown_field_is_no_fault", unknownField},
 	{"newer_layout_is_refused", newerLayout},
+	{"newer_layout_of_the_tally_is_refused", newerTally},
 }
 
 func lostBegins(t *testEnv) {
@@ -125,6 +127,21 @@ func newerLayout(t *testEnv) {
 		_, err = t.B.Inspect(t.Context(), name)
 		t.checkRefused("Inspect", err)
 	}
+}
+
+// newerTally: a release that kept the head's form and changed the tally's is not
+// written over, not even by a step that reads the tally alone.
+func newerTally(t *testEnv) {
+	t.needs("Corrupt", t.Corrupt != nil)
+	a, _ := t.pair(threeFailures)
+	ticket := a.admit()
+	t.Corrupt(name, "tally", fmt.Sprintf("2 epoch=%d", ticket.Epoch))
+	for _, o := range []engine.Outcome{engine.Success, engine.Failure} {
+		_, err := a.Report(t.Context(), ticket, o, 0, nil)
+		t.checkRefused("Report", err)
+	}
+	_, err := t.B.Inspect(t.Context(), name)
+	t.checkRefused("Inspect", err)
 }
 
 func (t *testEnv) checkRefused(what string, err error) {
