@@ -161,6 +161,7 @@ const (
 	EventRestored   = engine.EventRestored
 	EventDropped    = engine.EventDropped
 	EventStatus     = engine.EventStatus
+	EventUnlisted   = engine.EventUnlisted
 )
 
 // Sentinel errors. Match them with errors.Is.

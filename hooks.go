@@ -51,8 +51,8 @@ type Hooks struct {
 	OnRestored func(Event)
 	// OnAnomaly is called for what should not happen: a record that could not be
 	// read (EventHealed, for which OnTransition is called too) or that was lost
-	// (EventLost), another policy under this name (EventSkew), and events that
-	// were dropped (EventDropped).
+	// (EventLost), another policy under this name (EventSkew), events that were
+	// dropped (EventDropped), and breakers that cannot be listed (EventUnlisted).
 	OnAnomaly func(Event)
 }
 
@@ -128,6 +128,8 @@ func anomalyAttr(e Event) slog.Attr {
 		return slog.String("policy", e.Policy)
 	case EventDropped:
 		return slog.Int("dropped", e.Dropped)
+	case EventUnlisted:
+		return slog.Any("error", e.Err)
 	}
 	return slog.String("transition", e.Transition.String())
 }
@@ -170,7 +172,7 @@ func (h *hooks) add(u Hooks) {
 	}
 	h.addListener(u.OnDegraded, EventDegraded)
 	h.addListener(u.OnRestored, EventRestored)
-	h.addListener(u.OnAnomaly, EventHealed, EventLost, EventSkew, EventDropped)
+	h.addListener(u.OnAnomaly, EventHealed, EventLost, EventSkew, EventDropped, EventUnlisted)
 }
 
 func (h *hooks) addListener(f func(Event), kinds ...EventKind) {

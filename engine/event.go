@@ -15,9 +15,10 @@ const (
 	EventRestored                        // the storage answers again
 	EventDropped                         // the queue of hooks was full
 	EventStatus                          // a transition of another process was noticed by its epoch; Handle.Status shows the state after it
+	EventUnlisted                        // this process cannot enter its breakers into the index, so listings may lack them; they work
 )
 
-var eventNames = [...]string{"none", "transition", "healed", "lost", "skew", "degraded", "restored", "dropped", "status"}
+var eventNames = [...]string{"none", "transition", "healed", "lost", "skew", "degraded", "restored", "dropped", "status", "unlisted"}
 
 // String returns the kind's name, such as degraded.
 func (k EventKind) String() string { return nameOf(eventNames[:], int(k), "event") }
@@ -40,7 +41,8 @@ type Event struct {
 	Name string `json:"name,omitzero"`
 	// Transition is set for EventTransition and EventHealed.
 	Transition Transition `json:"transition,omitzero"`
-	// Err is the storage's failure, for EventDegraded.
+	// Err is the storage's failure, for EventDegraded, or the reason of
+	// EventUnlisted.
 	Err error `json:"-"`
 	// Policy is the fingerprint of the other policy, for EventSkew.
 	Policy string `json:"policy,omitzero"`

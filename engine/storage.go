@@ -5,7 +5,8 @@ import "context"
 // Storage keeps the records of breakers and runs the machine on them, one
 // atomic step at a time. All methods are safe for concurrent use.
 //
-// Optional capabilities are found by type assertion: [Pinger], [ManyInspector].
+// Optional capabilities are found by type assertion: [Pinger], [ManyInspector],
+// [Lister].
 type Storage interface {
 	// Bind returns a handle on the breaker of that name. It validates and
 	// encodes name and policy once, and does no I/O. sink, which may be nil,

@@ -52,3 +52,19 @@ func ControlArgs(rules *engine.Rules, stored bool, rnd int64, c engine.Command) 
 	what := c.Action.String() + " " + strconv.FormatInt(engine.CeilMillis(c.For), 10) + " " + strconv.FormatInt(rnd, 10)
 	return []any{what, rules.Text(), by, c.IfEpoch, engine.EncodeToken(c.Actor), engine.EncodeToken(c.Reason)}
 }
+
+// SinceArgs writes the ARGV of since.lua. known is an epoch, 0 for none.
+func SinceArgs(known int64) []any { return []any{known} }
+
+// MaxEnrolled is the most names that enrol.lua enters at a time.
+const MaxEnrolled = 500
+
+// EnrolArgs writes the ARGV of enrol.lua: breakers that are listed for ttl, in ms,
+// or until they are entered again if ttl is 0. The members are at most MaxEnrolled.
+func EnrolArgs(ttl int64, members []string) []any {
+	ends := "inf"
+	if ttl > 0 {
+		ends = strconv.FormatInt(ttl, 10)
+	}
+	return []any{ends, strings.Join(members, " ")}
+}

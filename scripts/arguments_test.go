@@ -59,6 +59,17 @@ var badArguments = []struct {
 	{"control", []any{"trip 0 0", zeroText, "own", "1.5", "-", "-"}, "!args 4"},
 	{"control", []any{"trip 0 0", zeroText, "own", "0", "", "-"}, "!args 5"},
 	{"control", []any{"trip 0 0", zeroText, "own", "0", "ops", "a b"}, "!args 6"},
+
+	{"since", []any{""}, "!args 1"},
+	{"since", []any{"-1"}, "!args 1"},
+	{"since", []any{"1.5"}, "!args 1"},
+
+	{"enrol", []any{"", "a"}, "!args 1"},
+	{"enrol", []any{"-1", "a"}, "!args 1"},
+	{"enrol", []any{"+inf", "a"}, "!args 1"},
+	{"enrol", []any{"94867200001", "a"}, "!args 1"},
+	{"enrol", []any{"inf", ""}, "!args 2"},
+	{"enrol", []any{"1000", " "}, "!args 2"},
 }
 
 func TestArguments_refused_miniredis(t *testing.T) {
@@ -88,7 +99,7 @@ func TestArguments_refused_redis(t *testing.T) {
 // byName returns a script as it is shipped.
 func byName(t testing.TB, name string) *scripts.Script {
 	t.Helper()
-	for _, s := range []*scripts.Script{scripts.Step, scripts.Control, scripts.Inspect, scripts.Ping} {
+	for _, s := range []*scripts.Script{scripts.Step, scripts.Control, scripts.Inspect, scripts.Ping, scripts.Since, scripts.Enrol} {
 		if s.Name == name {
 			return s
 		}

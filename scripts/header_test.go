@@ -60,7 +60,7 @@ func (h header) writeCommands() []string {
 	return strings.Split(list, ", ")
 }
 
-var readCommands = []string{"TIME", "TYPE", "HGET", "HMGET", "HGETALL"}
+var readCommands = []string{"TIME", "TYPE", "HGET", "HMGET", "HGETALL", "ZSCORE", "ZRANGEBYSCORE"}
 
 func TestHeader_writes(t *testing.T) {
 	for _, name := range scriptNames {
@@ -120,6 +120,8 @@ func TestHeader_arguments(t *testing.T) {
 		"control": scripts.ControlArgs(rules, true, 0, engine.Command{Action: engine.ActionTrip}),
 		"inspect": nil,
 		"ping":    nil,
+		"since":   scripts.SinceArgs(7),
+		"enrol":   scripts.EnrolArgs(1000, []string{"a", "b"}),
 	}
 	for _, name := range scriptNames {
 		h := headerOf(t, name)
@@ -180,6 +182,13 @@ var replyExamples = []struct {
 	{"inspect", `{now, field, value, field, value, ...}`, []any{"1000", "head", "1 closed", "later", "x"}, nil},
 	{"inspect", `{now, field, value, field, value, ...}`, []any{"1000"}, nil},
 	{"inspect", `"!type <type>"`, "!type string", engine.ErrForeignKey},
+	{"since", `{now, field, value, field, value, ...}`, []any{"1000", "head", "1 closed", "log:01", "x"}, nil},
+	{"since", `{now, field, value, field, value, ...}`, []any{"1000"}, nil},
+	{"since", `"!type <type>"`, "!type string", engine.ErrForeignKey},
+	{"since", `"!args <n>"`, "!args 1", errBug},
+	{"enrol", `"<stamp>"`, "1795502821113", nil},
+	{"enrol", `"!type <type>"`, "!type hash", engine.ErrForeignKey},
+	{"enrol", `"!args <n>"`, "!args 2", errBug},
 	{"ping", `""`, "", nil},
 	{"ping", `"<command> <error>"`, "HSET NOPERM no", nil},
 }

@@ -22,7 +22,7 @@ import (
 )
 
 // scriptNames are the scripts of this package.
-var scriptNames = []string{"step", "control", "inspect", "ping"}
+var scriptNames = []string{"step", "control", "inspect", "ping", "since", "enrol"}
 
 // host runs the scripts in a Lua state of its own, whose redis.call talks to a
 // miniredis. It notes each statement that runs, and raises where a script relies
@@ -270,6 +270,8 @@ func value(l *lua.LState, command string, v any) lua.LValue {
 		return lua.LFalse
 	case int64:
 		return lua.LNumber(v)
+	case float64: // a score, which scripts get as text
+		return lua.LString(strconv.FormatFloat(v, 'f', -1, 64))
 	case string:
 		if command == "TYPE" { // the one command of ours that answers with a status
 			status := l.NewTable()

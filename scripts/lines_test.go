@@ -32,6 +32,8 @@ func TestLines(t *testing.T) {
 	h.checkRefused()
 	h.checkPing()
 	h.checkUnpublished()
+	h.checkSince()
+	h.checkEnrol()
 
 	var missed []string
 	all := map[string]bool{}
@@ -68,8 +70,12 @@ func (h *host) checkRefused() {
 		"step":    scripts.StepArgs(zero(h.t), 0, engine.Batch{Admissions: 1}),
 		"control": scripts.ControlArgs(zero(h.t), false, 0, engine.Command{Action: engine.ActionTrip}),
 		"inspect": nil,
+		"since":   scripts.SinceArgs(0),
 	}
 	h.rdb.Set(ctx, "text:{a}", "mine", 0)
+	if got, err := h.run("enrol", "text:{a}", scripts.EnrolArgs(0, []string{"a"})...); got != "!type string" || err != nil {
+		h.t.Errorf("enrol on a string: %v, %v", got, err)
+	}
 	h.rdb.HSet(ctx, "newer:{a}", "head", "2 closed auto")
 	h.rdb.HSet(ctx, "newer-tally:{a}", "head", "1 closed auto epoch=7 policy=00000000 since=1 until=0 open_for=0 trips=0 n=1", "tally", "2 epoch=7 what=ever")
 	for _, results := range []string{"", "7 s1", "7 f1"} { // with the fast path and without it
@@ -97,8 +103,8 @@ func (h *host) checkRefused() {
 		if got, err := h.run(script, "text:{a}", args...); got != "!type string" || err != nil {
 			h.t.Errorf("%s on a string: %v, %v", script, got, err)
 		}
-		if script == "inspect" {
-			continue // it hands over whatever there is
+		if script == "inspect" || script == "since" {
+			continue // they hand over whatever there is
 		}
 		if got, err := h.run(script, "newer:{a}", args...); got != "!schema 2" || err != nil {
 			h.t.Errorf("%s on a newer layout: %v, %v", script, got, err)
@@ -138,6 +144,51 @@ func (h *host) checkUnpublished() {
 	got, err := scripts.DecodeStep(raw, rules, batch)
 	if err != nil || !got.Unpublished || got.Granted != 1 || got.Transition.Cause != engine.CauseCreated {
 		h.t.Errorf("%q is %+v, %v, want a transition that was not published", raw, got, err)
+	}
+}
+
+// checkSince reads a record of 5 transitions back to each of them.
+func (h *host) checkSince() {
+	h.t.Helper()
+	fields := []any{"head", "1 closed auto epoch=5 policy=- since=5 until=0 open_for=0 trips=0 n=5", "tally", "not wanted"}
+	for i := 1; i <= 5; i++ {
+		fields = append(fields, fmt.Sprintf("log:%02d", i), fmt.Sprintf("%d %d %d closed>closed operator", i, i, i))
+	}
+	h.rdb.HSet(h.t.Context(), "since:{a}", fields...)
+	for known, want := range map[int64]int{5: 3, 3: 3, 2: 5, 0: 5} {
+		raw, err := h.run("since", "since:{a}", scripts.SinceArgs(known)...)
+		if err != nil {
+			h.t.Fatal(err)
+		}
+		record, _, err := scripts.DecodeInspect(raw)
+		if log := record.Snapshot("a", 0).Log; err != nil || len(log) != want || log[len(log)-1].Epoch != 5 {
+			h.t.Errorf("since %d: %+v, %v, want %d entries", known, log, err, want)
+		}
+	}
+	if raw, err := h.run("since", "since:{gone}", scripts.SinceArgs(1)...); err != nil || len(raw.([]any)) != 1 {
+		h.t.Errorf("since of no record: %v, %v", raw, err)
+	}
+}
+
+// checkEnrol enters names, some of which are over at the next time.
+func (h *host) checkEnrol() {
+	h.t.Helper()
+	run := func(at, ttl int64, names ...string) any {
+		h.now = at
+		stamp, err := h.run("enrol", "enrol:{#index:0}", scripts.EnrolArgs(ttl, names)...)
+		if err != nil {
+			h.t.Fatal(err)
+		}
+		return stamp
+	}
+	stamp := run(1000, 500, "a", "b")
+	run(1200, 0, "c")
+	if again := run(2000, 500, "b"); again != stamp || stamp != "1000" {
+		h.t.Errorf("the stamp was %v and is %v, want 1000", stamp, again)
+	}
+	got := h.rdb.ZRange(h.t.Context(), "enrol:{#index:0}", 0, -1).Val()
+	if want := []string{"#", "b", "c"}; !slices.Equal(got, want) {
+		h.t.Errorf("listed are %q, want %q", got, want)
 	}
 }
 

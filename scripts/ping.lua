@@ -9,7 +9,7 @@ ARGV     none
 Returns  "": all is allowed
          otherwise, a line each, the commands that were refused: "<command> <error>"
 
-Writes   HSET, PERSIST, PEXPIRE, PUBLISH; in this order, each once
+Writes   HSET, PERSIST, PEXPIRE, ZADD, ZREM, PUBLISH; in this order, each once
 
 Invariants
          a command that is refused does not keep the others from being tried
@@ -17,7 +17,8 @@ Invariants
 local refused = {}
 local function try(name, ...)
   local reply = redis.pcall(name, ...)
-  if type(reply) == 'table' and reply.err then refused[#refused + 1] = name .. ' ' .. reply.err end
+  -- Rights are checked before types.
+  if type(reply) == 'table' and reply.err and not reply.err:find('WRONGTYPE') then refused[#refused + 1] = name .. ' ' .. reply.err end
 end
 
 try('TIME')
@@ -28,5 +29,9 @@ try('HGETALL', KEYS[1])
 try('HSET', KEYS[1], 'ping', 'pong')
 try('PERSIST', KEYS[1])
 try('PEXPIRE', KEYS[1], '1000')
+try('ZSCORE', KEYS[1], '#')
+try('ZADD', KEYS[1], '0', 'ping')
+try('ZRANGEBYSCORE', KEYS[1], '0', '0')
+try('ZREM', KEYS[1], 'ping')
 try('PUBLISH', KEYS[1]:match('^(.-):{') .. ':ping', 'ping')
 return table.concat(refused, '\n')

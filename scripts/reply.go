@@ -132,6 +132,18 @@ func DecodeInspect(reply any) (engine.Record, int64, error) {
 	return record(list)
 }
 
+// DecodeEnrol reads the reply of enrol.lua: the stamp of the part of the index.
+func DecodeEnrol(reply any) (stamp string, err error) {
+	text, ok := reply.(string)
+	if !ok || text == "" {
+		return "", surprise(reply)
+	}
+	if text[0] == '!' {
+		return "", refusal(text)
+	}
+	return text, nil
+}
+
 // DecodePing reads the reply of ping.lua: the commands that were refused, each
 // with the server's words.
 func DecodePing(reply any) (map[string]string, error) {

@@ -34,7 +34,9 @@ func decode(t testing.TB, script string, reply any) error {
 		_, err = scripts.DecodeStep(reply, zero(t), asked)
 	case "control":
 		_, _, _, err = scripts.DecodeControl(reply)
-	case "inspect":
+	case "enrol":
+		_, err = scripts.DecodeEnrol(reply)
+	case "inspect", "since":
 		_, _, err = scripts.DecodeInspect(reply)
 	case "ping":
 		_, err = scripts.DecodePing(reply)

@@ -43,6 +43,8 @@ var (
 	Control = mustAssemble("control")
 	Inspect = mustAssemble("inspect")
 	Ping    = mustAssemble("ping")
+	Since   = mustAssemble("since")
+	Enrol   = mustAssemble("enrol")
 )
 
 // mustAssemble panics only for a file that is missing from the build.

@@ -6,6 +6,7 @@ import (
 
 	"github.com/redbreaker/redbreaker/engine"
 	"github.com/redbreaker/redbreaker/scripts"
+	"github.com/redbreaker/redbreaker/storage/internal/enrol"
 	"github.com/redbreaker/redbreaker/storage/internal/handle"
 	"github.com/redbreaker/redbreaker/storage/internal/transport"
 )
@@ -17,6 +18,7 @@ type redisHandle struct {
 	redis *Redis
 	key   string
 	rules engine.Rules
+	entry *enrol.Entry // in the index
 }
 
 func newHandle(r *Redis, name, key string, rules engine.Rules, sink func(engine.Event)) *redisHandle {
@@ -24,6 +26,11 @@ func newHandle(r *Redis, name, key string, rules engine.Rules, sink func(engine.
 	h.group.handle, h.group.readReply = h, (*pendingOp).replyFrom
 	h.Base = handle.Base{Sender: &h.group, Name: name, Reporter: r.reporter, Start: r.start, StorageClosed: &r.closed}
 	h.Tracker = engine.NewTracker(name, &h.rules, h.Now, sink)
+	h.entry = r.index.Add(key, &h.rules, func(err error) {
+		if sink != nil {
+			sink(engine.Event{Kind: engine.EventUnlisted, Name: name, Err: err})
+		}
+	})
 	return h
 }
 
@@ -46,6 +53,7 @@ func (h *redisHandle) step(ctx context.Context, since time.Time, node *transport
 		return engine.Reply{}, newReplyError(op, h.Name, err)
 	}
 	h.ApplyReply(b, r)
+	h.entry.Observe(since, &r)
 	return r, nil
 }
 
@@ -60,9 +68,18 @@ func (h *redisHandle) Control(ctx context.Context, c engine.Command) (engine.Sna
 		var transitions []engine.Transition
 		s, transitions, verdict = h.redis.control(ctx, since, h.Name, h.key, scripts.ControlArgs(&h.rules, false, random(), c))
 		h.ApplyCommand(s, transitions)
+		if verdict == nil {
+			h.redis.enterAfterCommand(h.key, &s)
+		}
 	})
 	if err != nil {
 		return engine.Snapshot{}, err
 	}
 	return s, verdict
+}
+
+// Close makes further operations fail with engine.ErrStopped.
+func (h *redisHandle) Close() error {
+	h.entry.Remove()
+	return h.Base.Close()
 }

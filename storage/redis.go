@@ -13,6 +13,7 @@ import (
 	"github.com/redbreaker/redbreaker/cluster"
 	"github.com/redbreaker/redbreaker/engine"
 	"github.com/redbreaker/redbreaker/scripts"
+	"github.com/redbreaker/redbreaker/storage/internal/enrol"
 	"github.com/redbreaker/redbreaker/storage/internal/settings"
 	"github.com/redbreaker/redbreaker/storage/internal/transport"
 )
@@ -26,6 +27,7 @@ type Redis struct {
 	zeroRules engine.Rules // of the zero policy, for commands by name
 	start     time.Time
 	closed    atomic.Bool
+	index     *enrol.Enroller
 }
 
 var (
@@ -33,6 +35,7 @@ var (
 	_ engine.Pinger  = (*Redis)(nil)
 
 	_ engine.ManyInspector = (*Redis)(nil)
+	_ engine.Lister        = (*Redis)(nil)
 )
 
 // NewRedis returns a storage over the client, which stays the caller's and is
@@ -60,7 +63,9 @@ func NewRedis(client redis.UniversalClient, opts ...Option) (*Redis, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Redis{transport: t, keys: keys, reporter: o.Reporter, zeroRules: zero, start: time.Now()}, nil
+	r := &Redis{transport: t, keys: keys, reporter: o.Reporter, zeroRules: zero, start: time.Now()}
+	r.index = enrol.New(keys, t, r.start)
+	return r, nil
 }
 
 func isNil(client redis.UniversalClient) bool {
@@ -76,6 +81,7 @@ func (r *Redis) Kind() string { return "redis" }
 // timeout. The client stays open.
 func (r *Redis) Close() error {
 	r.closed.Store(true)
+	r.index.Close()
 	return r.transport.Close()
 }
 
@@ -105,7 +111,25 @@ func (r *Redis) Control(ctx context.Context, name string, c engine.Command) (eng
 		return engine.Snapshot{}, err
 	}
 	s, _, err := r.control(ctx, time.Now(), name, key, scripts.ControlArgs(&r.zeroRules, true, random(), c))
+	if err == nil {
+		r.enterAfterCommand(key, &s)
+	}
 	return s, err
+}
+
+// enterAfterCommand lists a breaker after a command: nothing else may use it.
+func (r *Redis) enterAfterCommand(key string, s *engine.Snapshot) {
+	rules := r.zeroRules
+	if s.Policy != nil {
+		if own, err := s.Policy.Rules(); err == nil {
+			rules = own
+		}
+	}
+	ttl := enrol.TTL(&rules) + 2*engine.CeilMillis(max(s.ModeFor, s.RetryAfter))
+	if s.Mode != engine.ModeAuto && s.ModeFor == 0 {
+		ttl = 0
+	}
+	r.index.EnterSurely(key, ttl)
 }
 
 func (r *Redis) control(ctx context.Context, since time.Time, name, key string, args []any) (engine.Snapshot, []engine.Transition, error) {

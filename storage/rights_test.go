@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"maps"
 	"regexp"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -23,7 +24,7 @@ import (
 // leastRights is all that a user of the namespace fleet needs; docs/operations.md
 // says the same to operators. go-redis itself needs none of its own: HELLO and
 // AUTH are free for all, and what it says about itself may be refused.
-const leastRights = "~fleet:* &fleet:* +evalsha +eval +script|load +time +type +hget +hmget +hgetall +hset +persist +pexpire +publish"
+const leastRights = "~fleet:* &fleet:* +evalsha +eval +script|load +time +type +hget +hmget +hgetall +hset +persist +pexpire +publish +zadd +zrangebyscore +zrem +zscore"
 
 // clusterRights are the rights that go-redis needs on a cluster in addition: to read
 // the map and the table of commands, and to follow a slot that moves.
@@ -70,6 +71,43 @@ func TestRights_cluster(t *testing.T) {
 		if !strings.HasPrefix(denied, "client|") && denied != "info" {
 			t.Errorf("the server denied %s", denied)
 		}
+	}
+}
+
+// viewerRights is all that a user needs who lists and inspects the breakers.
+const viewerRights = "~fleet:* +zscan +hget +evalsha +eval +script|load +time +type +hgetall"
+
+// With the viewer's rights, listing and inspecting work, and commands do not.
+func TestRights_viewer(t *testing.T) {
+	server := redistest.Start(t)
+	whole := newStorage(t, server.Client())
+	h, _ := bind(t, whole, opensAtOnce)
+	fails(t, h, 1)
+	awaitNames(t, whole, []string{name})
+	s := newStorage(t, user(t, server.Addr(), viewerRights))
+	if got := listNames(t, s); len(got) != 1 {
+		t.Errorf("listed %q, want %q", got, name)
+	}
+	if got, err := s.InspectMany(ctx, []string{name}); err != nil || got[0].State != engine.StateOpen {
+		t.Errorf("%+v, %v, want the open breaker", got, err)
+	}
+	if _, err := s.Control(ctx, name, engine.Command{Action: engine.ActionReset}); err == nil {
+		t.Error("a viewer may reset a breaker")
+	}
+}
+
+// Without the rights of the index, breakers work, and one event says why they are
+// not listed.
+func TestRights_noIndex(t *testing.T) {
+	server := redistest.Start(t)
+	s := newStorage(t, user(t, server.Addr(), strings.Replace(leastRights, "+zadd", "", 1)))
+	h, e := bind(t, s, opensAtOnce)
+	fails(t, h, 1)
+	wantRejected(t, h, engine.ReasonOpen)
+	eventually(t, "an event about the index", func() bool { return e.of(engine.EventUnlisted) == 1 })
+	runtime.KeepAlive(h)
+	if got := listNames(t, newStorage(t, server.Client())); len(got) != 0 {
+		t.Errorf("listed %q", got)
 	}
 }
 

@@ -22,6 +22,11 @@ type Answer struct {
 // answer must not keep what the others did. The answers are in the order of the
 // calls; the error is the context's.
 func (t *Transport) RunMany(ctx context.Context, calls []*Call) ([]Answer, error) {
+	return t.runGrouped(ctx, calls, func(node *Node, own []*Call) []Answer { return t.runOnNode(ctx, node, own) })
+}
+
+// runGrouped gives the calls to each server to run, at the same time.
+func (t *Transport) runGrouped(ctx context.Context, calls []*Call, run func(*Node, []*Call) []Answer) ([]Answer, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -35,7 +40,7 @@ func (t *Transport) RunMany(ctx context.Context, calls []*Call) ([]Answer, error
 			for n, i := range indexes {
 				own[n] = calls[i]
 			}
-			for n, a := range t.runOnNode(ctx, node, own) {
+			for n, a := range run(node, own) {
 				answers[indexes[n]] = a
 			}
 		}()

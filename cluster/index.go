@@ -1,0 +1,48 @@
+package cluster
+
+import "strings"
+
+// IndexParts is how many keys share the index of a namespace's breakers: each
+// is in a slot of its own, and small enough to be moved between nodes without
+// blocking them. The number cannot change: a breaker's part follows from it.
+const IndexParts = 16
+
+// IndexKey returns the key of a part of the index, from 0 to IndexParts - 1:
+//
+//	<namespace>:{#index:<part>}
+//	<namespace>:{<tag>}:#index:<part>
+//
+// The second one is that of a colocated namespace. No name is encoded to begin
+// with #, so no breaker has such a key.
+func (k Keys) IndexKey(part int) string {
+	return k.prefix + "#index:" + string("0123456789abcdef"[part]) + k.suffix
+}
+
+// IndexMember returns the member of the index that stands for a key, which is its
+// encoded name, and the part that it belongs to. It is false for a key that these
+// Keys do not make.
+func (k Keys) IndexMember(key string) (member string, part int, ok bool) {
+	member, found := strings.CutPrefix(key, k.prefix)
+	member, whole := strings.CutSuffix(member, k.suffix)
+	if !found || !whole || !isEncoded(member) {
+		return "", 0, false
+	}
+	// Without colocation this is the key's slot: its hash tag is the member.
+	return member, int(Slot(member) % IndexParts), true
+}
+
+// isEncoded reports whether encode may have returned the text.
+func isEncoded(text string) bool {
+	if text == "" || text[0] == digestMark[0] {
+		return false
+	}
+	for i := range len(text) {
+		if !isPlain(text[i]) && text[i] != '%' && text[i] != digestMark[0] {
+			return false
+		}
+	}
+	return true
+}
+
+// IndexedKey returns the key that a member of the index stands for.
+func (k Keys) IndexedKey(member string) string { return k.prefix + member + k.suffix }

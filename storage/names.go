@@ -1,0 +1,97 @@
+package storage
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"strconv"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/redbreaker/redbreaker/cluster"
+	"github.com/redbreaker/redbreaker/engine"
+)
+
+// Names implements [engine.Lister] by the namespace's index, which has 16 parts:
+// on a cluster, a node that does not answer hides its parts only. A breaker is in
+// the index within a minute of its first use. Names writes nothing. It keeps the
+// names that it has yielded, to yield each once.
+func (r *Redis) Names(ctx context.Context) iter.Seq2[engine.Listed, error] {
+	return func(yield func(engine.Listed, error) bool) {
+		l := listing{redis: r, now: r.serverNow(ctx), yielded: map[string]bool{}}
+		for part := range cluster.IndexParts {
+			err := l.scanPart(ctx, r.keys.IndexKey(part), yield)
+			if errors.Is(err, errLoopEnded) {
+				return
+			}
+			if err != nil && (!yield(engine.Listed{}, err) || ctx.Err() != nil || errors.Is(err, engine.ErrStopped)) {
+				return
+			}
+		}
+	}
+}
+
+// serverNow returns the server's time in ms. A user that may not ask for it sees
+// what has expired by its own clock.
+func (r *Redis) serverNow(ctx context.Context) float64 {
+	now, err := r.transport.ServerTime(ctx, "list")
+	if err != nil {
+		now = time.Now()
+	}
+	return float64(now.UnixMilli())
+}
+
+// listing is one run of Names.
+type listing struct {
+	redis   *Redis
+	now     float64
+	yielded map[string]bool // a scan may return a member twice
+}
+
+var errLoopEnded = errors.New("the caller's loop has ended")
+
+// scanPart yields the breakers of one part.
+func (l *listing) scanPart(ctx context.Context, key string, yield func(engine.Listed, error) bool) error {
+	for cursor, first := uint64(0), true; first || cursor != 0; first = false {
+		if l.redis.closed.Load() {
+			return engine.ErrStopped
+		}
+		members, next, err := l.redis.transport.ScanSet(ctx, "list", key, cursor)
+		if err != nil {
+			return withIndexError(err, key)
+		}
+		for i := 0; i+1 < len(members); i += 2 {
+			if found, ok := l.read(members[i], members[i+1]); ok && !yield(found, nil) {
+				return errLoopEnded
+			}
+		}
+		cursor = next
+	}
+	return nil
+}
+
+// read returns the breaker of a member that is listed still, and was not before.
+func (l *listing) read(member, score string) (engine.Listed, bool) {
+	ends, err := strconv.ParseFloat(score, 64)
+	key := l.redis.keys.IndexedKey(member)
+	if _, _, ok := l.redis.keys.IndexMember(key); !ok || err != nil || ends <= l.now || l.yielded[member] {
+		return engine.Listed{}, false
+	}
+	l.yielded[member] = true
+	name, _ := l.redis.keys.Name(key)
+	return engine.Listed{Name: name, Key: key}, true
+}
+
+// withIndexError gives the error of a part of the index its class and its key.
+func withIndexError(err error, key string) error {
+	var e *engine.StorageError
+	if !errors.As(err, &e) {
+		return err
+	}
+	class := e.Class
+	if redis.HasErrorPrefix(e.Err, "WRONGTYPE") {
+		class = engine.ClassForeign
+	}
+	return &engine.StorageError{Class: class, Op: e.Op, Name: key, Err: e.Err}
+}
