@@ -138,6 +138,9 @@ func (o *outage) admitLocally(ctx context.Context) (Ticket, error) {
 	t, err := o.local.Acquire(ctx)
 	if err != nil {
 		o.rejected.Add(1)
+		if r, ok := err.(*RejectedError); ok {
+			err = o.local.markRejection(r)
+		}
 		return Ticket{}, err
 	}
 	o.admitted.Add(1)

@@ -13,7 +13,11 @@ import (
 type localBreaker struct {
 	engine.Handle
 	seeding *atomic.Bool // while set, transitions raise no events
+	// marked is the last rejection that markRejection was asked for, with its result.
+	marked atomic.Pointer[markedRejection]
 }
+
+type markedRejection struct{ original, result *RejectedError }
 
 // newLocalBreaker makes a local breaker on the clock of the handle that it replaces.
 func newLocalBreaker(name string, p Policy, now func() int64, sink func(Event)) (*localBreaker, error) {
@@ -28,6 +32,13 @@ func newLocalBreaker(name string, p Policy, now func() int64, sink func(Event)) 
 	return &localBreaker{Handle: h, seeding: seeding}, err
 }
 
+// Actor and reason of the transition that opens a local breaker when it is seeded,
+// for RejectedError.Opened.
+const (
+	seedActor  = "fallback"
+	seedReason = "the last known shared state"
+)
+
 // seedFrom gives the local breaker the state and mode of the shared one.
 func (l *localBreaker) seedFrom(s Status, p Policy) {
 	l.seeding.Store(true)
@@ -36,9 +47,9 @@ func (l *localBreaker) seedFrom(s Status, p Policy) {
 	l.applyCommand(engine.Command{Action: ActionReset})
 	switch {
 	case s.State == StateHalfOpen:
-		l.applyCommand(engine.Command{Action: ActionTrip, For: leaseOf(p)})
+		l.applyCommand(engine.Command{Action: ActionTrip, For: leaseOf(p), Actor: seedActor, Reason: seedReason})
 	case s.State == StateOpen && s.RetryAfter > 0:
-		l.applyCommand(engine.Command{Action: ActionTrip, For: s.RetryAfter})
+		l.applyCommand(engine.Command{Action: ActionTrip, For: s.RetryAfter, Actor: seedActor, Reason: seedReason})
 	case s.State == StateOpen: // the open period is over: the next call is a probe
 		l.applyCommand(engine.Command{Action: ActionHalfOpen})
 	}
@@ -54,6 +65,23 @@ func (l *localBreaker) seedFrom(s Status, p Policy) {
 
 func (l *localBreaker) applyCommand(c engine.Command) {
 	_, _ = l.Control(context.Background(), c) // memory accepts every valid command
+}
+
+// markRejection returns a rejection of the local breaker whose Opened is marked as
+// local. As the rejections of one period share an error, it allocates once a period.
+func (l *localBreaker) markRejection(r *RejectedError) *RejectedError {
+	if r.Opened == nil {
+		return r
+	}
+	if last := l.marked.Load(); last != nil && last.original == r {
+		return last.result
+	}
+	opened := *r.Opened
+	opened.Local = true
+	result := *r
+	result.Opened = &opened
+	l.marked.Store(&markedRejection{original: r, result: &result})
+	return &result
 }
 
 // leaseOf returns the lease of a policy after defaults.

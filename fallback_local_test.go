@@ -196,3 +196,27 @@ func TestFallbackLocal_seedHasAnAge(t *testing.T) {
 		}
 	}
 }
+
+// A rejection in an outage shows that this process opened the circuit, and why.
+func TestFallbackLocal_rejectionsShowWhatOpened(t *testing.T) {
+	b, store, _ := outages(t)
+	store.breaks("acquire", unreachable("acquire"))
+	_ = b.Do(ctx, fail)
+	first := wantRejected(t, b.Do(ctx, succeed), redbreaker.ReasonOpen)
+	if o := first.Opened; o == nil || !o.Local || o.Cause != redbreaker.CauseConsecutive || !errors.Is(o.Err, errDown) {
+		t.Errorf("after a local trip: opened by %+v", o)
+	}
+	if again := wantRejected(t, b.Do(ctx, succeed), redbreaker.ReasonOpen); again != first {
+		t.Error("the rejections of one period do not share an error")
+	}
+	if d := first.RetryAfter(); d != time.Minute {
+		t.Errorf("retry after %v, want 1m", d)
+	}
+
+	b, store, _ = outages(t)
+	_ = b.Do(ctx, fail)
+	store.breaks("acquire", unreachable("acquire"))
+	if o := wantRejected(t, b.Do(ctx, succeed), redbreaker.ReasonOpen).Opened; o == nil || !o.Local || o.By != "fallback" || o.Text != "the last known shared state" {
+		t.Errorf("seeded as open: opened by %+v", o)
+	}
+}

@@ -2,8 +2,8 @@ package redbreaker
 
 import (
 	"errors"
-	"fmt"
-	"reflect"
+
+	"github.com/redbreaker/redbreaker/engine"
 )
 
 // Option configures a breaker, or all breakers of a registry.
@@ -25,7 +25,7 @@ type settings struct {
 // never closes s. Default: memory of the breaker's own.
 func WithStorage(s Storage) Option {
 	return func(o *settings) {
-		if isNilStorage(s) {
+		if engine.IsNil(s) {
 			o.addFault("WithStorage got nil, check the error of what made the storage")
 			return
 		}
@@ -88,17 +88,5 @@ func newSettings(opts []Option) (*settings, error) {
 }
 
 func (s *settings) addFault(format string, args ...any) {
-	s.faults = append(s.faults, invalidArgument(format, args...))
-}
-
-// invalidArgument returns an error about what the caller passed.
-func invalidArgument(format string, args ...any) error {
-	return fmt.Errorf("redbreaker: "+format+": %w", append(args, ErrInvalid)...)
-}
-
-// isNilStorage also finds a nil pointer in an interface: a constructor returns it
-// beside an error that was not checked.
-func isNilStorage(s Storage) bool {
-	v := reflect.ValueOf(s)
-	return !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil()
+	s.faults = append(s.faults, engine.Invalid(format, args...))
 }

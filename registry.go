@@ -101,7 +101,7 @@ func NewRegistry(c RegistryConfig, opts ...Option) (*Registry, error) {
 	s, err := newSettings(opts)
 	var faults []error
 	if c.Max < 0 {
-		faults = append(faults, invalidArgument("RegistryConfig.Max is %d, use 1 or more, or 0 for %d", c.Max, defaultMax))
+		faults = append(faults, engine.Invalid("RegistryConfig.Max is %d, use 1 or more, or 0 for %d", c.Max, defaultMax))
 	}
 	if err := errors.Join(c.Policy.Validate(), errors.Join(faults...), err); err != nil {
 		return nil, err
