@@ -18,7 +18,7 @@ type (
 	// HalfOpen is how many probes decide about recovery, and how long each may take.
 	HalfOpen = engine.HalfOpen
 
-	// State is what the circuit has decided: closed, open or half-open.
+	// State is the state of a circuit: closed, open or half-open.
 	State = engine.State
 	// Mode is an operator's override of the state; auto is none.
 	Mode = engine.Mode
@@ -26,7 +26,7 @@ type (
 	//
 	//	func (o Outcome) Code() byte // its letter in the record
 	Outcome = engine.Outcome
-	// Status is what this process knows of a breaker.
+	// Status is the last known state of a breaker in this process.
 	Status = engine.Status
 	// Snapshot is the content of a record in the storage.
 	Snapshot = engine.Snapshot
@@ -46,12 +46,12 @@ type (
 	//
 	//	func (c Command) Validate() error // every fault, each wrapping ErrInvalid
 	Command = engine.Command
-	// Action is what a Command does.
+	// Action is the effect of a Command.
 	Action = engine.Action
 
 	// Event is something that happened to a breaker, for [Hooks].
 	Event = engine.Event
-	// EventKind is what an Event is about.
+	// EventKind is the kind of an Event.
 	EventKind = engine.EventKind
 
 	// RejectedError is the error of a call that was not admitted: Name, Reason,
@@ -73,7 +73,7 @@ type (
 	//	func (e *StorageError) Error() string
 	//	func (e *StorageError) Unwrap() error // Err
 	StorageError = engine.StorageError
-	// Class is what a StorageError means for the operation that failed.
+	// Class is the class of a StorageError: whether the failed operation had an effect.
 	Class = engine.Class
 
 	// Storage keeps the records of breakers. Package storage has the one for Redis.

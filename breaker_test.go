@@ -475,7 +475,7 @@ func TestStop_ownMemory(t *testing.T) {
 
 func TestStop_duringACall(t *testing.T) {
 	b := newBreaker(t, opensAtOnce, redbreaker.WithHooks(redbreaker.Hooks{
-		OnCall: func(context.Context, redbreaker.CallResult) { t.Error("a hook heard of it") },
+		OnCall: func(context.Context, redbreaker.CallResult) { t.Error("a hook was called") },
 	}))
 	err := b.Do(ctx, func(context.Context) error { b.Stop(); return errDown })
 	wantErr(t, err, errDown)

@@ -102,7 +102,7 @@ func isCancelled(ctx context.Context, err error) bool {
 	return errors.Is(ctx.Err(), context.Canceled)
 }
 
-// noCaller stands in for the caller's context where none is known.
+// noCaller replaces the caller's context where none is known.
 var noCaller context.Context = &unknownContext{context.Background()}
 
 type unknownContext struct{ context.Context }

@@ -9,7 +9,8 @@ import (
 	"github.com/redbreaker/redbreaker"
 )
 
-// gauge is what a user exports: the last status that OnStatus got, and all before it.
+// gauge is a user's gauge: it keeps the last status that OnStatus got, and all before
+// it.
 type gauge struct {
 	t        *testing.T
 	statuses chan string

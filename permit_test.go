@@ -32,7 +32,7 @@ func TestPermit_settles(t *testing.T) {
 			[]report{{Outcome: redbreaker.Failure, Detail: engine.Detail{Text: "*errors.errorString"}}},
 		},
 		"Failure of nothing": {func(p *redbreaker.Permit) { p.Failure(nil) }, []report{{Outcome: redbreaker.Failure}}},
-		"Failure of what is ignored": {
+		"Failure of an ignored error": {
 			func(p *redbreaker.Permit) { p.Failure(context.Canceled) },
 			[]report{{Outcome: redbreaker.Failure, Detail: engine.Detail{Text: "*errors.errorString"}}},
 		},

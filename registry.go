@@ -255,7 +255,7 @@ func (r *Registry) unlinkLocked(e *entry) {
 	r.retained--
 }
 
-// removeLocked stops what is left of a breaker and removes its entry.
+// removeLocked stops a breaker, even if only its core remains, and removes its entry.
 func (r *Registry) removeLocked(e *entry) {
 	r.unlinkLocked(e)
 	delete(r.entries, e.name)

@@ -7,13 +7,13 @@ type exception struct {
 }
 
 var exceptions = []exception{
+	{"engine", "twin", "each type with durations has a twin that writes them as text; the ten do the same"},
 	{"internal/language", "*", "the rules name the words that they look for"},
 	{"engine", "publishLocked", "publishAndUnlock ends what lockAndFold began"},
 }
 
 // notYet are the folders that are not held yet; the list ends empty.
 var notYet = []string{
-	".",
 	"engine",
 	"engine/testdata",
 	"internal/scenario",

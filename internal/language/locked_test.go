@@ -17,7 +17,7 @@ import (
 
 const lockedSuffix = "Locked"
 
-var needsLock = regexp.MustCompile(`(?i)\b(caller|callers|goroutine) (must hold|holds?)\b|\b(lock|mutex|mu)\b[^.]{0,20}\b(is|must be|being) held\b|\bwith (the|its) (lock|mutex|mu) held\b|\bunder (the|its) (\w+'s )?(lock|mutex)\b`)
+var needsLock = regexp.MustCompile(`(?i)\b(caller|callers|goroutine) (must hold|holds?) (the|its|an?|\w+\.\w+)\b|\b(lock|mutex|mu)\b[^.]{0,20}\b(is|must be|being) held\b|\bwith (the|its) (lock|mutex|mu) held\b|\bunder (the|its) (\w+'s )?(lock|mutex)\b`)
 
 // calls is how the methods of one type are called.
 type calls struct{ locked, unlocked int }
@@ -305,6 +305,7 @@ func (q *q) Push() { q.mu.Lock(); defer q.mu.Unlock(); q.add() }`, "add"},
 		"called after the lock too": {`
 func (q *q) add() { q.n++ }
 func (q *q) Push() { q.mu.Lock(); q.add(); q.mu.Unlock(); q.add() }`, ""},
+		"its comment says the opposite": {"// add logs. The caller holds no lock.\nfunc (q *q) add() {}", ""},
 		"a branch that returns unlocks for itself": {`
 func (q *q) add() { q.n++ }
 func (q *q) Push() { q.mu.Lock(); if q.n > 1 { q.mu.Unlock(); return }; q.add(); q.mu.Unlock() }`, "add"},
