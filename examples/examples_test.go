@@ -46,6 +46,23 @@ hook: Redis does not answer
 3 calls failed since, the next is rejected: true
 hook: Redis is back
 the circuit is closed`,
+	"queue": `
+a delivered
+b failed
+b failed
+b delivered
+c delivered
+messages taken from the queue: 5, put back: 2`,
+	"retry": `
+hedged: found <nil>
+outcomes of the two calls: success ignored
+retried: true after 3 attempts of 10`,
+	"database": `
+two violated constraints: true and the circuit is closed
+two failures: rejected is true and the circuit is open`,
+	"redishook": `
+three misses: true and the circuit is closed
+two failures, then rejected: true without a dial: true`,
 	"stream": `
 before the stream: half_open
 got first
