@@ -6,9 +6,11 @@ import (
 	"io"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/connectivity"
@@ -431,5 +433,110 @@ func TestStream_notOpened(t *testing.T) {
 		}()
 		<-done
 		wantOutcomes(t, o, redbreaker.Failure)
+	}
+}
+
+// openFake opens a stream through the interceptor that has the operations of fake.
+func openFake(t *testing.T, ctx context.Context, b *redbreaker.Breaker, conn *grpc.ClientConn, fake grpc.ClientStream) grpc.ClientStream { //nolint:revive // t comes first in helpers
+	t.Helper()
+	s, err := newClient(t, grpcbreaker.One(b), grpcbreaker.Config{}).Stream(ctx, &grpc.StreamDesc{ServerStreams: true}, conn, "/s/m",
+		func(context.Context, *grpc.StreamDesc, *grpc.ClientConn, string, ...grpc.CallOption) (grpc.ClientStream, error) {
+			return fake, nil
+		})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// TestStream_deadlineWithinSend: a server that takes no messages until the deadline
+// has failed, though SendMsg returns io.EOF, and Header nothing.
+func TestStream_deadlineWithinSend(t *testing.T) {
+	for name, operation := range map[string]func(grpc.ClientStream) error{
+		"SendMsg": func(s grpc.ClientStream) error { return s.SendMsg(nil) },
+		"Header":  func(s grpc.ClientStream) error { _, err := s.Header(); return err },
+	} {
+		b, o := newBreaker(t, neverOpens)
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+		defer cancel()
+		_ = operation(openFake(t, ctx, b, nil, &stuckStream{ctx: ctx}))
+		if diff := cmp.Diff([]redbreaker.Outcome{redbreaker.Failure}, o.all()); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+}
+
+// stuckStream is one whose operations end with its context.
+type stuckStream struct {
+	grpc.ClientStream
+	ctx context.Context
+}
+
+func (s *stuckStream) SendMsg(any) error {
+	<-s.ctx.Done()
+	return io.EOF
+}
+
+func (s *stuckStream) Header() (metadata.MD, error) {
+	<-s.ctx.Done()
+	return nil, nil
+}
+
+// TestClosedConnection: an Unavailable from a connection that the caller has closed
+// is not the server's.
+func TestClosedConnection(t *testing.T) {
+	unavailable := status.Error(codes.Unavailable, "transport is closing")
+	_, conn := start(t, func(*grpc.Server) {}, nil, nil)
+	b, o := newBreaker(t, neverOpens)
+	client := newClient(t, grpcbreaker.One(b), grpcbreaker.Config{})
+	invoke := func(context.Context, string, any, any, *grpc.ClientConn, ...grpc.CallOption) error {
+		return unavailable
+	}
+	stream := func() grpc.ClientStream { return openFake(t, t.Context(), b, conn, &fakeStream{receive: unavailable}) }
+	s := stream()
+	_ = s.RecvMsg(nil)
+	_ = client.Unary(t.Context(), "/s/m", nil, nil, conn, invoke)
+	wantOutcomes(t, o, redbreaker.Failure, redbreaker.Failure)
+
+	s = stream()
+	conn.Close()
+	_ = s.RecvMsg(nil)
+	_ = client.Unary(t.Context(), "/s/m", nil, nil, conn, invoke)
+	wantOutcomes(t, o, redbreaker.Failure, redbreaker.Failure, redbreaker.Ignored, redbreaker.Ignored)
+}
+
+// TestStream_watchEnds: a stream that has ended is not kept by its context.
+func TestStream_watchEnds(t *testing.T) {
+	b, _ := newBreaker(t, neverOpens)
+	for _, fake := range []*fakeStream{{receive: io.EOF}, {send: status.Error(codes.Internal, "marshal")}, {send: status.Error(codes.Unavailable, "")}} {
+		watched := &watchedContext{Context: context.Background(), done: make(chan struct{})}
+		s := openFake(t, watched, b, nil, fake)
+		if watched.watches.Load() != 1 {
+			t.Fatal("the context is not watched")
+		}
+		_ = s.SendMsg(nil)
+		if fake.send == nil {
+			_ = s.RecvMsg(nil)
+		}
+		if watched.watches.Load() != 0 {
+			t.Error("the context is watched after the end of the stream")
+		}
+	}
+}
+
+// watchedContext counts what waits for its end, which context.AfterFunc leaves to it.
+type watchedContext struct {
+	context.Context
+	done    chan struct{}
+	watches atomic.Int32
+}
+
+func (c *watchedContext) Done() <-chan struct{} { return c.done }
+
+func (c *watchedContext) AfterFunc(func()) func() bool {
+	c.watches.Add(1)
+	return func() bool {
+		c.watches.Add(-1)
+		return true
 	}
 }
