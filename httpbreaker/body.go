@@ -3,6 +3,7 @@ package httpbreaker
 import (
 	"context"
 	"io"
+	"sync/atomic"
 
 	"github.com/redbreaker/redbreaker"
 )
@@ -21,12 +22,15 @@ type call struct {
 	// settled is owned by the goroutine that reads. Close may run beside it, and
 	// relies on the permit, whose first settlement counts.
 	settled bool
+	reading atomic.Bool // a Read is in flight
 }
 
 // Read reads from the body, and settles the call at its end. A probe is settled by
 // the first bytes.
 func (c *call) Read(p []byte) (int, error) {
+	c.reading.Store(true)
 	n, err := c.ReadCloser.Read(p)
+	c.reading.Store(false)
 	if !c.settled && (err != nil || c.probe || c.judge != nil) {
 		c.settleRead(p[:n], err)
 	}
@@ -72,8 +76,12 @@ func (c *call) judgeChunk(chunk []byte, err error) (failure error) {
 }
 
 // Close closes the body. If it was not read to its end, the caller had enough,
-// which is a success; if the context has ended, the caller left, which is ignored.
+// which is a success. It is ignored if the context has ended, or while a Read waits:
+// the caller left, perhaps because the stream had stalled.
 func (c *call) Close() error {
+	if c.reading.Load() {
+		c.permit.Ignore() // before the Read fails because of this Close
+	}
 	err := c.ReadCloser.Close()
 	if err == nil && c.ctx.Err() != nil {
 		c.permit.Ignore()

@@ -24,8 +24,9 @@
 //     [JudgeStatus]. A Retry-After becomes the failure's own open time.
 //   - Any other response is decided by its body: its end is a success, an error of
 //     Read is a failure, unless the caller cancelled. Closing the body before its
-//     end is a success: the caller had enough. Where there is no body to read
-//     (HEAD, 204, 304, Content-Length 0, 101, CONNECT), the headers decide.
+//     end is a success: the caller had enough. Closing it while another goroutine
+//     waits for more is ignored. Where there is no body to read (HEAD, 204, 304,
+//     Content-Length 0, 101, CONNECT), the headers decide.
 //   - A probe of a half-open circuit is decided by the first bytes of the body. The
 //     fleet waits for it, and a stream may be long.
 //

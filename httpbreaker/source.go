@@ -23,7 +23,8 @@ func One(b *redbreaker.Breaker) Source {
 }
 
 // Keyed protects each request with the breaker of r that is named key(request):
-// [ByHost] for clients; for servers, the pattern of the route:
+// [ByHost] for clients; for handlers within a http.ServeMux, which sets it, the
+// pattern of the route:
 //
 //	httpbreaker.Keyed(registry, func(r *http.Request) string { return r.Pattern })
 //

@@ -847,7 +847,7 @@ func (badCloser) Read([]byte) (int, error) { return 0, io.EOF }
 func (c badCloser) Close() error           { return c.err }
 
 // TestTransport_closeWhileReading: Close may come from another goroutine, as
-// net/http allows.
+// net/http allows. Then it is not known whether the stream had stalled.
 func TestTransport_closeWhileReading(t *testing.T) {
 	eachProtocol(t, func(t *testing.T, http2 bool) {
 		server := newServer(t, http2, func(w http.ResponseWriter, r *http.Request) {
@@ -866,9 +866,7 @@ func TestTransport_closeWhileReading(t *testing.T) {
 		if err := <-ended; err == nil {
 			t.Error("the read ended without an error")
 		}
-		if got := len(o.all()); got != 1 {
-			t.Errorf("%d outcomes, want 1", got)
-		}
+		wantOutcomes(t, o, redbreaker.Ignored)
 	})
 }
 
