@@ -153,15 +153,16 @@ const (
 
 // Kinds of an [Event].
 const (
-	EventTransition = engine.EventTransition
-	EventHealed     = engine.EventHealed
-	EventLost       = engine.EventLost
-	EventSkew       = engine.EventSkew
-	EventDegraded   = engine.EventDegraded
-	EventRestored   = engine.EventRestored
-	EventDropped    = engine.EventDropped
-	EventStatus     = engine.EventStatus
-	EventUnlisted   = engine.EventUnlisted
+	EventTransition   = engine.EventTransition
+	EventHealed       = engine.EventHealed
+	EventLost         = engine.EventLost
+	EventSkew         = engine.EventSkew
+	EventProbeOverdue = engine.EventProbeOverdue
+	EventDegraded     = engine.EventDegraded
+	EventRestored     = engine.EventRestored
+	EventDropped      = engine.EventDropped
+	EventStatus       = engine.EventStatus
+	EventUnlisted     = engine.EventUnlisted
 )
 
 // Sentinel errors. Match them with errors.Is.

@@ -51,8 +51,10 @@ type Hooks struct {
 	OnRestored func(Event)
 	// OnAnomaly is called for what should not happen: a record that could not be
 	// read (EventHealed, for which OnTransition is called too) or that was lost
-	// (EventLost), another policy under this name (EventSkew), events that were
-	// dropped (EventDropped), and breakers that cannot be listed (EventUnlisted).
+	// (EventLost), another policy under this name (EventSkew), a probe that
+	// outlived its lease (EventProbeOverdue, once for each round of probes), events
+	// that were dropped (EventDropped), and breakers that cannot be listed
+	// (EventUnlisted).
 	OnAnomaly func(Event)
 }
 
@@ -126,6 +128,8 @@ func anomalyAttr(e Event) slog.Attr {
 		return slog.Int64("epoch", e.Epoch)
 	case EventSkew:
 		return slog.String("policy", e.Policy)
+	case EventProbeOverdue:
+		return slog.Group("probe", slog.Duration("took", e.Took), slog.Duration("lease", e.Lease))
 	case EventDropped:
 		return slog.Int("dropped", e.Dropped)
 	case EventUnlisted:
@@ -172,7 +176,7 @@ func (h *hooks) add(u Hooks) {
 	}
 	h.addListener(u.OnDegraded, EventDegraded)
 	h.addListener(u.OnRestored, EventRestored)
-	h.addListener(u.OnAnomaly, EventHealed, EventLost, EventSkew, EventDropped, EventUnlisted)
+	h.addListener(u.OnAnomaly, EventHealed, EventLost, EventSkew, EventProbeOverdue, EventDropped, EventUnlisted)
 }
 
 func (h *hooks) addListener(f func(Event), kinds ...EventKind) {

@@ -126,6 +126,7 @@ func TestHooks_kinds(t *testing.T) {
 		"transition cause dep", "anomaly healed dep",
 		"anomaly lost dep",
 		"anomaly skew dep",
+		"anomaly probe_overdue dep",
 		"degraded degraded dep",
 		"restored restored dep",
 		"anomaly dropped dep",

@@ -246,10 +246,10 @@ func TestPermit_probe(t *testing.T) {
 
 	clock.advance(time.Second) // the lease runs out
 	probe := acquire(t, b)
-	lost.Failure(errDown) // too late: it holds no lease
-	wantState(t, b, redbreaker.StateHalfOpen)
-	probe.Success()
-	wantState(t, b, redbreaker.StateClosed)
+	lost.Failure(errDown) // late, but the round lasts: it counts
+	wantState(t, b, redbreaker.StateOpen)
+	probe.Success() // of a round that is over
+	wantState(t, b, redbreaker.StateOpen)
 }
 
 func TestPermit_droppedAfterStop(t *testing.T) {

@@ -128,6 +128,10 @@ type Reply struct {
 	// AppliedPerResult holds, for each result, how many of its outcomes were
 	// applied, counted from its first; nil if all were.
 	AppliedPerResult []int64
+	// OverdueMS is how long the longest probe took whose result came after its lease
+	// had ended, and OverdueLeaseMS that lease; 0 if there was none. The result
+	// counted.
+	OverdueMS, OverdueLeaseMS int64
 	// Unpublished is true if the storage refused to publish the transition's event,
 	// for lack of a right. The step itself counts.
 	Unpublished bool

@@ -2,6 +2,8 @@ package engine
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -35,7 +37,7 @@ const (
 	tallyLayout = "%d epoch=%d policy=%s streak=%d seq=%d win=%s/%d since=%d cell=%d clean=%d calls=%d/%d fail=%d/%d slow=%d/%d fast=%d/%d expires=%d"
 	cellLayout  = "%d %d %d %d"
 	modeLayout  = "until=%d for=%d reason=%s by=%s"
-	roundLayout = "probes=%d successes=%d lease=%d grants=%d succeeded=%d failed=%d lapsed=%d leases="
+	roundLayout = "probes=%d successes=%d lease=%d grants=%d succeeded=%d failed=%d lapsed=%d late="
 	leaseLayout = "%d@%d"
 	placeLayout = "%s:%d:%d"
 )
@@ -70,7 +72,10 @@ func ParseRecord(fields []Field) (Record, error) {
 		} else if isKnownField(f.Name) {
 			text[f.Name] = f.Value
 		} else {
-			r.unknown = append(r.unknown, f)
+			if r.unknown == nil {
+				r.unknown = map[string]string{}
+			}
+			r.unknown[f.Name] = f.Value
 		}
 	}
 	r.policy = text[fieldPolicy]
@@ -149,5 +154,8 @@ func (r *Record) Fields() []Field {
 	for slot := range int64(logSlots) {
 		add(logField(slot), r.slotEntry(slot))
 	}
-	return append(fields, r.unknown...)
+	for _, name := range slices.Sorted(maps.Keys(r.unknown)) {
+		fields = append(fields, Field{name, r.unknown[name]})
+	}
+	return fields
 }

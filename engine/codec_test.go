@@ -95,7 +95,7 @@ func TestRecord_roundTrip(t *testing.T) {
 
 // TestRecord_unknownFields: a neighbouring release's fields are kept as they are.
 func TestRecord_unknownFields(t *testing.T) {
-	later := []engine.Field{{Name: "hue", Value: "orange"}, {Name: "w79", Value: "?"}, {Name: "log:16", Value: ""}, {Name: "w01x", Value: "1"}}
+	later := []engine.Field{{Name: "hue", Value: "orange"}, {Name: "log:16", Value: ""}, {Name: "w01x", Value: "1"}, {Name: "w79", Value: "?"}}
 	r, err := engine.ParseRecord(later)
 	if err != nil {
 		t.Fatal(err)

@@ -7,18 +7,19 @@ type EventKind uint8
 
 // The kinds of events.
 const (
-	EventTransition EventKind = iota + 1 // a transition of state or mode
-	EventHealed                          // an unreadable record began again; the event carries that transition
-	EventLost                            // the record that this process knew was gone
-	EventSkew                            // another process uses another policy under this name
-	EventDegraded                        // the storage does not answer, the fallback decides
-	EventRestored                        // the storage answers again
-	EventDropped                         // the queue of hooks was full
-	EventStatus                          // a transition of another process was noticed by its epoch; Handle.Status shows the state after it
-	EventUnlisted                        // this process cannot enter its breakers into the index, so listings may lack them; they work
+	EventTransition   EventKind = iota + 1 // a transition of state or mode
+	EventHealed                            // an unreadable record began again; the event carries that transition
+	EventLost                              // the record that this process knew was gone
+	EventSkew                              // another process uses another policy under this name
+	EventProbeOverdue                      // a probe outlived its lease; its result counted
+	EventDegraded                          // the storage does not answer, the fallback decides
+	EventRestored                          // the storage answers again
+	EventDropped                           // the queue of hooks was full
+	EventStatus                            // a transition of another process was noticed by its epoch; Handle.Status shows the state after it
+	EventUnlisted                          // this process cannot enter its breakers into the index, so listings may lack them; they work
 )
 
-var eventNames = [...]string{"none", "transition", "healed", "lost", "skew", "degraded", "restored", "dropped", "status", "unlisted"}
+var eventNames = [...]string{"none", "transition", "healed", "lost", "skew", "probe_overdue", "degraded", "restored", "dropped", "status", "unlisted"}
 
 // String returns the kind's name, such as degraded.
 func (k EventKind) String() string { return nameOf(eventNames[:], int(k), "event") }
@@ -46,10 +47,15 @@ type Event struct {
 	Err error `json:"-"`
 	// Policy is the fingerprint of the other policy, for EventSkew.
 	Policy string `json:"policy,omitzero"`
-	// Epoch is the epoch of the lost record, for EventLost.
+	// Epoch is the epoch of the lost record, for EventLost, and that of the round of
+	// probes, for EventProbeOverdue.
 	Epoch int64 `json:"epoch,omitzero"`
 	// Dropped is the number of events dropped, for EventDropped.
 	Dropped int `json:"dropped,omitzero"`
+	// Lease is the lease of the probe, and Took how long it took at least, for
+	// EventProbeOverdue: HalfOpen.Lease should be longer than any call.
+	Lease time.Duration `json:"lease,omitzero"`
+	Took  time.Duration `json:"took,omitzero"`
 	// Outage is how long the storage did not answer, for EventRestored.
 	Outage time.Duration `json:"outage,omitzero"`
 	// Admitted and Rejected are the calls that the fallback decided during the

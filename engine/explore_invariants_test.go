@@ -12,7 +12,7 @@ type invariant string
 
 const (
 	invLeases   invariant = "P2: never more leases than probes, no number twice"
-	invFence    invariant = "P3: a result counts in its own epoch and while its lease is held, and else changes nothing"
+	invFence    invariant = "P3: a result counts in its own epoch and, of a probe, once while its round lasts, and else changes nothing"
 	invSpend    invariant = "P4: a lease is spent once"
 	invRecovery invariant = "P6: a lone client that waits as long as each rejection says reaches closed"
 	invVerdict  invariant = "admissions are decided by the record and the clock alone"
@@ -123,11 +123,12 @@ func (x *explorer) leases(e *effect) string {
 			live++
 		}
 	}
-	if live+l.settled > d.probes {
+	granted := e.stepped && e.reply.FirstLease > 0
+	if live > d.probes || granted && live+l.settled > d.probes {
 		return fmt.Sprintf("%d leases live and %d settled, of %d", live, l.settled, d.probes)
 	}
-	if int64(len(d.leases))+d.settled() > d.probes {
-		return fmt.Sprintf("the record has %d leases and %d settled, of %d", len(d.leases), d.settled(), d.probes)
+	if n := int64(len(d.leases)); n > d.probes || granted && n+d.settled() > d.probes {
+		return fmt.Sprintf("the record has %d leases and %d settled, of %d", n, d.settled(), d.probes)
 	}
 	return ""
 }
@@ -168,12 +169,10 @@ func (x *explorer) fence(e *effect) string {
 	return ""
 }
 
-// held reports whether the ledger of before has the lease, its deadline
-// re-anchored after a clock that went back.
+// held reports whether the ledger of before has the lease, live or late.
 func (x *explorer) held(e *effect, grant int64) bool {
-	w := e.before
-	i := slices.IndexFunc(w.ledger.live, func(o lease) bool { return o.grant == grant })
-	return i >= 0 && min(w.ledger.live[i].deadline, w.now+w.rec.round.leaseMS) > w.now
+	l := &e.before.ledger
+	return slices.Contains(l.late, grant) || slices.ContainsFunc(l.live, func(o lease) bool { return o.grant == grant })
 }
 
 // foreign is P3 with results of tickets that were never granted.
@@ -219,7 +218,7 @@ func (x *explorer) verdict(e *effect) string {
 				live++
 			}
 		}
-		granted = min(n, base.round.probes-live-base.round.settled())
+		granted = max(0, min(n, base.round.probes-live-base.round.settled()))
 	}
 	r := &e.reply
 	if r.Granted != granted {
@@ -601,6 +600,7 @@ func (r Reply) plus(later Reply) Reply {
 	later.Granted += r.Granted
 	later.Applied += r.Applied
 	later.Stale += r.Stale
+	later.OverdueMS, later.OverdueLeaseMS = max(r.OverdueMS, later.OverdueMS), max(r.OverdueLeaseMS, later.OverdueLeaseMS)
 	if r.FirstLease > 0 {
 		later.FirstLease = r.FirstLease
 	}
@@ -631,15 +631,18 @@ func (x *explorer) recovery(w *world) string {
 		return ""
 	}
 	for i := range x.ruled {
-		if text := x.recovers(&w.rec, w.now, &x.ruled[i]); text != "" {
-			return text
+		for _, overdue := range []bool{false, true} {
+			if text := x.recovers(&w.rec, w.now, &x.ruled[i], overdue); text != "" {
+				return text
+			}
 		}
 	}
 	return ""
 }
 
 // recovers lets a lone client try until the circuit is closed and it is admitted.
-func (x *explorer) recovers(from *Record, now int64, p *Rules) string {
+// Where it is overdue, each of its probes outlives its lease.
+func (x *explorer) recovers(from *Record, now int64, p *Rules, overdue bool) string {
 	r := &x.other
 	r.become(from)
 	steps := 6 + 3*max(p.Successes, from.round.successes)
@@ -652,6 +655,9 @@ func (x *explorer) recovers(from *Record, now int64, p *Rules) string {
 		b = Batch{Admissions: 1}
 		if reply.FirstLease > 0 {
 			b.Results = []Result{result(Ticket{reply.Epoch, reply.FirstLease}, Success)}
+			if overdue {
+				now += r.round.leaseMS + 1
+			}
 			continue
 		}
 		if longest := max(r.openFor, r.round.leaseMS, r.modeFor); reply.LeftMS > longest {
@@ -704,7 +710,7 @@ func difference(a, b *Record, ext extent) string {
 		return "window"
 	case !slices.Equal(a.reporters, b.reporters):
 		return "reporters"
-	case !slices.Equal(a.round.leases, b.round.leases) || a.round.counts() != b.round.counts():
+	case !slices.Equal(a.round.leases, b.round.leases) || !slices.Equal(a.round.late, b.round.late) || a.round.counts() != b.round.counts():
 		return "round"
 	case a.slots() != b.slots():
 		return "log"
@@ -732,7 +738,7 @@ func (r *Record) window() []cell {
 	if r.shape.Kind != windowTime {
 		return nil
 	}
-	for _, c := range r.cells {
+	for _, c := range r.pastCells() {
 		if r.windowReaches(c.bucket) && c.calls > 0 {
 			list = append(list, c)
 		}

@@ -99,7 +99,7 @@ func (x *explorer) junked(w *world, fields []Field) string {
 		if r.mode != ModeAuto && r.modeUntil == 0 && r.isFieldReadable(fieldMode) {
 			continue
 		}
-		if text := x.recovers(&r, w.now, &x.ruled[i]); text != "" {
+		if text := x.recovers(&r, w.now, &x.ruled[i], false); text != "" {
 			return text
 		}
 	}

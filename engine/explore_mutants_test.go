@@ -26,7 +26,11 @@ type controlMutant struct {
 var mutants = []mutant{
 	{"no epoch check", "streaks", invFence, noEpochCheck},
 	{"no lease check", "two probes", invFence, noLeaseCheck},
-	{"a lease counts at its deadline", "streaks", invFence, lateLease},
+	{"a late result is dropped", "streaks", invFence, droppedLate},
+	{"a late result counts for another round", "two probes", invFence, lateOfAnyRound},
+	{"a late result counts twice", "two probes", invSpend, lateTwice},
+	{"a late result frees a slot", "two probes", invLeases, lateFreesSlot},
+	{"late probes never close the circuit", "two probes", invRecovery, droppedLate},
 	{"a late failure prolongs the open period", "streaks", invFence, lateFailure},
 	{"a lease over the limit", "two probes", invLeases, leaseOverLimit},
 	{"lease numbers are slots", "two probes", invLeases, slotNumbers},
@@ -136,21 +140,43 @@ func noLeaseCheck(r *Record, p *Rules, now, rnd int64, b Batch) Reply {
 	}))
 }
 
-func lateLease(r *Record, p *Rules, now, rnd int64, b Batch) Reply {
-	if b.Admissions > 0 {
-		return r.Step(p, now, rnd, b)
-	}
-	eachLease(r, func(l *lease) {
-		if l.deadline == now {
-			l.deadline++
+// droppedLate takes results at or past the deadline as stale.
+func droppedLate(r *Record, p *Rules, now, rnd int64, b Batch) Reply {
+	r.round.late = nil
+	return r.Step(p, now, rnd, eachResult(b, func(res *Result) {
+		eachLease(r, func(l *lease) {
+			if l.grant == res.Lease && now >= l.deadline {
+				res.Epoch = 1
+			}
+		})
+	}))
+}
+
+// lateOfAnyRound takes a lease of another epoch for the first late one.
+func lateOfAnyRound(r *Record, p *Rules, now, rnd int64, b Batch) Reply {
+	return r.Step(p, now, rnd, eachResult(b, func(res *Result) {
+		if res.Lease > 0 && res.Epoch != r.epoch && len(r.round.late) > 0 {
+			res.Ticket = Ticket{r.epoch, r.round.late[0].grant}
 		}
-	})
+	}))
+}
+
+func lateTwice(r *Record, p *Rules, now, rnd int64, b Batch) Reply {
+	late := slices.Clone(r.round.late)
 	reply := r.Step(p, now, rnd, b)
-	eachLease(r, func(l *lease) {
-		if l.deadline == now+1 {
-			l.deadline--
-		}
-	})
+	if r.state == StateHalfOpen && reply.Applied > 0 {
+		r.round.late = late
+	}
+	return reply
+}
+
+// lateFreesSlot does not count a late result as settled.
+func lateFreesSlot(r *Record, p *Rules, now, rnd int64, b Batch) Reply {
+	late, succeeded, failed := len(r.round.late), r.round.succeeded, r.round.failed
+	reply := r.Step(p, now, rnd, b)
+	if r.state == StateHalfOpen && reply.Applied > 0 && len(r.round.late) < late {
+		r.round.succeeded, r.round.failed = succeeded, failed
+	}
 	return reply
 }
 
@@ -170,7 +196,7 @@ func lateFailure(r *Record, p *Rules, now, rnd int64, b Batch) Reply {
 }
 
 func leaseOverLimit(r *Record, p *Rules, now, rnd int64, b Batch) Reply {
-	full := r.state == StateHalfOpen && r.round.freeSlots() == 0
+	full := r.state == StateHalfOpen && r.round.freeSlots(now) == 0
 	if full {
 		r.round.probes++
 	}
@@ -192,7 +218,7 @@ func slotNumbers(r *Record, p *Rules, now, rnd int64, b Batch) Reply {
 func spentTwice(r *Record, p *Rules, now, rnd int64, b Batch) Reply {
 	leases := slices.Clone(r.round.leases)
 	reply := r.Step(p, now, rnd, b)
-	if r.state == StateHalfOpen && reply.Applied > 0 && r.round.freeSlots() > 0 {
+	if r.state == StateHalfOpen && reply.Applied > 0 && r.round.freeSlots(now) > 0 {
 		r.round.leases = leases
 	}
 	return reply

@@ -234,7 +234,7 @@ var plans = []plan{
 		name:     "three probes",
 		policies: one(Policy{ConsecutiveFailures: 1, HalfOpen: HalfOpen{Probes: 3, Successes: 2}}),
 		begin:    Command{Action: ActionHalfOpen},
-		holders:  3, outcomes: fast, commands: someCommands[:2], clocks: clocks,
+		holders:  2, outcomes: fast, commands: someCommands[:2], clocks: clocks,
 	},
 	{
 		name:     "count window",

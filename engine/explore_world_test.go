@@ -34,6 +34,7 @@ type ledger struct {
 	epoch   int64
 	top     int64   // the highest lease granted
 	live    []lease // granted, neither settled nor taken back
+	late    []int64 // taken back and not settled, of which the record keeps the last n
 	settled int64   // but not as ignored
 	spent   []int64 // leases whose result counted
 }
@@ -52,11 +53,23 @@ func (r *Record) clone() Record {
 
 // become makes r a copy of another record, in the memory that r has.
 func (r *Record) become(o *Record) {
-	ring, reporters, leases, cells, log := r.ring, r.reporters, r.round.leases, r.cells, r.log
+	ring, reporters, leases, late, cells, log := r.ring, r.reporters, r.round.leases, r.round.late, r.cells, r.log
 	*r = *o
 	r.ring, r.reporters, r.round.leases = refill(ring, o.ring), refill(reporters, o.reporters), refill(leases, o.round.leases)
-	r.cells, r.log = refill(cells, o.cells), refill(log, o.log)
+	r.round.late = refill(late, o.round.late)
+	r.cells, r.log = copyCells(cells, o.cells), refill(log, o.log)
 	r.junk = maps.Clone(o.junk)
+}
+
+func copyCells(into, from *[buckets]cell) *[buckets]cell {
+	if from == nil {
+		return nil
+	}
+	if into == nil {
+		into = new([buckets]cell)
+	}
+	*into = *from
+	return into
 }
 
 func refill[T any](into, from []T) []T { return append(into[:0], from...) }
@@ -215,7 +228,7 @@ func (l ledger) after(e *effect) ledger {
 	if e.after.rec.epoch != l.epoch || !e.after.rec.exists {
 		l = ledger{epoch: e.after.rec.epoch}
 	}
-	l.live, l.spent = slices.Clone(l.live), slices.Clone(l.spent)
+	l.live, l.late, l.spent = slices.Clone(l.live), slices.Clone(l.late), slices.Clone(l.spent)
 	for i := range l.live { // after a clock that went back
 		l.live[i].deadline = min(l.live[i].deadline, e.after.now+e.before.rec.round.leaseMS)
 	}
@@ -225,6 +238,7 @@ func (l ledger) after(e *effect) ledger {
 	for _, res := range e.batch.Results {
 		if res.Lease > 0 && res.Epoch == l.epoch && e.reply.Applied > 0 {
 			l.live = slices.DeleteFunc(l.live, func(o lease) bool { return o.grant == res.Lease })
+			l.late = slices.DeleteFunc(l.late, func(grant int64) bool { return grant == res.Lease })
 			l.spent = append(l.spent, res.Lease)
 			if res.Runs[0].Outcome != Ignored {
 				l.settled++
@@ -232,7 +246,13 @@ func (l ledger) after(e *effect) ledger {
 		}
 	}
 	if e.batch.Admissions > 0 {
+		for _, o := range l.live {
+			if e.after.now >= o.deadline {
+				l.late = append(l.late, o.grant)
+			}
+		}
 		l.live = slices.DeleteFunc(l.live, func(o lease) bool { return e.after.now >= o.deadline })
+		l.late = l.late[max(0, len(l.late)-int(e.after.rec.round.probes)):]
 	}
 	if e.reply.FirstLease > 0 {
 		for i := range e.reply.Granted {
@@ -418,7 +438,7 @@ func (x *explorer) writeWindow(r *Record, now int64) {
 	case windowTime:
 		x.write(2, r.shape.Size, max(r.cell-now/r.shape.bucketMS(), -buckets-x.furthestBack))
 		x.write(r.calls.current, r.calls.all, r.fails.current, r.fails.all, r.slows.current, r.slows.all)
-		for b := r.cell - buckets + 1; b < r.cell && len(r.cells) > 0; b++ {
+		for b := r.cell - buckets + 1; b < r.cell && r.cells != nil; b++ {
 			if c := r.cells[b%buckets]; c.bucket == b && c.calls > 0 {
 				x.write(r.cell-b, c.calls, c.fails, c.slows)
 			}
@@ -437,6 +457,10 @@ func (x *explorer) writeLedger(w *world) {
 		for _, o := range l.live {
 			x.write(placeOf(&w.rec, Ticket{l.epoch, o.grant}))
 			x.left(o.deadline, w.now)
+		}
+		same := slices.EqualFunc(l.late, w.rec.round.late, func(grant int64, o lease) bool { return grant == o.grant })
+		if !same {
+			x.write(l.late...)
 		}
 	}
 }
@@ -457,8 +481,9 @@ func (x *explorer) code(w *world, t ticket) int64 {
 	return code
 }
 
-// placeOf is 0 for a ticket of another epoch or a lease that is not held, 1 for
-// one without a lease, else 2 and the lease's place.
+// placeOf is 0 for a ticket of another epoch or a lease that is not held, 1 for one
+// without a lease, else 2 and the lease's place; of a late lease, 20 and how many
+// would be forgotten after it.
 func placeOf(r *Record, t Ticket) int64 {
 	if !r.exists || t.Epoch != r.epoch {
 		return 0
@@ -466,11 +491,14 @@ func placeOf(r *Record, t Ticket) int64 {
 	if t.Lease == 0 {
 		return 1
 	}
-	i := slices.IndexFunc(r.round.leases, func(l lease) bool { return l.grant == t.Lease })
-	if i < 0 {
-		return 0
+	held := func(l lease) bool { return l.grant == t.Lease }
+	if i := slices.IndexFunc(r.round.leases, held); i >= 0 {
+		return 2 + int64(i)
 	}
-	return 2 + int64(i)
+	if i := slices.IndexFunc(r.round.late, held); i >= 0 {
+		return 20 + int64(len(r.round.late)-i)
+	}
+	return 0
 }
 
 func (w *world) String() string {

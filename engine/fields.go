@@ -45,7 +45,7 @@ func (r *Record) modeText() string {
 func (r *Record) parseCells(text map[string]string) {
 	switch r.shape.Kind {
 	case windowTime:
-		r.cells = make([]cell, buckets)
+		r.cells = new([buckets]cell)
 		for i := range r.cells {
 			r.parseCell(int64(i), text[cellField(int64(i))])
 		}
@@ -87,7 +87,7 @@ func (c *cell) cellText() string {
 func (r *Record) addCells(add func(name, value string)) {
 	switch r.shape.Kind {
 	case windowTime:
-		for i, c := range r.cells {
+		for i, c := range r.pastCells() {
 			text := ""
 			if r.windowReaches(c.bucket) && c != (cell{}) {
 				text = c.cellText()

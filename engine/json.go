@@ -98,6 +98,8 @@ type (
 	eventJSON struct {
 		plainEvent
 		Err    string `json:"err,omitzero"`
+		Lease  text   `json:"lease,omitzero"`
+		Took   text   `json:"took,omitzero"`
 		Outage text   `json:"outage,omitzero"`
 	}
 )
@@ -274,7 +276,7 @@ func (t *Transition) UnmarshalJSON(data []byte) error {
 }
 
 func (e Event) twin() eventJSON {
-	j := eventJSON{plainEvent(e), "", text(e.Outage)}
+	j := eventJSON{plainEvent(e), "", text(e.Lease), text(e.Took), text(e.Outage)}
 	if e.Err != nil {
 		j.Err = e.Err.Error()
 	}
@@ -293,6 +295,7 @@ func (e *Event) UnmarshalJSON(data []byte) error {
 		return err
 	}
 	*e = Event(j.plainEvent)
+	e.Lease, e.Took = time.Duration(j.Lease), time.Duration(j.Took)
 	e.Outage = time.Duration(j.Outage)
 	if j.Err != before {
 		e.Err = errors.New(j.Err)

@@ -217,14 +217,14 @@ func TestSnapshot_json(t *testing.T) {
 		Name: "payments", Exists: true, Epoch: 7, State: engine.StateHalfOpen, Mode: engine.ModeShadow, Age: time.Minute,
 		RetryAfter: time.Second, OpenFor: 5 * time.Second, Trips: 2, ModeFor: time.Hour, ModeReason: "deploy", ModeBy: "ops",
 		Streak: 1, Calls: 4, Failures: 2, Slow: 1, Reporters: []string{"web-1"}, Fingerprint: "a1b2c3d4",
-		Probes: &engine.ProbeRound{Probes: 3, Successes: 2, Lease: 10 * time.Second, Granted: 4, Outstanding: 1, Succeeded: 1, Lapsed: 1},
+		Probes: &engine.ProbeRound{Probes: 3, Successes: 2, Lease: 10 * time.Second, Granted: 4, Outstanding: 1, Succeeded: 1, Lapsed: 1, Late: 1},
 		Policy: &engine.Policy{OpenFor: time.Minute},
 		Log:    []engine.Transition{{N: 3, Epoch: 7, To: engine.StateHalfOpen, Cause: engine.CauseElapsed, Ago: time.Minute}},
 	}
 	sameJSON(t, `{"name": "payments", "exists": true, "epoch": 7, "state": "half_open", "mode": "shadow", "age": "1m0s",
 		"retry_after": "1s", "open_for": "5s", "trips": 2, "mode_for": "1h0m0s", "mode_reason": "deploy", "mode_by": "ops",
 		"streak": 1, "calls": 4, "failures": 2, "slow": 1, "reporters": ["web-1"], "fingerprint": "a1b2c3d4",
-		"probes": {"probes": 3, "successes": 2, "lease": "10s", "granted": 4, "outstanding": 1, "succeeded": 1, "failed": 0, "lapsed": 1},
+		"probes": {"probes": 3, "successes": 2, "lease": "10s", "granted": 4, "outstanding": 1, "succeeded": 1, "failed": 0, "lapsed": 1, "late": 1},
 		"policy": {"open_for": "1m0s"},
 		"log": [{"n": 3, "epoch": 7, "at_ms": 0, "ago": "1m0s", "from": "closed", "to": "half_open", "from_mode": "auto", "to_mode": "auto", "cause": "elapsed"}]}`, s)
 }

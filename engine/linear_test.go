@@ -335,7 +335,7 @@ func (s *sequence) apply(p *Rules, op call) callResult {
 // deepCopy returns a copy that shares no memory with r.
 func (r *Record) deepCopy() *Record {
 	c := *r
-	c.ring, c.cells, c.log = slices.Clone(r.ring), slices.Clone(r.cells), slices.Clone(r.log)
+	c.ring, c.cells, c.log = slices.Clone(r.ring), copyCells(nil, r.cells), slices.Clone(r.log)
 	c.round.leases, c.reporters = slices.Clone(r.round.leases), slices.Clone(r.reporters)
 	return &c
 }

@@ -23,6 +23,8 @@ type machine struct {
 	transitions []Transition
 	applied     int64
 	stale       int64
+	// The longest probe of this step that outlived its lease, and that lease.
+	overdueMS, overdueLeaseMS int64
 }
 
 // Step runs a batch as one atomic step at the time now: first the end of an
@@ -269,6 +271,7 @@ func (m *machine) buildReply(reply *Reply) {
 	reply.LeftMS, reply.ModeLeftMS = m.remainingMS(), max(0, m.modeUntil-m.now)
 	reply.Applied, reply.Stale = m.applied, m.stale
 	reply.Policy = m.fingerprint
+	reply.OverdueMS, reply.OverdueLeaseMS = m.overdueMS, m.overdueLeaseMS
 	if len(m.transitions) > 0 {
 		reply.Transition = m.transitions[0]
 	}
@@ -283,7 +286,7 @@ func (m *machine) remainingMS() int64 {
 		return max(0, m.modeUntil-m.now)
 	case m.state == StateOpen:
 		return max(0, m.until-m.now)
-	case m.state == StateHalfOpen && m.round.freeSlots() == 0:
+	case m.state == StateHalfOpen && m.round.freeSlots(m.now) == 0:
 		return m.probeHintMS(m.now)
 	}
 	return 0
@@ -295,5 +298,5 @@ func (m *machine) remainingMS() int64 {
 // by far after a quick recovery; a hint that doubles as the round grows costs few
 // calls more. It is at least minProbeHintMS unless the lease ends sooner.
 func (r *Record) probeHintMS(now int64) int64 {
-	return max(0, min(r.round.earliestDeadline()-now, max(minProbeHintMS, now-r.since)))
+	return max(0, min(r.round.earliestDeadline(now)-now, max(minProbeHintMS, now-r.since)))
 }

@@ -137,6 +137,7 @@ func (h *memoryHandle) runStep(b Batch) (s memoryStep, err error) {
 	if r.Transition.Cause == CauseCreated && known != epochUnknown { // only tests remove a record
 		h.sink(Event{Kind: EventLost, Name: h.name, Epoch: known})
 	}
+	h.emitOverdue(r)
 	if t := h.emitTransition(r.Transition, b.Detail.Err); t.Cause != "" && t.To == StateOpen {
 		opened = &t
 	}

@@ -36,9 +36,9 @@ type Record struct {
 	head
 	modeTerm
 	tally
-	cells     []cell     // of a time window, by bucket number modulo 10; none before the second bucket
-	ring      []byte     // of a count window, one letter for each outcome
-	reporters []reporter // newest first
+	cells     *[buckets]cell // of a time window, by bucket number modulo 10; none before the second bucket
+	ring      []byte         // of a count window, one letter for each outcome
+	reporters []reporter     // newest first
 	round     round
 	policy    string   // the rules' text at the last transition
 	log       []string // entries, see logIndex; as long as slots were used
@@ -47,7 +47,7 @@ type Record struct {
 	// again. So the step that needs such a field can report that it was damaged.
 	junk map[string]string
 	// unknown keeps fields of a later release, which must survive this one.
-	unknown []Field
+	unknown map[string]string
 }
 
 // head has the fields that an admission needs. It changes only in a transition, or when a
@@ -107,7 +107,8 @@ type round struct {
 	probes, successes, leaseMS int64 // n, m and the lease length it began with
 	grants                     int64 // leases granted so far
 	succeeded, failed, lapsed  int64
-	leases                     []lease // outstanding, in the order of their grants
+	late                       []lease // lapsed, without a result yet: the last n
+	leases                     []lease // outstanding; each list is in the order of grants
 }
 
 // lease is a probe's permission to count.
@@ -117,6 +118,14 @@ type lease struct{ grant, deadline int64 }
 // 0 if it has no end, or none that reads well. A storage without expiry of its
 // own takes the record as absent from then on.
 func (r *Record) Expires() int64 { return r.expires }
+
+// pastCells returns the buckets other than the current one.
+func (r *Record) pastCells() []cell {
+	if r.cells == nil {
+		return nil
+	}
+	return r.cells[:]
+}
 
 // slotEntry returns the entry in a slot of the log; "" if none was written yet.
 func (r *Record) slotEntry(slot int64) string {

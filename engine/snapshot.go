@@ -67,6 +67,7 @@ type ProbeRound struct {
 	Succeeded   int64         `json:"succeeded"`
 	Failed      int64         `json:"failed"`
 	Lapsed      int64         `json:"lapsed"` // leases that ran out
+	Late        int           `json:"late"`   // of these, the ones whose result would still count
 }
 
 // Transition is one change of state or mode, as the record's log keeps it.
@@ -200,7 +201,7 @@ func (r *Record) talliesAt(now int64) (calls, fails, slows int64) {
 		}
 	}
 	add(cell{r.cell, r.calls.current, r.fails.current, r.slows.current})
-	for _, c := range r.cells {
+	for _, c := range r.pastCells() {
 		if c.bucket != r.cell {
 			add(c)
 		}
@@ -212,6 +213,7 @@ func (d *round) snapshot(now int64) *ProbeRound {
 	p := &ProbeRound{
 		Probes: int(d.probes), Successes: int(d.successes), Lease: ms(d.leaseMS),
 		Granted: d.grants, Succeeded: d.succeeded, Failed: d.failed, Lapsed: d.lapsed,
+		Late: len(d.late),
 	}
 	for _, l := range d.leases {
 		if now < l.deadline {

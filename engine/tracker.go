@@ -29,7 +29,14 @@ type notifier struct {
 	name    string
 	rules   *Rules
 	sink    func(Event)
-	foreign map[string]bool // fingerprints of other policies that were reported
+	reports *anomalyReports
+}
+
+// anomalyReports notes what was reported and must not be reported again. Few breakers
+// have any, so it is apart from the notifier, of which each has one.
+type anomalyReports struct {
+	policies     map[string]bool // fingerprints of other policies
+	overdueRound int64           // epoch of the last round with an overdue probe
 }
 
 // rejectionCache keeps the last rejection, so that equal ones share an error.
@@ -68,6 +75,7 @@ func (t *Tracker) ApplyReply(b Batch, r Reply) {
 	}
 	before, known := t.last, t.learnedNS != 0
 	t.learnLocked(knownState{state: r.State, mode: r.Mode, epoch: r.Epoch, leftMS: r.LeftMS, modeLeftMS: r.ModeLeftMS}, now, len(b.Results) > 0)
+	t.emitOverdue(&r)
 	t.noteOpenedLocked(before, t.emitTransition(r.Transition, b.Detail.Err))
 	t.emitSkew(r.Policy)
 	if before.epoch != r.Epoch && r.Transition.Cause == "" {
@@ -179,17 +187,39 @@ func (n *notifier) emitStatus(known bool, s State, m Mode) {
 	}
 }
 
+// emitOverdue raises EventProbeOverdue once for each round: one that is slower than
+// its lease is likely to have many such probes.
+func (n *notifier) emitOverdue(r *Reply) {
+	if r.OverdueMS == 0 {
+		return
+	}
+	round := r.Epoch
+	if r.Transition.Cause != "" { // the result ended the round
+		round = r.Transition.Was
+	}
+	if n.reports == nil {
+		n.reports = &anomalyReports{}
+	}
+	if round != n.reports.overdueRound {
+		n.reports.overdueRound = round
+		n.sink(Event{Kind: EventProbeOverdue, Name: n.name, Epoch: round, Lease: ms(r.OverdueLeaseMS), Took: ms(r.OverdueMS)})
+	}
+}
+
 // emitSkew raises EventSkew once for each other policy under this name. The
 // number of policies that it remembers is bounded, whatever a record contains.
 func (n *notifier) emitSkew(fingerprint string) {
-	if fingerprint == n.rules.Fingerprint() || fingerprint == "" || n.foreign[fingerprint] {
+	if fingerprint == n.rules.Fingerprint() || fingerprint == "" {
 		return
 	}
-	if n.foreign == nil {
-		n.foreign = map[string]bool{}
+	if n.reports == nil {
+		n.reports = &anomalyReports{}
 	}
-	if len(n.foreign) < MaxReporters {
-		n.foreign[fingerprint] = true
+	if n.reports.policies == nil {
+		n.reports.policies = map[string]bool{}
+	}
+	if !n.reports.policies[fingerprint] && len(n.reports.policies) < MaxReporters {
+		n.reports.policies[fingerprint] = true
 		n.sink(Event{Kind: EventSkew, Name: n.name, Policy: fingerprint})
 	}
 }

@@ -138,8 +138,8 @@ func (m *machine) setShape(s WindowShape) {
 // so that a damaged sum does not live on. It returns false if one of them is
 // damaged.
 func (m *machine) rotateBuckets(bucket int64) bool {
-	if len(m.cells) == 0 {
-		m.cells = make([]cell, buckets)
+	if m.cells == nil {
+		m.cells = new([buckets]cell)
 	}
 	m.cells[m.cell%buckets] = cell{m.cell, m.calls.current, m.fails.current, m.slows.current}
 	delete(m.junk, cellField(m.cell%buckets))

@@ -69,6 +69,7 @@ const wholeLayout = "epoch=%d left=%d mode_left=%d granted=%d lease=%d applied=%
 func decodeWhole(text string, b engine.Batch) (engine.Reply, error) {
 	published, unpublished := strings.CutSuffix(text, "\n!unpublished")
 	line, event, moved := strings.Cut(published, "\n")
+	line, overdue, late := strings.Cut(line, " overdue=")
 	line, each, some := strings.Cut(line, " applied_each=")
 	r := engine.Reply{Unpublished: unpublished}
 	words := strings.SplitN(line, " ", 3)
@@ -77,6 +78,9 @@ func decodeWhole(text string, b engine.Batch) (engine.Reply, error) {
 		return engine.Reply{}, surprise(text)
 	}
 	if r.Granted > b.Admissions || r.Applied+r.Stale != b.Outcomes() || some != (r.Stale > 0) || unpublished && !moved {
+		return engine.Reply{}, surprise(text)
+	}
+	if late && (!engine.MatchLayout(overdue, "%d/%d", &r.OverdueMS, &r.OverdueLeaseMS) || r.OverdueLeaseMS == 0 || r.OverdueMS < r.OverdueLeaseMS) {
 		return engine.Reply{}, surprise(text)
 	}
 	if some {

@@ -13,7 +13,7 @@ ARGV[6]  the failures' error text, a token; "-" for none
 
 Returns  "<epoch>": closed, auto, all admitted, all applied, no transition, the same policy
          "<epoch> <left>": open, auto, all rejected, no outcomes, no transition, the same policy; left is how long it stays open, in ms
-         "<state> <mode> epoch=<n> left=<ms> mode_left=<ms> granted=<n> lease=<first> applied=<n> stale=<n> policy=<fingerprint>", then if any are stale " applied_each=<n>,<n>,...", how many outcomes of each result were applied, the first ones, then, a line each, the event of a transition if there was one ("<epoch before> <log entry>") and "!unpublished" if the server refused to publish it
+         "<state> <mode> epoch=<n> left=<ms> mode_left=<ms> granted=<n> lease=<first> applied=<n> stale=<n> policy=<fingerprint>", then if any are stale " applied_each=<n>,<n>,...", how many outcomes of each result were applied, the first ones, if a probe outlived its lease " overdue=<ms>/<ms>", how long it took and its lease, then, a line each, the event of a transition if there was one ("<epoch before> <log entry>") and "!unpublished" if the server refused to publish it
          "!type <type>": the key holds another type; nothing was written
          "!schema <n>": the record is of a newer layout; nothing was written
          "!clock <ms>": the server's clock is beyond the year 2109; nothing was written
@@ -22,7 +22,7 @@ Returns  "<epoch>": closed, auto, all admitted, all applied, no transition, the 
 Writes   HSET, PERSIST, PEXPIRE, PUBLISH; in this order, each at most once; nothing for a rejection or an admission while closed
 
 Invariants
-         one transition at most; an outcome counts only in its own epoch and, for a probe, while its lease is held; all is validated before anything is written
+         one transition at most; an outcome counts only in its own epoch and, for a probe, once while its round lasts; all is validated before anything is written
 ]]
 local tally -- as the fast path found it, where it read it
 -- @include lib/fast.lua

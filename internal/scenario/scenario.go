@@ -294,6 +294,9 @@ func (w *world) describe(r engine.Reply, callers []string, reports, untouched bo
 		if r.Stale > 0 {
 			line += fmt.Sprintf(", stale %d", r.Stale)
 		}
+		if r.OverdueMS > 0 {
+			line += fmt.Sprintf(", a probe took %s with a lease of %s", length(r.OverdueMS), length(r.OverdueLeaseMS))
+		}
 		lines = append(lines, line)
 	}
 	for i, caller := range callers {
@@ -425,8 +428,8 @@ func (w *world) inspect(*datadriven.TestData) string {
 	add(s.Calls > 0, "calls %d, failures %d, slow %d", s.Calls, s.Failures, s.Slow)
 	add(len(s.Reporters) > 0, "reporters %q", s.Reporters)
 	if p := s.Probes; p != nil {
-		add(true, "probes %d of %d outstanding, granted %d, succeeded %d of %d, failed %d, lapsed %d, lease %v",
-			p.Outstanding, p.Probes, p.Granted, p.Succeeded, p.Successes, p.Failed, p.Lapsed, p.Lease)
+		add(true, "probes %d of %d outstanding, granted %d, succeeded %d of %d, failed %d, lapsed %d, late %d, lease %v",
+			p.Outstanding, p.Probes, p.Granted, p.Succeeded, p.Successes, p.Failed, p.Lapsed, p.Late, p.Lease)
 	}
 	add(s.Policy == nil, "no policy")
 	add(len(s.Unreadable) > 0, "unreadable %q", s.Unreadable)

@@ -199,6 +199,7 @@ function m.build_reply(admissions, reply)
     for i, n in ipairs(reply.applied_each) do reply.applied_each[i] = string.format('%d', n) end
     text = text .. ' applied_each=' .. table.concat(reply.applied_each, ',')
   end
+  if m.overdue_ms > 0 then text = text .. string.format(' overdue=%d/%d', m.overdue_ms, m.overdue_lease_ms) end
   if #m.transitions > 0 then text = text .. '\n' .. m.transitions[1].event end
   if m.unpublished then text = text .. '\n!unpublished' end
   return text

@@ -87,8 +87,10 @@ func leaseRunsOut(t *testEnv) {
 		t.Fatalf("lease %d was granted twice", held.Lease)
 	}
 	t.checkEqual("lapsed", int64(1), t.inspect().Probes.Lapsed)
-	a.reportStale(held, engine.Success)
-	t.checkState(engine.StateHalfOpen)
+	t.checkEqual("late", 1, t.inspect().Probes.Late)
+	a.report(held, engine.Success)
+	t.checkState(engine.StateClosed)
+	b.reportStale(next, engine.Success)
 }
 
 func leaseEndsExactly(t *testEnv) {
@@ -100,8 +102,9 @@ func leaseEndsExactly(t *testEnv) {
 	t.checkAlmostOver(b.rejection())
 	a.report(inTime, engine.Success)
 	t.advance(time.Millisecond)
-	a.reportStale(late, engine.Success)
 	b.admit()
+	a.report(late, engine.Success)
+	t.checkState(engine.StateClosed)
 }
 
 // probeHint: a caller need not wait for a whole lease after a quick recovery.
