@@ -79,11 +79,10 @@ func (m *Memory) Bind(name string, p Policy, sink func(Event)) (Handle, error) {
 	if m.closed.Load() {
 		return nil, ErrStopped
 	}
-	if err := errors.Join(CheckName(name), p.Validate()); err != nil {
+	rules, err := memoryRulesOf(p)
+	if err := errors.Join(CheckName(name), err); err != nil {
 		return nil, err
 	}
-	p.MinReporters = 1
-	rules, _ := p.Rules()
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	shared := m.rules[rules.Text()]
@@ -101,6 +100,34 @@ func (m *Memory) Bind(name string, p Policy, sink func(Event)) (Handle, error) {
 	h := &memoryHandle{memory: m, record: r, window: rules.Window.code(), notifier: newNotifier(name, &shared.Rules, sink)}
 	h.knownEpoch.Store(epochUnknown)
 	return h, nil
+}
+
+// lastRules are the rules of the policy that was bound last, in any engine. Breakers
+// are often bound by one policy, and to validate and encode it costs more than the
+// rest of Bind.
+var lastRules atomic.Pointer[boundRules]
+
+type boundRules struct {
+	policy Policy
+	rules  Rules
+}
+
+// memoryRulesOf returns the rules of a policy in memory, which has one reporter.
+func memoryRulesOf(p Policy) (Rules, error) {
+	if last := lastRules.Load(); last != nil && last.policy == p {
+		return last.rules, nil
+	}
+	if err := p.Validate(); err != nil {
+		return Rules{}, err
+	}
+	alone := p
+	alone.MinReporters = 1
+	rules, err := alone.Rules()
+	if err != nil {
+		return Rules{}, err
+	}
+	lastRules.Store(&boundRules{policy: p, rules: rules})
+	return rules, nil
 }
 
 // Control applies a command by name. A record that it creates is kept until the
