@@ -163,25 +163,25 @@ func TestBound_callersDeadline(t *testing.T) {
 	})
 }
 
+// A caller that cancels is released at once, and a lease that its call is granted
+// later is returned.
 func TestBound_callerCancels(t *testing.T) {
-	for _, inline := range []bool{true, false} {
-		synctest.Test(t, func(t *testing.T) {
-			w := newWorld(t, redis.Options{ContextTimeoutEnabled: inline})
-			acquire(t, w.handle)
-			w.net.Set(faultproxy.Blackhole())
-			cancelled, cancel := context.WithCancel(ctx)
-			time.AfterFunc(50*time.Millisecond, cancel)
-			want := 50 * time.Millisecond
-			if inline {
-				want = bound // go-redis sees deadlines, but no cancellation while it reads
+	inBubble(t, func(t *testing.T, w *world) {
+		w.handle, w.events = bind(t, w.store, engine.Policy{HalfOpen: engine.HalfOpen{Lease: time.Hour}})
+		command(t, w.handle, engine.Command{Action: engine.ActionHalfOpen})
+		w.net.Set(faultproxy.Delay(50 * time.Millisecond))
+		cancelled, cancel := context.WithCancel(ctx)
+		time.AfterFunc(60*time.Millisecond, cancel)
+		wantTook(t, 60*time.Millisecond, func() {
+			if _, err := w.handle.Acquire(cancelled); err != context.Canceled {
+				t.Errorf("got %v, want the context's error", err)
 			}
-			wantTook(t, want, func() {
-				if _, err := w.handle.Acquire(cancelled); err != context.Canceled {
-					t.Errorf("got %v, want the context's error", err)
-				}
-			})
 		})
-	}
+		time.Sleep(time.Second)
+		if ticket := acquire(t, w.handle); ticket.Lease != 2 {
+			t.Errorf("the next probe got %+v, want the second grant", ticket)
+		}
+	})
 }
 
 func TestBound_contextIsOverBefore(t *testing.T) {

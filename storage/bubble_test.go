@@ -84,7 +84,7 @@ func ours() string {
 	buf := make([]byte, 1<<20)
 	var found []string
 	for _, stack := range strings.Split(string(buf[:runtime.Stack(buf, true)]), "\n\n") {
-		if strings.Contains(stack, "taskgroup.(*Group).Spawn") {
+		if strings.Contains(stack, "taskgroup.(*Group)") {
 			found = append(found, stack)
 		}
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/redbreaker/redbreaker/engine"
 	"github.com/redbreaker/redbreaker/storage/internal/guard"
+	"github.com/redbreaker/redbreaker/storage/internal/transport"
 )
 
 // groupCommit lets one process's operations on one breaker share script calls.
@@ -42,41 +43,62 @@ func (g *groupCommit) SendBatch(ctx context.Context, op string, b engine.Batch) 
 	if err != nil {
 		return engine.Reply{}, err
 	}
-	now := time.Now()
-	if g.tryInline(ctx, now) {
-		defer g.finishInline()
-		r, err := g.handle.step(ctx, now, node, op, b)
-		permission.Release(err)
-		return r, err
-	}
 	if err := ctx.Err(); err != nil {
 		return engine.Reply{}, err
 	}
-	p := &pendingOp{op: op, batch: b, since: now}
+	p := &pendingOp{op: op, batch: b, since: time.Now()}
+	if g.tryInline() {
+		return g.sendInline(ctx, node, permission, p)
+	}
 	s := g.enqueueOp(ctx, p)
 	if err := g.wait(ctx, s, p); err != nil {
-		return engine.Reply{}, g.sharedError(s, p, permission, err)
+		return engine.Reply{}, ownError(p, err)
 	}
 	return g.readReply(p, s.reply), nil
 }
 
-// Trial implements handle.Sender.
-func (g *groupCommit) Trial() error {
-	_, err := g.handle.step(context.Background(), time.Now(), g.handle.node(), "step", engine.Batch{})
-	return err
+// sendInline sends an operation as a step of its own and waits for it in the
+// caller's goroutine. If the caller leaves while the step is in flight, a goroutine
+// waits in its place.
+func (g *groupCommit) sendInline(ctx context.Context, node *transport.Node, permission guard.Permission, p *pendingOp) (engine.Reply, error) {
+	f, err := g.handle.startStep(ctx, p.since, node, p.op, p.batch)
+	if err != nil {
+		g.finishInline()
+		return engine.Reply{}, err
+	}
+	reply, err, ok := f.Await(ctx)
+	if !ok && g.handle.redis.transport.Spawn(func() { g.finishAbandoned(ctx, f, permission, p) }) {
+		return engine.Reply{}, err
+	}
+	defer g.finishInline()
+	r, err := g.handle.decodeStep(p.since, p.op, p.batch, reply, err)
+	permission.Release(err)
+	return r, err
 }
 
-// sharedError returns the error of an operation whose step failed or whose caller
-// left.
-func (g *groupCommit) sharedError(s *sharedStep, p *pendingOp, permission guard.Permission, err error) error {
+// finishAbandoned waits for a step whose caller has left, returns its leases, and
+// finishes it as its caller would have.
+func (g *groupCommit) finishAbandoned(ctx context.Context, f *transport.Flight, permission guard.Permission, p *pendingOp) {
+	reply, err, _ := f.Await(context.WithoutCancel(ctx))
+	r, err := g.handle.decodeStep(p.since, p.op, p.batch, reply, err)
+	permission.Release(err)
+	g.mu.Lock()
+	if err == nil {
+		g.returnLeasesLocked(context.WithoutCancel(ctx), r)
+	}
+	g.mu.Unlock()
+	g.finishInline()
+}
+
+// Trial implements handle.Sender.
+func (g *groupCommit) Trial() error { return g.handle.trial() }
+
+// ownError returns the error of an operation whose step failed or whose caller
+// left: it names the operation, where the step's names the first.
+func ownError(p *pendingOp, err error) error {
 	var e *engine.StorageError
 	if !errors.As(err, &e) {
 		return err
-	}
-	// A reply that was lost is one failure, which the step has counted. But a
-	// timeout is counted for each operation: each has waited that long.
-	if p != s.ops[0] && errors.Is(e, context.DeadlineExceeded) {
-		permission.Release(e)
 	}
 	own := *e
 	own.Op = p.op
@@ -86,14 +108,14 @@ func (g *groupCommit) sharedError(s *sharedStep, p *pendingOp, permission guard.
 // runExclusive gives f a turn to itself. If f did not run, or not to its end, the
 // error is the context's or engine.ErrStopped.
 func (g *groupCommit) runExclusive(ctx context.Context, f func(ctx context.Context, since time.Time)) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	now := time.Now()
-	if g.tryInline(ctx, now) {
+	if g.tryInline() {
 		defer g.finishInline()
 		f(ctx, now)
 		return nil
-	}
-	if err := ctx.Err(); err != nil {
-		return err
 	}
 	p := &pendingOp{since: now}
 	s := newSharedStep(ctx, p)
@@ -103,16 +125,8 @@ func (g *groupCommit) runExclusive(ctx context.Context, f func(ctx context.Conte
 }
 
 // tryInline reports whether the caller may send its own step now, instead of
-// handing it to a goroutine. It then must call finishInline.
-//
-// A caller whose deadline comes before the timeout may not: the reply may be a
-// lease, which someone must return. Neither may a caller of a client that ignores
-// deadlines.
-func (g *groupCommit) tryInline(ctx context.Context, now time.Time) bool {
-	t := g.handle.redis.transport
-	if deadline, ok := ctx.Deadline(); !t.HonorsDeadlines() || ok && deadline.Before(now.Add(t.Timeout())) {
-		return false
-	}
+// handing it to the driver. It then must call finishInline.
+func (g *groupCommit) tryInline() bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.busy {
@@ -195,14 +209,26 @@ func (g *groupCommit) drive() {
 
 // sendShared sends a step. Its operations were let through by the guard when they
 // came; that the handle was closed since does not stop them.
+//
+// A step that waited for its whole timeout fails without being sent, and without
+// the guard's counting it: it says that the one before it was slow, which the guard
+// knows.
 func (g *groupCommit) sendShared(s *sharedStep) (engine.Reply, error) {
-	node := g.handle.node()
 	op := s.ops[0].op
+	if t := g.handle.redis.transport; time.Since(s.since) >= t.Timeout() {
+		return engine.Reply{}, &engine.StorageError{Class: engine.ClassNotExecuted, Op: op, Name: g.handle.Name, Err: t.TimeoutError()}
+	}
+	node := g.handle.node()
 	permission, err := g.handle.PermitAccepted(node.Guard(), op)
 	if err != nil {
 		return engine.Reply{}, err
 	}
-	r, err := g.handle.step(s.ctx, s.since, node, op, s.batch)
+	f, err := g.handle.startStep(s.ctx, s.since, node, op, s.batch)
+	if err != nil {
+		return engine.Reply{}, err
+	}
+	reply, err, _ := f.Await(s.ctx) // it does not end
+	r, err := g.handle.decodeStep(s.since, op, s.batch, reply, err)
 	permission.Release(err)
 	return r, err
 }

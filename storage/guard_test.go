@@ -4,6 +4,7 @@ package storage_test
 
 import (
 	"errors"
+	"fmt"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -49,21 +50,48 @@ func TestGuard_leavesADeadServerAlone(t *testing.T) {
 	})
 }
 
-// Callers that come at once share the cost: each pays the bound at most once.
-func TestGuard_callersAtOnce(t *testing.T) {
+// Calls that fail at the same time are one observation: a pause of 250 ms, of the
+// server or of this process, does not keep callers from a server that is well.
+func TestGuard_burstIsOneFailure(t *testing.T) {
 	inBubble(t, func(t *testing.T, w *world) {
 		acquire(t, w.handle)
-		w.net.Set(faultproxy.Blackhole())
-		var all sync.WaitGroup
-		for range 16 { // with a connection each
-			all.Add(1)
-			go func() {
-				defer all.Done()
-				wantTook(t, bound, func() { _, _ = w.handle.Acquire(ctx) })
-			}()
+		burst := func() {
+			var all sync.WaitGroup
+			for i := range 256 {
+				h := w.handle
+				if i%2 == 1 {
+					var err error
+					h, err = w.store.Bind(fmt.Sprint(name, i), neverOpens, nil)
+					must(t, err)
+				}
+				all.Add(1)
+				go func() {
+					defer all.Done()
+					wantTook(t, bound, func() {
+						if _, err := h.Acquire(ctx); classOf(err) == 0 {
+							t.Errorf("got %v, want a storage error", err)
+						}
+					})
+				}()
+			}
+			all.Wait()
 		}
-		all.Wait()
-		wantTook(t, 0, func() { _, _ = w.handle.Acquire(ctx) })
+		for range 5 {
+			w.net.Set(faultproxy.Blackhole())
+			burst()
+			burst()
+			w.net.Reset()
+			w.net.Set(faultproxy.Pass())
+			acquire(t, w.handle) // it is asked at once
+		}
+		w.net.Set(faultproxy.Blackhole())
+		for range deadCalls {
+			burst()
+		}
+		wantTook(t, 0, func() {
+			_, err := w.handle.Acquire(ctx)
+			wantSays(t, err, "backing off")
+		})
 	})
 }
 

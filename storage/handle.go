@@ -37,14 +37,32 @@ func newHandle(r *Redis, name, key string, rules engine.Rules, sink func(engine.
 // node returns the server that holds the breaker.
 func (h *redisHandle) node() *transport.Node { return h.redis.transport.Node(h.key) }
 
-// step runs a batch as one step on the node; the timeout counts from since.
-func (h *redisHandle) step(ctx context.Context, since time.Time, node *transport.Node, op string, b engine.Batch) (engine.Reply, error) {
+// startStep sends a batch as one step to the node; the timeout counts from since.
+func (h *redisHandle) startStep(ctx context.Context, since time.Time, node *transport.Node, op string, b engine.Batch) (*transport.Flight, error) {
 	if h.redis.closed.Load() {
-		return engine.Reply{}, engine.ErrStopped
+		return nil, engine.ErrStopped
 	}
-	reply, err := h.redis.transport.Run(ctx, since, node, &transport.Call{
+	return h.redis.transport.Start(ctx, since, node, h.newCall(op, b))
+}
+
+// trial runs an empty step for the guard of the node.
+func (h *redisHandle) trial() error {
+	const op = "step"
+	since, b := time.Now(), engine.Batch{}
+	reply, err := h.redis.transport.RunTrial(h.node(), h.newCall(op, b))
+	_, err = h.decodeStep(since, op, b, reply, err)
+	return err
+}
+
+func (h *redisHandle) newCall(op string, b engine.Batch) *transport.Call {
+	return &transport.Call{
 		Op: op, Name: h.Name, Key: h.key, Script: scripts.Step, Args: scripts.StepArgs(&h.rules, random(), b),
-	})
+	}
+}
+
+// decodeStep reads the reply of a step and passes it on to the tracker and the
+// index.
+func (h *redisHandle) decodeStep(since time.Time, op string, b engine.Batch, reply any, err error) (engine.Reply, error) {
 	if err != nil {
 		return engine.Reply{}, err
 	}

@@ -43,8 +43,8 @@ var (
 // down. The error names every fault of the arguments and matches
 // engine.ErrInvalid.
 //
-// A client made with ContextTimeoutEnabled lets a lone call run in its caller's
-// goroutine.
+// A client made with ContextTimeoutEnabled gives up on a reply together with the
+// caller; without it, go-redis keeps a connection for its own read timeout.
 func NewRedis(client redis.UniversalClient, opts ...Option) (*Redis, error) {
 	o, err := newOptions(opts)
 	keys, invalid := o.newKeys()

@@ -409,16 +409,18 @@ func TestCAS_hangingStore(t *testing.T) {
 		return nil, 0, ctx.Err()
 	}
 	h := openCAS(t, s, engine.Policy{}, cas.WithTimeout(20*time.Millisecond))
-	together(20, func(int) {
-		begin := time.Now()
-		_, err := h.Acquire(ctx)
-		if d := time.Since(begin); d > time.Second {
-			t.Errorf("it took %v", d)
-		}
-		if class := classOf(err); class != engine.ClassNotExecuted {
-			t.Errorf("got %v", err)
-		}
-	})()
+	for range 3 { // calls that fail at the same time are one failure
+		together(20, func(int) {
+			begin := time.Now()
+			_, err := h.Acquire(ctx)
+			if d := time.Since(begin); d > time.Second {
+				t.Errorf("it took %v", d)
+			}
+			if class := classOf(err); class != engine.ClassNotExecuted {
+				t.Errorf("got %v", err)
+			}
+		})()
+	}
 	begin := time.Now()
 	_, err := h.Acquire(ctx)
 	wantClass(t, err, engine.ClassNotExecuted, "acquire")

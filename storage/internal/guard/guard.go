@@ -33,6 +33,8 @@ const MaxPause = 5 * time.Second
 type Guard struct {
 	handle engine.Handle
 	judge  Judge
+	// failures counts the failures that were counted, see Permission.
+	failures atomic.Int64
 	// lastErr is what callers get while the guard rejects: what the storage
 	// answered last.
 	lastErr atomic.Pointer[error]
@@ -73,40 +75,53 @@ func New(spawn func(func()) bool, judge Judge) (*Guard, error) {
 	return g, nil
 }
 
-// Permission is the guard's leave for one operation. Release must be called once.
+// Permission is the guard's leave for one operation. It must be released once, or
+// not at all if the operation was not sent.
+//
+// Operations that were in flight at the same time and failed are one observation:
+// a pause of the server or of this process, or a connection that broke, makes all
+// of them fail at once. So a failure counts only if no other one was counted since
+// the operation began. A dead server is still found out in three, one after
+// another.
 type Permission struct {
-	guard  *Guard
-	ticket engine.Ticket
+	guard    *Guard
+	ticket   engine.Ticket
+	failures int64 // of the guard, when the operation began
 }
 
 // Release returns the permission and counts how the operation ended.
-func (p Permission) Release(err error) { p.guard.count(p.ticket, err) }
+func (p Permission) Release(err error) { p.guard.count(p, err) }
 
 // Permit lets an operation through to the storage or fails at once, with an
 // error that wraps what the storage answered last. When it is time to ask the
 // storage again, trial does so in a goroutine of its own: it must be a step that
 // carries nothing, since an admission whose reply is lost would hold a probe.
 func (g *Guard) Permit(trial func() error) (Permission, error) {
+	failures := g.failures.Load()
 	t, err := g.handle.Acquire(context.Background())
 	if err != nil {
 		return Permission{}, *g.lastErr.Load()
 	}
+	p := Permission{g, t, failures}
 	if t.Lease == 0 {
-		return Permission{g, t}, nil
+		return p, nil
 	}
-	if !g.spawn(func() { g.count(t, trial()) }) {
+	if !g.spawn(func() { g.count(p, trial()) }) {
 		return Permission{}, engine.ErrStopped
 	}
 	return Permission{}, *g.lastErr.Load()
 }
 
-func (g *Guard) count(t engine.Ticket, err error) {
+func (g *Guard) count(p Permission, err error) {
 	o := g.judge(err)
+	if o == engine.Failure && p.ticket.Lease == 0 && !g.failures.CompareAndSwap(p.failures, p.failures+1) {
+		o = engine.Ignored
+	}
 	if o == engine.Failure {
 		last := fmt.Errorf("%w; last error: %w", errBackingOff, errors.Unwrap(err))
 		g.lastErr.Store(&last)
 	}
-	_, _ = g.handle.Report(context.Background(), t, o, 0, nil) // the in-memory engine never fails
+	_, _ = g.handle.Report(context.Background(), p.ticket, o, 0, nil) // the in-memory engine never fails
 }
 
 var errBackingOff = errors.New("storage unavailable, backing off")

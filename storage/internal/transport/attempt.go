@@ -1,14 +1,14 @@
 package transport
 
 import (
-	"errors"
 	"sync/atomic"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 )
 
-// attempt is one operation's way to the server. It answers the one question that
-// an error leaves open: can the server have executed the operation?
+// attempt answers the one question about an operation that an error leaves open:
+// can the server have executed it?
 //
 // go-redis does not say whether it wrote a command before it failed. But it asks
 // an argument for its bytes at the moment when it writes the command to a
@@ -19,7 +19,7 @@ import (
 // The states are:
 //
 //	waiting  nothing was written that the server has not answered
-//	claimed  a pipeline has taken the command and will write it
+//	claimed  a pipeline has taken the command and may write it
 //	sent     the command was written; its reply may have been lost
 //	left     the caller has its answer
 //
@@ -38,11 +38,13 @@ import (
 // a sent attempt goes back to waiting, for the next command.
 type attempt struct {
 	state     atomic.Int32
-	pipelined bool       // its command is part of a pipeline
-	cmd       *redis.Cmd // the command that is sent
+	since     time.Time    // when the caller came
+	sentAfter atomic.Int64 // when a command was written last, in ns since then
+	batch     *batch       // the round trip that the command shares; nil if it is sent by itself
+	cmd       *redis.Cmd   // the command that is sent
 }
 
-// The states of an attempt, see there.
+// The states of an attempt, see there. A batch has all but claimed.
 const (
 	waiting int32 = iota
 	claimed
@@ -53,14 +55,14 @@ const (
 // retry makes the attempt ready for its next command, after the server answered
 // that it did not execute the last one.
 func (a *attempt) retry() {
-	a.pipelined = false
+	a.batch = nil
 	a.state.CompareAndSwap(sent, waiting)
 }
 
 // claim takes the attempt into a pipeline. It returns false if the caller has
 // left.
-func (a *attempt) claim() bool {
-	a.pipelined = true
+func (a *attempt) claim(b *batch) bool {
+	a.batch = b
 	return a.state.CompareAndSwap(waiting, claimed)
 }
 
@@ -69,6 +71,9 @@ func (a *attempt) isInFlight() bool {
 	state := a.state.Load()
 	return state == claimed || state == sent
 }
+
+// hasLeft reports whether the caller has its answer.
+func (a *attempt) hasLeft() bool { return a.state.Load() == left }
 
 // unclaim is called when the pipeline is done: what it did not write was not
 // sent.
@@ -81,8 +86,36 @@ func (a *attempt) leave() (executable bool) {
 	return before == sent || before == claimed
 }
 
-// errCallerLeft keeps a command from being written.
-var errCallerLeft = errors.New("redbreaker: caller gave up before the command was sent")
+// leaveUnsent ends the attempt if nothing was written, and reports whether it did.
+func (a *attempt) leaveUnsent() bool { return a.state.CompareAndSwap(waiting, left) }
+
+// write records that the command is written now. It returns false if it must not
+// be, because no caller waits for it.
+func (a *attempt) write() bool {
+	a.sentAfter.Store(int64(time.Since(a.since))) // before the state: who sees sent reads it
+	if a.batch != nil {
+		if !a.batch.write() {
+			return false
+		}
+		a.state.CompareAndSwap(claimed, sent)
+		return true
+	}
+	return a.state.CompareAndSwap(waiting, sent) || a.state.Load() == sent // sent: a cluster redirects it
+}
+
+// callerLeftError keeps a command from being written. To go-redis it looks like
+// an answer of the server, and that is its purpose: for any other error go-redis
+// would close the connection. At a distance, where a connection takes longer to
+// make than the timeout allows, every connection would be closed as soon as it is
+// ready, and the server never be reached.
+type callerLeftError struct{}
+
+func (callerLeftError) Error() string {
+	return "redbreaker: caller gave up before the command was sent"
+}
+
+// RedisError makes it an error of the server.
+func (callerLeftError) RedisError() {}
 
 // scriptArg is a script's hash or source, as the argument of one attempt.
 type scriptArg struct {
@@ -97,11 +130,8 @@ func (a scriptArg) MarshalBinary() ([]byte, error) {
 	// then sends to the other node, even if that reply is lost. Without this line
 	// the command would count as not executed.
 	a.cmd.SetErr(nil)
-	if a.state.CompareAndSwap(waiting, sent) || a.state.CompareAndSwap(claimed, sent) {
-		return []byte(a.text), nil
-	}
-	if a.state.Load() == left && !a.pipelined {
-		return nil, errCallerLeft
+	if !a.write() {
+		return nil, callerLeftError{}
 	}
 	return []byte(a.text), nil
 }

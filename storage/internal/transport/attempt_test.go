@@ -29,6 +29,9 @@ func TestAttempt(t *testing.T) {
 		"claim=true write=ok retry leave=false write=left",
 		"claim=true write=ok retry claim=true leave=true write=ok",
 		"claim=true unclaim claim=true unclaim leave=false",
+		"claim=true leave=true abandon write=left",
+		"claim=true abandon write=left unclaim leave=false",
+		"claim=true write=ok abandon write=ok leave=true",
 	} {
 		a := &attempt{cmd: redis.NewCmd(t.Context())}
 		for _, step := range strings.Fields(story) {
@@ -43,15 +46,17 @@ func TestAttempt(t *testing.T) {
 func (a *attempt) act(word string) string {
 	switch word {
 	case "claim":
-		return fmt.Sprint(a.claim())
+		return fmt.Sprint(a.claim(&batch{}))
 	case "leave":
 		return fmt.Sprint(a.leave())
+	case "abandon": // the driver leaves the batch
+		a.batch.state.CompareAndSwap(waiting, left)
 	case "retry":
 		a.retry()
 	case "unclaim":
 		a.unclaim()
 	case "write":
-		if text, err := (scriptArg{a, "sha"}).MarshalBinary(); errors.Is(err, errCallerLeft) {
+		if text, err := (scriptArg{a, "sha"}).MarshalBinary(); errors.Is(err, callerLeftError{}) {
 			return "left"
 		} else if string(text) == "sha" {
 			return "ok"

@@ -1,7 +1,6 @@
 package transport
 
 import (
-	"context"
 	"errors"
 
 	"github.com/redis/go-redis/v9"
@@ -77,15 +76,10 @@ func isStaleMap(err error) bool {
 }
 
 // judge returns what the end of an operation says about the server as a whole.
-// A connection that broke under several calls is counted once, and what concerns
-// one slot of a cluster is not counted.
+// What concerns one slot of a cluster says nothing about it.
 func judge(err error) engine.Outcome {
 	var e *engine.StorageError
-	var shared sharedFailure
-	switch {
-	case errors.As(err, &shared) && !errors.Is(err, context.DeadlineExceeded):
-		return engine.Ignored
-	case errors.As(err, &e) && meaningOf(e.Err).oneSlot:
+	if errors.As(err, &e) && meaningOf(e.Err).oneSlot {
 		return engine.Ignored
 	}
 	return guard.JudgeStorage(err)

@@ -7,8 +7,6 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
-
-	"github.com/redbreaker/redbreaker/storage/internal/timeout"
 )
 
 // Answer is the end of one of several calls.
@@ -22,7 +20,13 @@ type Answer struct {
 // answer must not keep what the others did. The answers are in the order of the
 // calls; the error is the context's.
 func (t *Transport) RunMany(ctx context.Context, calls []*Call) ([]Answer, error) {
-	return t.runGrouped(ctx, calls, func(node *Node, own []*Call) []Answer { return t.runOnNode(ctx, node, own) })
+	return t.runGrouped(ctx, calls, func(node *Node, own []*Call) []Answer {
+		m := &manyCalls{transport: t, node: node, calls: own, deadline: time.Now().Add(t.timeout)}
+		for range own {
+			m.attempts = append(m.attempts, &attempt{})
+		}
+		return m.run(ctx)
+	})
 }
 
 // runGrouped gives the calls to each server to run, at the same time.
@@ -46,7 +50,7 @@ func (t *Transport) runGrouped(ctx context.Context, calls []*Call, run func(*Nod
 		}()
 	}
 	wg.Wait()
-	if err := timeout.Ended(ctx); err != nil {
+	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
 	return answers, nil
@@ -63,75 +67,96 @@ func (t *Transport) groupByNode(calls []*Call) map[*Node][]int {
 	return groups
 }
 
+// manyCalls are calls of one caller to one node.
+type manyCalls struct {
+	transport *Transport
+	node      *Node
+	calls     []*Call
+	attempts  []*attempt
+	deadline  time.Time
+}
+
+// replyDeadline implements deadliner. All commands are written at once.
+func (m *manyCalls) replyDeadline() (time.Time, bool) {
+	for _, a := range m.attempts {
+		if a.state.Load() == sent {
+			return m.deadline, true
+		}
+	}
+	return time.Time{}, false
+}
+
 // result is the raw end of a call.
 type result struct {
 	reply any
 	err   error
 }
 
-func (t *Transport) runOnNode(ctx context.Context, node *Node, calls []*Call) []Answer {
-	attempts := make([]*attempt, len(calls))
-	for i := range calls {
-		attempts[i] = &attempt{}
-	}
-	reply, err := t.limit(ctx, time.Now(), func(ctx context.Context) (any, error) {
-		return t.sendMany(ctx, node, calls, attempts), nil
+func (m *manyCalls) run(ctx context.Context) []Answer {
+	var results []result
+	err := m.transport.waitOrLeave(ctx, m.deadline, func(own context.Context) {
+		results = m.send(m.transport.newContext(own, m))
 	})
-	answers := make([]Answer, len(calls))
-	for i, c := range calls {
-		executable := attempts[i].leave()
+	answers := make([]Answer, len(m.calls))
+	for i, c := range m.calls {
+		executable := m.attempts[i].leave()
 		r := result{err: err}
 		if err == nil {
-			r = reply.([]result)[i]
+			r = results[i]
 		}
 		if r.err != nil && !errors.Is(r.err, redis.Nil) {
-			answers[i].Err = t.newError(r.err, executable, c)
+			answers[i].Err = m.transport.newError(r.err, executable, c)
 			continue
 		}
-		t.cluster.recordSuccess()
+		m.transport.cluster.recordSuccess()
 		answers[i].Reply = r.reply
 	}
 	return answers
 }
 
-// sendMany sends the calls by hash, loads the scripts that are missing, and sends
-// the rest by hash again, then with their source.
-func (t *Transport) sendMany(ctx context.Context, node *Node, calls []*Call, attempts []*attempt) []result {
-	results := make([]result, len(calls))
-	missing := make([]int, len(calls))
-	known := make([]int64, len(calls))
-	for i, c := range calls {
+// send sends the calls by hash, loads the scripts that are missing, and sends the
+// rest by hash again, then with their source.
+func (m *manyCalls) send(ctx context.Context) []result {
+	results := make([]result, len(m.calls))
+	missing := make([]int, len(m.calls))
+	known := make([]int64, len(m.calls))
+	for i, c := range m.calls {
 		missing[i] = i
-		known[i] = node.loaderOf(c.Script).loads.Load()
+		known[i] = m.node.loaderOf(c.Script).loads.Load()
 	}
 	for _, verb := range []string{"evalsha", "evalsha", "eval"} {
-		missing = t.pipelineMany(ctx, verb, calls, attempts, missing, results)
+		missing = m.pipeline(ctx, verb, missing, results)
 		if len(missing) == 0 {
 			break
 		}
 		for _, i := range missing {
-			attempts[i].retry()
-			_ = t.load(ctx, node.loaderOf(calls[i].Script), known[i]) // if it fails, EVAL helps
+			m.attempts[i].retry()
+			_ = m.transport.load(m.node.loaderOf(m.calls[i].Script), known[i]) // if it fails, EVAL helps
 		}
 	}
 	return results
 }
 
-// pipelineMany sends the calls of the given indexes, and returns the indexes of
-// those whose script the server does not know.
-func (t *Transport) pipelineMany(ctx context.Context, verb string, calls []*Call, attempts []*attempt, indexes []int, results []result) (missing []int) {
+// pipeline sends the calls of the given indexes, and returns the indexes of those
+// whose script the server does not know.
+func (m *manyCalls) pipeline(ctx context.Context, verb string, indexes []int, results []result) (missing []int) {
 	cmds := make([]command, len(indexes))
-	_, refused := t.client.Pipelined(ctx, func(p redis.Pipeliner) error {
+	_, refused := m.transport.client.Pipelined(ctx, func(p redis.Pipeliner) error {
 		for n, i := range indexes {
-			cmds[n] = newCommand(ctx, attempts[i], verb, calls[i])
+			script := m.calls[i].Script.SHA
+			if verb == "eval" {
+				script = m.calls[i].Script.Source
+			}
+			cmds[n] = newCommand(ctx, m.attempts[i], verb, script, m.calls[i])
+			m.attempts[i].cmd = cmds[n].Cmd
 			_ = p.Process(ctx, cmds[n])
 		}
 		return nil
 	})
 	for n, i := range indexes {
-		setMissingError(cmds[n], refused)
+		setMissingError(cmds[n].Cmd, refused)
 		reply, err := cmds[n].Result()
-		results[i] = result{reply, timeout.WithCause(ctx, err)}
+		results[i] = result{reply, m.transport.withTimeout(m.deadline, err)}
 		if redis.HasErrorPrefix(err, "NOSCRIPT") {
 			missing = append(missing, i)
 		}

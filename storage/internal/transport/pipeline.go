@@ -1,192 +1,173 @@
 package transport
 
 import (
-	"context"
-	"errors"
+	"fmt"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 
 	"github.com/redbreaker/redbreaker/engine"
-	"github.com/redbreaker/redbreaker/storage/internal/timeout"
 )
 
 // pipeline sends script calls to one node. While few round trips are in flight,
 // each call is sent at once and by itself; what comes meanwhile is sent together,
-// as a pipeline. So however many breakers a process has, it keeps few connections
+// as a batch. So however many breakers a process has, it keeps few connections
 // busy, and a server that is slow is not flooded. A pipeline that is idle owns no
 // goroutine.
 type pipeline struct {
 	transport *Transport
 
 	mu       sync.Mutex
-	inFlight int           // round trips
-	waiting  []*queuedCall // in the order of their arrival
+	inFlight int       // round trips
+	waiting  []*Flight // in the order of their arrival
 }
 
 const (
 	// maxInFlight is how many round trips to one server may be in flight: one that
 	// travels while the other is worked on.
 	maxInFlight = 2
-	// maxPipelined is the most calls of a pipeline: its first reply waits for the
+	// maxPipelined is the most calls of a batch: its first reply waits for the
 	// last.
 	maxPipelined = 128
 )
 
-// queuedCall is a call that is sent with others.
-type queuedCall struct {
-	ctx     context.Context
-	attempt *attempt
-	cmd     command
-	done    chan struct{} // closed when the command has its result
-}
-
-// send sends a command and waits for its result or for the context's end. After
-// the latter the command may still be executed if the attempt says so, and must
-// not be looked at.
-func (p *pipeline) send(ctx context.Context, a *attempt, cmd command) (any, error) {
-	q := p.enqueue(ctx, a, cmd)
-	if q == nil {
-		return p.sendAlone(ctx, cmd)
-	}
-	select {
-	case <-q.done:
-		return cmd.Result()
-	case <-ctx.Done():
-	}
-	if deadline, ok := ctx.Deadline(); ok && a.isInFlight() {
-		// The caller canceled. As go-redis does, which sees deadlines but no
-		// cancellation, wait for the answer: it may be a lease to return.
-		select {
-		case <-q.done:
-			return cmd.Result()
-		case <-time.After(time.Until(deadline)):
-		}
-	}
-	return nil, ctx.Err()
-}
-
-// enqueue returns nil if the command may be sent at once.
-func (p *pipeline) enqueue(ctx context.Context, a *attempt, cmd command) *queuedCall {
+// enqueue returns true if the flight waits for the next batch, which then goes on
+// with it. Otherwise the flight has a round trip of its own.
+func (p *pipeline) enqueue(f *Flight) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.inFlight < maxInFlight && len(p.waiting) == 0 {
 		p.inFlight++
-		return nil
+		f.slot.Store(p)
+		return false
 	}
-	q := &queuedCall{ctx: ctx, attempt: a, cmd: cmd, done: make(chan struct{})}
-	p.waiting = append(p.waiting, q)
-	return q
-}
-
-// sendAlone sends a command by itself.
-func (p *pipeline) sendAlone(ctx context.Context, cmd command) (any, error) {
-	if p.transport.honorsDeadlines {
-		defer p.release()
-	} else {
-		// The client may hold on to the call for longer than its caller waits.
-		release := sync.OnceFunc(p.release)
-		defer release()
-		defer context.AfterFunc(ctx, release)()
-	}
-	_ = p.transport.client.Process(ctx, cmd)
-	return cmd.Result()
+	p.waiting = append(p.waiting, f)
+	return true
 }
 
 // release ends a round trip. What waits is sent in its place.
 func (p *pipeline) release() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if len(p.waiting) > 0 && p.transport.Spawn(p.drive) {
+	if len(p.waiting) > 0 && p.transport.tasks.Spawn(p.drive) {
 		return
 	}
 	p.inFlight--
-	for _, q := range p.waiting { // the storage is closed
-		q.stop()
+	for _, f := range p.waiting { // the storage is closed
+		f.finish(nil, engine.ErrStopped)
 	}
 	p.waiting = nil
 }
 
 // drive sends what waits until nothing does.
 func (p *pipeline) drive() {
-	for calls := p.takeBatch(); len(calls) > 0; calls = p.takeBatch() {
-		// Callers wait no longer than that; a client that does is left behind.
-		_, err := p.transport.limit(context.Background(), time.Now(), func(ctx context.Context) (any, error) {
-			p.transport.sendBatch(ctx, calls)
-			return nil, nil
-		})
-		if errors.Is(err, engine.ErrStopped) {
-			for _, q := range calls {
-				q.stop()
-			}
-		}
+	for b := p.takeBatch(); len(b.flights) > 0; b = p.takeBatch() {
+		p.transport.sendBatch(b)
 		runtime.Gosched() // callers that have their results may have more to send
 	}
 }
 
-// takeBatch returns the calls of the next pipeline; an empty batch stops the
-// driver. It drops calls whose callers have left.
-func (p *pipeline) takeBatch() []*queuedCall {
+// batch is the calls of one round trip.
+type batch struct {
+	state    atomic.Int32 // waiting, sent or left, as of an attempt
+	deadline time.Time    // when the driver leaves it
+	flights  []*Flight
+}
+
+// takeBatch returns the next batch; an empty one stops the driver. It ends the
+// flights whose callers have left.
+func (p *pipeline) takeBatch() *batch {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	var batch []*queuedCall
+	now := time.Now()
+	b := &batch{deadline: now.Add(p.transport.timeout)}
 	n := 0
-	for ; n < len(p.waiting) && len(batch) < maxPipelined; n++ {
-		if q := p.waiting[n]; timeout.Ended(q.ctx) == nil && q.attempt.claim() {
-			batch = append(batch, q)
+	for ; n < len(p.waiting) && len(b.flights) < maxPipelined; n++ {
+		if f := p.waiting[n]; f.leavesAt().After(now) && f.claim(b) {
+			b.flights = append(b.flights, f)
+		} else {
+			f.finish(nil, callerLeftError{})
 		}
 	}
 	p.waiting = append(p.waiting[:0:0], p.waiting[n:]...)
-	if len(batch) == 0 {
+	if len(b.flights) == 0 {
 		p.inFlight--
 	}
-	return batch
+	return b
 }
 
-// sendBatch sends calls in one round trip.
-func (t *Transport) sendBatch(ctx context.Context, calls []*queuedCall) {
+// write records that the batch is written now. It returns false if it must not
+// be: it took so long to get a connection that all of its callers have left.
+func (b *batch) write() bool {
+	return b.state.CompareAndSwap(waiting, sent) || b.state.Load() == sent
+}
+
+// replyDeadline implements deadliner.
+func (b *batch) replyDeadline() (time.Time, bool) {
+	return b.deadline, b.state.Load() == sent
+}
+
+// sendBatch sends a batch and waits until it is done. No caller of a batch waits
+// longer than its deadline, so then it leaves the client behind.
+func (t *Transport) sendBatch(b *batch) {
+	done := make(chan struct{})
+	if !t.tasks.Spawn(func() {
+		defer close(done)
+		t.pipelineBatch(b)
+	}) {
+		for _, f := range b.flights {
+			f.unclaim()
+			f.finish(nil, engine.ErrStopped)
+		}
+		return
+	}
+	timer := time.NewTimer(time.Until(b.deadline))
+	defer timer.Stop()
+	select {
+	case <-done:
+	case <-timer.C:
+		b.state.CompareAndSwap(waiting, left)
+	}
+}
+
+// pipelineBatch sends a batch in one round trip and goes on with its flights.
+func (t *Transport) pipelineBatch(b *batch) {
+	ctx := t.newContext(b.flights[0].ctx.values, b)
+	t.tryPipeline(ctx, b)
+	for _, f := range b.flights {
+		f.unclaim()
+		f.proceed()
+	}
+}
+
+// tryPipeline turns a panic of the client into the error of all calls.
+func (t *Transport) tryPipeline(ctx *clientContext, b *batch) {
+	defer func() {
+		if p := recover(); p != nil {
+			for _, f := range b.flights {
+				f.cmd.SetErr(fmt.Errorf("the Redis client panicked: %v", p))
+			}
+		}
+	}()
 	_, refused := t.client.Pipelined(ctx, func(p redis.Pipeliner) error {
-		for _, q := range calls {
-			_ = p.Process(ctx, q.cmd)
+		for _, f := range b.flights {
+			_ = p.Process(ctx, command{f.cmd})
 		}
 		return nil
 	})
-	var lost bool
-	for _, q := range calls {
-		setMissingError(q.cmd, refused)
-		var answer redis.Error
-		if err := q.cmd.Err(); err != nil && !errors.As(err, &answer) {
-			if lost {
-				q.cmd.SetErr(sharedFailure{err})
-			}
-			lost = true
-		}
-		q.attempt.unclaim()
-		close(q.done)
+	for _, f := range b.flights {
+		setMissingError(f.cmd, refused)
 	}
 }
 
 // setMissingError sets the error of a pipeline on a command that has neither a reply
 // nor an error. go-redis leaves commands in that state if the server refuses the
 // connection itself, as it does for a wrong password.
-func setMissingError(cmd command, err error) {
+func setMissingError(cmd *redis.Cmd, err error) {
 	if err != nil && cmd.Err() == nil && cmd.Val() == nil {
 		cmd.SetErr(err)
 	}
-}
-
-// sharedFailure is the error of a call that was lost with others, one of which
-// has the error as it is. A connection that breaks is one failure of the server,
-// however many calls it carried.
-type sharedFailure struct{ error }
-
-func (e sharedFailure) Unwrap() error { return e.error }
-
-// stop ends a call that is not sent.
-func (q *queuedCall) stop() {
-	q.attempt.unclaim()
-	q.cmd.SetErr(engine.ErrStopped)
-	close(q.done)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -12,49 +13,74 @@ import (
 
 // scriptLoader gives one script to one server: once, however many calls find it
 // missing. A cluster's nodes are loaded each by itself, so that a node that is
-// away does not hold up the calls to another.
+// away does not hold up the calls to another. A load is not bounded by the timeout
+// of the call that found the script missing, or a server that answers slowly would
+// never have it.
 type scriptLoader struct {
 	script *scripts.Script
 	server redis.Scripter
 	loads  atomic.Int64 // that have ended
 
-	mu   sync.Mutex
-	done chan struct{} // closed when the running load ends; nil if none runs
-	err  error         // of the last load
+	mu      sync.Mutex
+	running *scriptLoad // nil if none runs
+	err     error       // of the last load
 }
 
-// load returns when the script was loaded after the first known loads: it joins a
-// load that runs, or starts one if none ended since the caller sent its command.
-func (l *scriptLoader) load(ctx context.Context, known int64) error {
+// scriptLoad is one load.
+type scriptLoad struct {
+	done chan struct{}
+	err  error // set before done is closed
+}
+
+// join returns the running load. If none runs it starts one, which the caller must
+// do and finish. If a load has ended after the first known ones, it returns nil
+// and how it ended.
+func (l *scriptLoader) join(known int64) (load *scriptLoad, starts bool, err error) {
 	l.mu.Lock()
+	defer l.mu.Unlock()
 	if l.loads.Load() != known {
-		defer l.mu.Unlock()
-		return l.err
+		return nil, false, l.err
 	}
-	done := l.done
-	if done == nil {
-		l.done = make(chan struct{})
-		l.mu.Unlock()
-		return l.finish(l.server.ScriptLoad(ctx, l.script.Source).Err())
+	if l.running == nil {
+		l.running = &scriptLoad{done: make(chan struct{})}
+		starts = true
 	}
-	l.mu.Unlock()
-	select {
-	case <-done:
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		return l.err
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	return l.running, starts, nil
 }
 
-// finish releases the callers that wait for the load.
-func (l *scriptLoader) finish(err error) error {
+// finish ends the running load and releases the calls that wait for it.
+func (l *scriptLoader) finish(err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.err = err
 	l.loads.Add(1)
-	close(l.done)
-	l.done = nil
+	l.running.err = err
+	close(l.running.done)
+	l.running = nil
+}
+
+// load returns when the script was loaded after the first known loads: it joins a
+// load that runs, or starts one if none ended since the call sent its command. A
+// load that succeeded is repeated on the other nodes of a cluster.
+func (t *Transport) load(l *scriptLoader, known int64) error {
+	load, starts, err := l.join(known)
+	if load == nil {
+		return err
+	}
+	if !starts {
+		<-load.done
+		return load.err
+	}
+	var loadErr error
+	err = t.waitOrLeave(context.Background(), time.Now().Add(t.connectLimit), func(ctx context.Context) {
+		loadErr = l.server.ScriptLoad(ctx, l.script.Source).Err()
+	})
+	if err == nil {
+		err = loadErr
+	}
+	l.finish(err)
+	if err == nil {
+		t.cluster.spreadScript(l.script)
+	}
 	return err
 }

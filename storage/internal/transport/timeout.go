@@ -2,38 +2,108 @@ package transport
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/redbreaker/redbreaker/engine"
-	"github.com/redbreaker/redbreaker/storage/internal/timeout"
 )
 
-// limit runs f and returns when it does, when the timeout from since is reached,
-// or at the caller's own deadline. If the caller cancels before that, a client
-// that honors deadlines may still wait for the answer, up to the timeout.
-func (t *Transport) limit(ctx context.Context, since time.Time, f func(context.Context) (any, error)) (any, error) {
-	ctx, cancel := context.WithDeadlineCause(ctx, since.Add(t.timeout), t.timeoutErr)
-	defer cancel() // after the error was looked at: a context that was cancelled looks like a timeout
-	if t.honorsDeadlines {
-		reply, err := f(ctx)
-		return reply, timeout.WithCause(ctx, err)
+// The timeout holds whatever the client does. A client's code may block for
+// longer than any context allows: its hooks, its dialer, its credentials
+// provider, and go-redis itself with some settings. So it never runs in the
+// goroutine of a caller. The caller waits with a timer of its own, and leaves the
+// client behind if that fires.
+//
+// The client does not get the caller's deadline either, but a clientContext: one
+// that has no deadline until the command is written to a connection. Before that,
+// go-redis takes a connection from its pool or makes one, which takes several
+// round trips. If the deadline of one call ended that, a server further away than
+// a fraction of the timeout could never be reached: each call would begin a
+// connection, and close it half made. A connection that is made without a deadline
+// is there for a later call. What bounds it is the client's own dial and read
+// timeout.
+
+// clientContext is the context of a command as the client sees it.
+type clientContext struct {
+	values   context.Context // the caller's, for its values
+	closing  context.Context // ends when the storage is closed and callers have left
+	deadline deadliner
+}
+
+// deadliner knows until when the reply of a command is waited for. It returns
+// false while the command is not written.
+type deadliner interface {
+	replyDeadline() (time.Time, bool)
+}
+
+// Deadline returns the deadline of the reply. go-redis asks for it when it begins
+// to read.
+func (c *clientContext) Deadline() (time.Time, bool) { return c.deadline.replyDeadline() }
+
+// Done is closed when the storage is closed.
+func (c *clientContext) Done() <-chan struct{} { return c.closing.Done() }
+
+// Err returns an error after the storage was closed.
+func (c *clientContext) Err() error { return c.closing.Err() }
+
+// Value returns the caller's value.
+func (c *clientContext) Value(key any) any { return c.values.Value(key) }
+
+// withoutDeadline is the deadliner of commands that are not worth one: those that
+// no caller waits for, or that are not scripts.
+type withoutDeadline struct{}
+
+func (withoutDeadline) replyDeadline() (time.Time, bool) { return time.Time{}, false }
+
+// waitOrLeave runs f in a goroutine and returns when it does, at the deadline or
+// when the context ends. Then f goes on alone.
+func (t *Transport) waitOrLeave(ctx context.Context, deadline time.Time, f func(context.Context)) error {
+	done := make(chan struct{})
+	if !t.tasks.Spawn(func() {
+		defer close(done)
+		f(t.newContext(ctx, withoutDeadline{}))
+	}) {
+		return engine.ErrStopped
 	}
-	// go-redis would wait for its own, longer timeouts, so it is left behind.
+	timer := time.NewTimer(time.Until(deadline))
+	defer timer.Stop()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return t.timeoutErr
+	}
+}
+
+// limit runs a command that is not a script within the timeout from since.
+func (t *Transport) limit(ctx context.Context, since time.Time, f func(context.Context) (any, error)) (any, error) {
 	type answer struct {
 		reply any
 		err   error
 	}
-	done := make(chan answer, 1)
-	if !t.tasks.Spawn(func() {
+	answers := make(chan answer, 1)
+	err := t.waitOrLeave(ctx, since.Add(t.timeout), func(ctx context.Context) {
 		reply, err := f(ctx)
-		done <- answer{reply, timeout.WithCause(ctx, err)}
-	}) {
-		return nil, engine.ErrStopped
+		answers <- answer{reply, err}
+	})
+	if err != nil {
+		return nil, err
 	}
-	select {
-	case a := <-done:
-		return a.reply, a.err
-	case <-ctx.Done():
-		return nil, context.Cause(ctx)
+	a := <-answers
+	return a.reply, a.err
+}
+
+func (t *Transport) newContext(values context.Context, d deadliner) *clientContext {
+	return &clientContext{values: values, closing: t.closing, deadline: d}
+}
+
+// withTimeout wraps err with the timeout if it was reached: what the client made of
+// it comes second.
+func (t *Transport) withTimeout(deadline time.Time, err error) error {
+	if err == nil || time.Now().Before(deadline) {
+		return err
 	}
+	return fmt.Errorf("%w (%w)", t.timeoutErr, err)
 }

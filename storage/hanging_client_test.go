@@ -1,0 +1,87 @@
+//go:build go1.25
+
+package storage_test
+
+import (
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/redbreaker/redbreaker/engine"
+	"github.com/redbreaker/redbreaker/internal/faultproxy"
+)
+
+// P5: a client that hangs in the user's code holds no caller beyond the timeout:
+// neither the one whose call hangs, nor others of its breaker, nor other breakers.
+// The guard counts it, and the server is reached again once the client goes on.
+func TestHangingClient(t *testing.T) {
+	for place, install := range hangingPlaces {
+		for _, inline := range []bool{true, false} {
+			t.Run(fmt.Sprintf("%s/ContextTimeoutEnabled=%v", place, inline), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					var u userCode
+					o := redis.Options{ContextTimeoutEnabled: inline}
+					install(&o, &u)
+					w := newWorld(t, o)
+					if place == "hook" {
+						w.client.AddHook(hooks{&u})
+					}
+					acquire(t, w.handle)
+					goOn := make(chan struct{})
+					u.set(func() { <-goOn })
+					w.net.Reset() // connections are made again
+					w.net.Set(faultproxy.Pass())
+					for range deadCalls {
+						callEverywhere(t, w.store, 50, bound)
+					}
+					wantTook(t, 0, func() {
+						_, err := w.handle.Acquire(ctx)
+						wantClass(t, err, engine.ClassNotExecuted, "acquire")
+						wantSays(t, err, "backing off", "no answer within")
+					})
+					u.set(nil)
+					close(goOn)
+					w.reach(t, 10*time.Second)
+				})
+			})
+		}
+	}
+}
+
+// A ReadTimeout of -2 has no deadline for a reply, whatever the context says.
+func TestHangingClient_withoutReadDeadline(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, redis.Options{ContextTimeoutEnabled: true, ReadTimeout: -2, DialerRetries: 1})
+		acquire(t, w.handle)
+		w.net.Set(faultproxy.Blackhole())
+		for range deadCalls {
+			callEverywhere(t, w.store, 10, bound)
+		}
+		wantTook(t, 0, func() {
+			_, err := w.handle.Acquire(ctx)
+			wantSays(t, err, "backing off")
+		})
+		w.net.Reset()
+		w.net.Set(faultproxy.Pass())
+		w.reach(t, 10*time.Second)
+	})
+}
+
+// A hook that panics is an error of the storage: the process lives, and callers
+// have the fallback.
+func TestHangingClient_panics(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *world) {
+		acquire(t, w.handle)
+		var u userCode
+		w.client.AddHook(hooks{&u})
+		u.set(func() { panic("a bug in a hook") })
+		_, err := w.handle.Acquire(ctx)
+		wantClass(t, err, engine.ClassNotExecuted, "acquire")
+		wantSays(t, err, "the Redis client panicked: a bug in a hook")
+		u.set(nil)
+		acquire(t, w.handle)
+	})
+}

@@ -1,0 +1,309 @@
+package transport
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/redbreaker/redbreaker/engine"
+)
+
+// Flight is a call on its way to the server and back. Its caller waits in Await;
+// everything else runs in goroutines of the transport, one at a time:
+//
+//	dispatch   sends the command of the current stage, by itself (sendAlone) or
+//	           in the next pipeline of the node
+//	proceed    looks at the reply: it ends the flight (finish), or starts the next
+//	           stage after the script was loaded or the redirect was followed
+type Flight struct {
+	attempt
+	transport *Transport
+	ctx       *clientContext
+	call      *Call
+	node      *Node
+	stage     stage
+	deadline  time.Time // when it leaves; not for a trial
+	trial     bool
+	// loads is how often the script was loaded on the node when the command was
+	// made, see scriptLoader.load.
+	loads int64
+	// slot is the pipeline in which the flight has a round trip of its own.
+	slot atomic.Pointer[pipeline]
+
+	done  chan struct{} // closed when reply and err are set
+	reply any
+	err   error
+}
+
+// stage is how the script is named in the next command.
+type stage int
+
+const (
+	byHash stage = iota
+	byHashAfterLoad
+	bySource // where loading did not help
+)
+
+// newFlight returns a flight. The caller's values reach the client's hooks.
+func (t *Transport) newFlight(ctx context.Context, since time.Time, node *Node, c *Call) *Flight {
+	f := &Flight{transport: t, call: c, node: node, deadline: since.Add(t.timeout), done: make(chan struct{})}
+	f.since = since
+	f.ctx = t.newContext(ctx, f)
+	f.prepare()
+	return f
+}
+
+// prepare makes the command of the current stage.
+func (f *Flight) prepare() {
+	verb, script := "evalsha", f.call.Script.SHA
+	if f.stage == bySource {
+		verb, script = "eval", f.call.Script.Source
+	}
+	f.loads = f.node.loaderOf(f.call.Script).loads.Load()
+	f.cmd = newCommand(f.ctx, &f.attempt, verb, script, f.call).Cmd
+}
+
+// newCommand returns the command of a call, with the attempt as its first
+// argument.
+func newCommand(ctx context.Context, a *attempt, verb, script string, c *Call) command {
+	args := make([]any, 0, 4+len(c.Args))
+	args = append(append(args, verb, scriptArg{a, script}, 1, c.Key), c.Args...)
+	return command{redis.NewCmd(ctx, args...)}
+}
+
+// leavesAt returns when the caller leaves. A trial has no caller: its connection
+// may take the client's dial timeout, but once its command is written, it waits
+// for the reply as long as a call would.
+func (f *Flight) leavesAt() time.Time {
+	switch {
+	case !f.trial:
+		return f.deadline
+	case f.state.Load() == sent:
+		return f.since.Add(time.Duration(f.sentAfter.Load()) + f.transport.timeout)
+	}
+	return f.since.Add(f.transport.connectLimit)
+}
+
+// replyDeadline implements deadliner.
+func (f *Flight) replyDeadline() (time.Time, bool) {
+	if f.state.Load() != sent {
+		return time.Time{}, false
+	}
+	return f.leavesAt(), true
+}
+
+// start sends the first command. It returns false if the storage is closed.
+func (f *Flight) start() bool {
+	if p := f.node.pipeline; p != nil && p.enqueue(f) {
+		return true // no goroutine is needed to wait for the pipeline
+	}
+	if f.transport.tasks.Spawn(f.sendAlone) {
+		return true
+	}
+	f.releaseSlot()
+	return false
+}
+
+// wait returns true at the end of the flight, or when its time is over. It returns
+// false if the context ends before that.
+func (f *Flight) wait(ctx context.Context) bool {
+	timer := time.NewTimer(time.Until(f.since.Add(f.transport.timeout)))
+	defer timer.Stop()
+	for {
+		select {
+		case <-f.done:
+			return true
+		case <-ctx.Done():
+			return false
+		case <-timer.C:
+			left := time.Until(f.leavesAt())
+			if left <= 0 {
+				return true
+			}
+			timer.Reset(left) // a trial, or the timer was early
+		}
+	}
+}
+
+// sendAlone sends the command by itself.
+func (f *Flight) sendAlone() {
+	if f.hasLeft() { // it may have left before it had the slot
+		f.cmd.SetErr(callerLeftError{})
+	} else {
+		f.process()
+	}
+	f.releaseSlot()
+	f.proceed()
+}
+
+// process runs the client. A panic becomes an error: it must not end the process,
+// and has no caller here that could recover it.
+func (f *Flight) process() {
+	defer func() {
+		if p := recover(); p != nil {
+			f.cmd.SetErr(fmt.Errorf("the Redis client panicked: %v", p))
+		}
+	}()
+	_ = f.transport.client.Process(f.ctx, command{f.cmd})
+}
+
+// dispatch sends the command of the current stage.
+func (f *Flight) dispatch() {
+	if f.hasLeft() {
+		f.finish(nil, callerLeftError{})
+		return
+	}
+	f.prepare()
+	// A source is large: it would hold up the commands of a pipeline.
+	if p := f.node.pipeline; p != nil && f.stage != bySource && p.enqueue(f) {
+		return
+	}
+	f.sendAlone()
+}
+
+// releaseSlot gives the flight's round trip to another one. It is called when the
+// client returns and when the caller leaves, since the client may hold on to the
+// call for longer.
+func (f *Flight) releaseSlot() {
+	if p := f.slot.Swap(nil); p != nil {
+		p.release()
+	}
+}
+
+// proceed looks at the reply. NOSCRIPT and a redirect mean that nothing was
+// executed. A server that does not know the script is given it and asked once
+// more; if that does not help, because the user may not load scripts or they are
+// flushed again and again, the command brings the script along.
+func (f *Flight) proceed() {
+	reply, err := f.cmd.Result()
+	switch {
+	case err == nil:
+	case redis.HasErrorPrefix(err, "NOSCRIPT") && f.stage != bySource:
+		f.retry()
+		f.next(f.loadScript)
+		return
+	case f.transport.cluster != nil && meaningOf(err).staleMap:
+		f.retry()
+		f.next(f.followRedirect)
+		return
+	}
+	f.finish(reply, err)
+}
+
+// next runs what follows in a goroutine, since it waits.
+func (f *Flight) next(step func()) {
+	if !f.transport.tasks.Spawn(step) {
+		f.finish(nil, engine.ErrStopped)
+	}
+}
+
+// loadScript loads the script and sends the command again.
+func (f *Flight) loadScript() {
+	f.stage++
+	if err := f.transport.load(f.node.loaderOf(f.call.Script), f.loads); err != nil {
+		f.stage = bySource
+	}
+	f.dispatch()
+}
+
+// finish ends the flight.
+func (f *Flight) finish(reply any, err error) {
+	f.reply, f.err = reply, err
+	close(f.done)
+}
+
+// Start sends a call to the node. The timeout counts from since. Await must be
+// called until it returns ok; the only error is engine.ErrStopped.
+func (t *Transport) Start(ctx context.Context, since time.Time, node *Node, c *Call) (*Flight, error) {
+	f := t.newFlight(ctx, since, node, c)
+	if !f.start() {
+		return nil, engine.ErrStopped
+	}
+	return f, nil
+}
+
+// Await waits for the reply. A null reply is nil. The errors are engine.ErrStopped
+// after Close, the context's, or a *engine.StorageError.
+//
+// If ok is false, the context has ended but the command is in flight: its reply may
+// be a lease, so the caller must see that Await is called again, by a goroutine
+// that does not leave. A command that is not in flight yet is not sent any more.
+func (f *Flight) Await(ctx context.Context) (reply any, err error, ok bool) {
+	if !f.wait(ctx) {
+		if !f.leaveUnsent() {
+			return nil, ctx.Err(), false
+		}
+		f.releaseSlot()
+		return nil, ctx.Err(), true
+	}
+	reply, err = f.settle()
+	return reply, err, true
+}
+
+// settle ends the attempt and returns what is known of it.
+func (f *Flight) settle() (any, error) {
+	t := f.transport
+	end := f.leavesAt()
+	executable := f.leave()
+	f.releaseSlot()
+	var err error = t.timeoutErr
+	select {
+	case <-f.done:
+		if f.err == nil || errors.Is(f.err, redis.Nil) {
+			t.cluster.recordSuccess()
+			return f.reply, nil
+		}
+		err = t.withTimeout(end, f.err)
+	default:
+	}
+	return nil, t.newError(err, executable, f.call)
+}
+
+// Run starts a call and waits for it, at most until the context ends.
+func (t *Transport) Run(ctx context.Context, since time.Time, node *Node, c *Call) (any, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	f, err := t.Start(ctx, since, node, c)
+	if err != nil {
+		return nil, err
+	}
+	reply, err, ok := f.Await(ctx)
+	if !ok {
+		f.leave()
+		f.releaseSlot()
+		return nil, err
+	}
+	return reply, err
+}
+
+// RunTrial sends a call that no caller waits for. It may take as long as the
+// client may dial, so that a trial reaches a server that is far away. Its reply
+// must come within the timeout of a call: otherwise calls would not have it
+// either.
+func (t *Transport) RunTrial(node *Node, c *Call) (any, error) {
+	f := t.newFlight(context.Background(), time.Now(), node, c)
+	f.trial = true
+	if !f.start() {
+		return nil, engine.ErrStopped
+	}
+	reply, err, _ := f.Await(context.Background())
+	return reply, err
+}
+
+// newError classifies the error of a call.
+func (t *Transport) newError(err error, executable bool, c *Call) error {
+	if errors.Is(err, engine.ErrStopped) {
+		return engine.ErrStopped
+	}
+	t.cluster.recordFailure(err)
+	if !executable && errors.Is(err, context.DeadlineExceeded) {
+		// go-redis dials several times and gives its last error only after that.
+		err = fmt.Errorf("no connection to the server, a client with DialerRetries 1 returns the dial error: %w", err)
+	}
+	return &engine.StorageError{Class: classify(err, executable), Op: c.Op, Name: c.Name, Err: err}
+}
