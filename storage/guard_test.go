@@ -80,7 +80,6 @@ func TestGuard_burstIsOneFailure(t *testing.T) {
 			w.net.Set(faultproxy.Blackhole())
 			burst()
 			burst()
-			w.net.Reset()
 			w.net.Set(faultproxy.Pass())
 			acquire(t, w.handle) // it is asked at once
 		}
