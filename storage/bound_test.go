@@ -177,7 +177,7 @@ func TestBound_callerCancels(t *testing.T) {
 				t.Errorf("got %v, want the context's error", err)
 			}
 		})
-		time.Sleep(time.Second)
+		time.Sleep(bound) // the reply is there, the lease returned
 		if ticket := acquire(t, w.handle); ticket.Lease != 2 {
 			t.Errorf("the next probe got %+v, want the second grant", ticket)
 		}

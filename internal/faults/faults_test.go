@@ -23,6 +23,7 @@ import (
 	"github.com/redbreaker/redbreaker"
 	"github.com/redbreaker/redbreaker/engine"
 	"github.com/redbreaker/redbreaker/internal/faultproxy"
+	"github.com/redbreaker/redbreaker/scripts"
 )
 
 // TestFaults has the rows that are not an outage with a beginning and an end;
@@ -347,9 +348,9 @@ func herd(bed *testbed) {
 		mu.Lock()
 		defer mu.Unlock()
 		switch {
-		case cmd == "SCRIPT":
+		case cmd == "SCRIPT" && args[1] == scripts.Step.Source:
 			loads++
-		case cmd == "EVALSHA" && args[3][0] == '0': // no admissions
+		case cmd == "EVALSHA" && args[0] == scripts.Step.SHA && args[3][0] == '0': // no admissions
 			if len(args) == 5 { // no results
 				trials = append(trials, time.Now())
 			}
