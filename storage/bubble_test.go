@@ -56,8 +56,10 @@ func newWorld(t *testing.T, o redis.Options) *world {
 	o.Addr, o.Dialer = "192.0.2.1:6379", w.net.Dial
 	w.client = redis.NewClient(&o)
 	t.Cleanup(func() { _ = w.client.Close() })
-	w.store = newStorage(t, w.client, storage.WithTimeout(bound))
+	store := newStorage(t, w.client, storage.WithTimeout(bound))
+	w.store = store
 	t.Cleanup(func() {
+		must(t, store.Close()) // a test may have replaced it
 		must(t, w.store.Close())
 		synctest.Wait()
 		if stack := ours(); stack != "" {
