@@ -46,6 +46,11 @@ hook: Redis does not answer
 3 calls failed since, the next is rejected: true
 hook: Redis is back
 the circuit is closed`,
+	"llm": `
+prompt 1: small answers with 2 events
+prompt 2: small answers with 2 events
+prompt 3: small answers with 2 events
+the limited model was asked 1 time`,
 	"queue": `
 a delivered
 b failed
@@ -67,7 +72,8 @@ two failures, then rejected: true without a dial: true`,
 before the stream: half_open
 got first
 while it runs: closed
-got last`,
+got last
+a stream that broke off: true failures in a row: 1`,
 	"sqlite": `
 one: 3 calls failed, the circuit is open
 two: rejected, the circuit is open

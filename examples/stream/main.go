@@ -1,13 +1,11 @@
-// Command stream protects a streamed response. What the breaker should judge is
-// whether the dependency begins to answer, not how long the stream runs: so the
-// permit is settled when the stream has begun.
+// Command stream protects a streamed response.
 //
-// In half-open that matters. A probe holds its slot until it is settled: settled
-// at the beginning, the circuit closes within the time of a first byte; held to
-// the end, everybody would wait for the whole stream, or for the probe's lease
-// (HalfOpen.Lease), after which its result counts no more. The price: a stream
-// that breaks later is no failure. If it must count, give the streams a breaker of
-// their own beside this one, with a lease longer than any of them.
+// In a closed circuit the call counts at the end of the stream, so that a stream that
+// breaks off is a failure. A probe of a half-open circuit counts with its first line:
+// it holds its slot until then, and the whole fleet waits for it. Held to the end of
+// the stream, it would also outlive its lease (HalfOpen.Lease).
+//
+// For HTTP, package httpbreaker does all of this.
 //
 //	go run ./stream
 package main
@@ -37,7 +35,10 @@ func run(ctx context.Context) error {
 	more := make(chan struct{})
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprintln(w, "first")
-		w.(http.Flusher).Flush()
+		_ = http.NewResponseController(w).Flush()
+		if r.URL.Path == "/broken" {
+			panic(http.ErrAbortHandler)
+		}
 		select {
 		case <-more:
 		case <-r.Context().Done():
@@ -45,11 +46,11 @@ func run(ctx context.Context) error {
 		fmt.Fprintln(w, "last")
 	}))
 	defer server.Close()
-	defer server.CloseClientConnections() // first: Close waits for streams
+	defer server.CloseClientConnections() // before Close, which waits for streams
 
 	feed, err := redbreaker.New("feed", redbreaker.Policy{
 		OpenFor:  50 * time.Millisecond,
-		HalfOpen: redbreaker.HalfOpen{Probes: 1, Lease: 5 * time.Second}, // longer than a first byte may take
+		HalfOpen: redbreaker.HalfOpen{Probes: 1, Lease: 5 * time.Second}, // longer than a first line may take
 	})
 	if err != nil {
 		return err
@@ -61,34 +62,49 @@ func run(ctx context.Context) error {
 		return err
 	}
 	fmt.Println("before the stream:", feed.State())
-	lines, err := begin(ctx, feed, server.URL)
+	lines, err := open(ctx, feed, server.URL)
 	if err != nil {
 		return err
 	}
-	defer lines.body.Close()
+	defer lines.Close()
 	fmt.Println("got", lines.Text())
-	fmt.Println("while it runs:", feed.State()) // others are let through already
+	fmt.Println("while it runs:", feed.State()) // other calls are admitted already
 	close(more)
 	for lines.Scan() {
 		fmt.Println("got", lines.Text())
 	}
-	return lines.Err()
+
+	broken, err := open(ctx, feed, server.URL+"/broken")
+	if err != nil {
+		return err
+	}
+	for broken.Scan() {
+	}
+	_ = broken.Close()
+	snapshot, err := feed.Inspect(ctx)
+	fmt.Println("a stream that broke off:", broken.Err() != nil, "failures in a row:", snapshot.Streak)
+	return errors.Join(lines.Err(), err)
 }
 
-// stream is a response of which the first line was read.
+// stream is a response of which the first line was read. Close it.
 type stream struct {
 	*bufio.Scanner
-	body io.Closer
+	ctx    context.Context // of the caller, for the outcome
+	body   io.Closer
+	permit redbreaker.Permit
 }
 
-// begin opens the stream and settles the call with its first line.
-func begin(ctx context.Context, b *redbreaker.Breaker, url string) (s *stream, err error) {
-	permit, err := b.Acquire(ctx)
-	if err != nil {
+// open opens a stream and reads its first line.
+func open(ctx context.Context, b *redbreaker.Breaker, url string) (s *stream, err error) {
+	s = &stream{ctx: ctx}
+	if s.permit, err = b.Acquire(ctx); err != nil {
 		return nil, err
 	}
-	// Judges err when begin returns, or a panic.
-	defer permit.Done(&err)
+	defer func() {
+		if err != nil {
+			s.permit.Settle(ctx, err)
+		}
+	}()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return nil, err
@@ -97,12 +113,23 @@ func begin(ctx context.Context, b *redbreaker.Breaker, url string) (s *stream, e
 	if err != nil {
 		return nil, err
 	}
-	s = &stream{bufio.NewScanner(response.Body), response.Body}
+	s.Scanner, s.body = bufio.NewScanner(response.Body), response.Body
 	if response.StatusCode != http.StatusOK {
 		return nil, errors.Join(errors.New(response.Status), s.body.Close())
 	}
 	if !s.Scan() {
-		return nil, errors.Join(errors.New("the stream ended before it began"), s.Err(), s.body.Close())
+		return nil, errors.Join(errors.New("the stream ended before its first line"), s.Err(), s.body.Close())
+	}
+	s.permit.StopClock() // a long stream is not a slow call
+	if s.permit.Probe() {
+		s.permit.Success()
 	}
 	return s, nil
+}
+
+// Close settles the call by the error of the stream, if it has not counted yet, and
+// closes the response.
+func (s *stream) Close() error {
+	s.permit.Settle(s.ctx, s.Err())
+	return s.body.Close()
 }
