@@ -154,3 +154,45 @@ func TestStep_errorsThatAreNotTheStorages(t *testing.T) {
 		t.Error("an outage without a failure of the storage")
 	}
 }
+
+// Forced closed by an operator, the local breaker admits without counting.
+func TestStep_localForcedClosed(t *testing.T) {
+	b, store, events := outages(t)
+	control(t, b, redbreaker.Command{Action: redbreaker.ActionForceClosed})
+	store.breaks("step", unreachable("step"))
+	r, err := step(t, b, engine.Batch{Admissions: 3})
+	if err != nil || r.Granted != 0 || !r.AdmitsUncounted() {
+		t.Errorf("reply %+v, %v, want all admitted uncounted", r, err)
+	}
+	store.breaks("step", nil)
+	store.clock.advance(2 * time.Second)
+	if _, err = step(t, b, engine.Batch{Admissions: 1}); err != nil {
+		t.Fatal(err)
+	}
+	wantEvent(t, events, redbreaker.EventDegraded)
+	if e := wantEvent(t, events, redbreaker.EventRestored); e.Admitted != 3 || e.Rejected != 0 {
+		t.Errorf("restored after %d admitted and %d rejected, want 3 and 0", e.Admitted, e.Rejected)
+	}
+}
+
+// Outcomes that the storage refuses change nothing in a local breaker that is open.
+func TestStep_openLocalBreakerCountsNothing(t *testing.T) {
+	b, store, events := outages(t)
+	r, err := step(t, b, engine.Batch{Admissions: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	store.breaks("step", unreachable("step"))
+	for range 2 {
+		_, _ = step(t, b, failures(redbreaker.Ticket{Epoch: r.Epoch}, 1))
+	}
+	store.breaks("step", nil)
+	store.clock.advance(2 * time.Second)
+	if _, err = step(t, b, failures(redbreaker.Ticket{Epoch: r.Epoch}, 1)); err != nil {
+		t.Fatal(err)
+	}
+	wantEvent(t, events, redbreaker.EventDegraded)
+	if e := wantEvent(t, events, redbreaker.EventRestored); e.Outcomes != 1 {
+		t.Errorf("%d local outcomes, want that of the first batch only", e.Outcomes)
+	}
+}

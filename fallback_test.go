@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/redbreaker/redbreaker"
+	"github.com/redbreaker/redbreaker/engine"
 )
 
 // outages makes a breaker over a storage, and what its hooks receive in outages.
@@ -277,4 +278,47 @@ func TestFallback_concurrent(t *testing.T) {
 	if len(events) != 0 {
 		t.Errorf("got %+v too", <-events)
 	}
+}
+
+// A storage may be of a type that no map takes as its key.
+func TestFallback_logsAnIncomparableStorage(t *testing.T) {
+	out := captureLog(t)
+	store := incomparable{newFake(), nil}
+	b := newBreaker(t, opensAtOnce, redbreaker.WithStorage(store))
+	for range 2 {
+		store.breaks("acquire", unreachable("acquire"))
+		_ = b.Do(ctx, succeed)
+		store.breaks("acquire", nil)
+		store.clock.advance(2 * time.Second)
+		_ = b.Do(ctx, succeed)
+	}
+	awaitHooks(t, []*redbreaker.Breaker{b})
+	if got := strings.Count(out.String(), "\n"); got != 4 {
+		t.Errorf("%d lines, want 4:\n%s", got, out.String())
+	}
+}
+
+type incomparable struct {
+	*fake
+	_ []int
+}
+
+// A storage that watches may raise an event before New has returned.
+func TestHooks_eventDuringNew(t *testing.T) {
+	got := make(chan redbreaker.Event, 1)
+	b := newBreaker(t, opensAtOnce, redbreaker.WithStorage(early{newFake()}), redbreaker.WithHooks(redbreaker.Hooks{
+		OnAnomaly: func(e redbreaker.Event) { got <- e },
+		OnStatus:  func(string, redbreaker.Status) { t.Error("a status of a breaker that does not exist yet") },
+	}))
+	if e := next(t, got); e.Kind != redbreaker.EventLost || b == nil {
+		t.Errorf("got %+v", e)
+	}
+}
+
+// early raises an event in Bind.
+type early struct{ *fake }
+
+func (s early) Bind(name string, p redbreaker.Policy, sink func(redbreaker.Event)) (engine.Handle, error) {
+	sink(redbreaker.Event{Kind: redbreaker.EventLost, Name: name})
+	return s.fake.Bind(name, p, sink)
 }

@@ -72,8 +72,8 @@ type CallResult struct {
 	Elapsed time.Duration
 	// Probe reports whether the call was a probe of a half-open circuit.
 	Probe bool
-	// Stale reports whether the result came too late to count: after a transition,
-	// or after the lease of its probe.
+	// Stale reports whether the result came too late to count: after a transition, or
+	// after the outage whose local breaker admitted the call.
 	Stale bool
 }
 

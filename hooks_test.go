@@ -250,11 +250,13 @@ func TestLogHooks(t *testing.T) {
 		{Kind: redbreaker.EventLost, Epoch: 7},
 		{Kind: redbreaker.EventSkew, Policy: "abcd"},
 		{Kind: redbreaker.EventDropped, Dropped: 3},
+		{Kind: redbreaker.EventProbeOverdue, Took: time.Minute, Lease: time.Second},
+		{Kind: redbreaker.EventUnlisted, Err: errDown},
 		{Kind: redbreaker.EventHealed, Transition: redbreaker.Transition{Cause: redbreaker.CauseHealed}},
 	} {
 		store.raise("dep", e)
 	}
-	for range 4 {
+	for range 6 {
 		next(t, done)
 	}
 	want := `level=WARN msg="redbreaker: transition" redbreaker.circuit_breaker.name=dep transition="closed > open (consecutive)"
@@ -264,6 +266,8 @@ level=INFO msg="redbreaker: storage available again" redbreaker.circuit_breaker.
 level=WARN msg="redbreaker: anomaly" redbreaker.circuit_breaker.name=dep kind=lost epoch=7
 level=WARN msg="redbreaker: anomaly" redbreaker.circuit_breaker.name=dep kind=skew policy=abcd
 level=WARN msg="redbreaker: anomaly" redbreaker.circuit_breaker.name=dep kind=dropped dropped=3
+level=WARN msg="redbreaker: anomaly" redbreaker.circuit_breaker.name=dep kind=probe_overdue probe.took=1m0s probe.lease=1s
+level=WARN msg="redbreaker: anomaly" redbreaker.circuit_breaker.name=dep kind=unlisted error="dependency is down"
 level=INFO msg="redbreaker: transition" redbreaker.circuit_breaker.name=dep transition="closed > closed (healed)"
 level=WARN msg="redbreaker: anomaly" redbreaker.circuit_breaker.name=dep kind=healed transition="closed > closed (healed)"
 `

@@ -5,6 +5,7 @@ package redbreaker_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -151,5 +152,67 @@ func TestWait_inAnOutage(t *testing.T) {
 			}
 			wantTook(t, b, want)
 		})
+	}
+}
+
+// Known as open before the outage, the circuit does not hold back what the fallback
+// admits.
+func TestWait_openBeforeAnOutage(t *testing.T) {
+	for kind, want := range map[redbreaker.Fallback]time.Duration{
+		redbreaker.FallbackAllow: 0,
+		redbreaker.FallbackLocal: time.Minute,
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			store := &bubbleStore{Memory: engine.NewMemory()}
+			b := newBreaker(t, opensAtOnce, redbreaker.WithStorage(store), redbreaker.WithFallback(kind))
+			_ = b.Do(ctx, fail)
+			store.fails.Store(unreachable("inspect"))
+			wantTook(t, b, want)
+		})
+	}
+}
+
+func TestWait_storageClosed(t *testing.T) {
+	store := newFake()
+	b := newBreaker(t, opensAtOnce, redbreaker.WithStorage(store))
+	_ = b.Do(ctx, fail)
+	store.breaks("inspect", redbreaker.ErrStopped)
+	if err := b.Wait(ctx); err != redbreaker.ErrStopped {
+		t.Errorf("over a closed storage: %v", err)
+	}
+	c, cancel := context.WithCancel(ctx)
+	store.breaks("inspect", contextEnds{cancel})
+	if err := b.Wait(c); !errors.Is(err, context.Canceled) {
+		t.Errorf("cancelled during a read: %v", err)
+	}
+}
+
+// An outage that its breakers never end is forgotten after an hour, so that the log
+// of the process keeps no storages alive.
+func TestOutageLog_forgets(t *testing.T) {
+	out := captureLog(t)
+	synctest.Test(t, func(t *testing.T) {
+		fail := func(s redbreaker.Storage) {
+			b := newBreaker(t, opensAtOnce, redbreaker.WithStorage(s))
+			_ = b.Do(ctx, succeed)
+			awaitHooks(t, []*redbreaker.Breaker{b})
+		}
+		dead := func() *bubbleStore {
+			s := &bubbleStore{Memory: engine.NewMemory()}
+			s.fails.Store(unreachable("acquire"))
+			return s
+		}
+		one := dead()
+		fail(one)
+		fail(one)
+		time.Sleep(time.Hour)
+		fail(dead()) // just in time: one is still known
+		fail(one)
+		time.Sleep(time.Hour + time.Second)
+		fail(dead())
+		fail(one) // forgotten, so this is an outage again
+	})
+	if got := strings.Count(out.String(), "storage unavailable"); got != 4 {
+		t.Errorf("%d lines, want 4:\n%s", got, out.String())
 	}
 }
