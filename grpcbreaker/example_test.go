@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log"
 	"time"
 
 	"google.golang.org/grpc"
@@ -20,12 +19,12 @@ import (
 func ExampleNewClient() {
 	payments, err := redbreaker.New("payments", redbreaker.Policy{ConsecutiveFailures: 1})
 	if err != nil {
-		log.Fatal(err)
+		panic(err)
 	}
 	defer payments.Stop()
 	client, err := grpcbreaker.NewClient(grpcbreaker.One(payments), grpcbreaker.Config{})
 	if err != nil {
-		log.Fatal(err)
+		panic(err)
 	}
 	// conn, err := grpc.NewClient(target, append(client.DialOptions(), ...)...)
 
@@ -48,12 +47,12 @@ func ExampleNewServer() {
 		Policy: redbreaker.Policy{ConsecutiveFailures: 1, OpenFor: 5 * time.Second},
 	})
 	if err != nil {
-		log.Fatal(err)
+		panic(err)
 	}
 	defer methods.Stop()
 	server, err := grpcbreaker.NewServer(grpcbreaker.Keyed(methods, grpcbreaker.ByMethod), grpcbreaker.Config{})
 	if err != nil {
-		log.Fatal(err)
+		panic(err)
 	}
 	// s := grpc.NewServer(server.ServerOptions()...)
 
@@ -72,7 +71,7 @@ func ExampleNewServer() {
 func ExampleKeyed() {
 	registry, err := redbreaker.NewRegistry(redbreaker.RegistryConfig{})
 	if err != nil {
-		log.Fatal(err)
+		panic(err)
 	}
 	defer registry.Stop()
 	for _, source := range []grpcbreaker.Source{
@@ -83,7 +82,7 @@ func ExampleKeyed() {
 	} {
 		b, err := source(context.Background(), "payments:50051", "/shop.Payments/Charge")
 		if err != nil {
-			log.Fatal(err)
+			panic(err)
 		}
 		fmt.Println(b.Name())
 	}
@@ -98,7 +97,7 @@ func ExampleKeyed() {
 func ExampleConfig() {
 	ledger, err := redbreaker.New("ledger", redbreaker.Policy{ConsecutiveFailures: 1})
 	if err != nil {
-		log.Fatal(err)
+		panic(err)
 	}
 	defer ledger.Stop()
 	client, err := grpcbreaker.NewClient(grpcbreaker.One(ledger), grpcbreaker.Config{
@@ -110,7 +109,7 @@ func ExampleConfig() {
 		},
 	})
 	if err != nil {
-		log.Fatal(err)
+		panic(err)
 	}
 	aborted := func(context.Context, string, any, any, *grpc.ClientConn, ...grpc.CallOption) error {
 		return status.Error(codes.Aborted, "no leader")

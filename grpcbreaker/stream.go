@@ -114,7 +114,7 @@ func (s *clientStream) RecvMsg(m any) error {
 	defer s.endOperation()
 	err := s.ClientStream.RecvMsg(m)
 	switch {
-	case err == io.EOF:
+	case isEnd(err):
 		s.endStream(nil, nil)
 	case err != nil:
 		s.endStream(err, s.ClientStream.Trailer())
@@ -135,7 +135,7 @@ func (s *clientStream) SendMsg(m any) error {
 	err := s.ClientStream.SendMsg(m)
 	switch {
 	case err == nil:
-	case err == io.EOF:
+	case isEnd(err):
 		s.endWithContext()
 	case isOwnFault(err):
 		s.settleIgnored()
@@ -144,6 +144,11 @@ func (s *clientStream) SendMsg(m any) error {
 		s.endStream(err, nil)
 	}
 	return err
+}
+
+// isEnd reports whether err is io.EOF itself, as gRPC returns it at the good end.
+func isEnd(err error) bool {
+	return err == io.EOF //nolint:errorlint // a wrapped io.EOF is the error of a connection
 }
 
 // isOwnFault reports whether SendMsg refused a message: one that cannot be encoded,
@@ -160,7 +165,7 @@ func (s *clientStream) Header() (metadata.MD, error) {
 	defer s.endOperation()
 	md, err := s.ClientStream.Header()
 	switch {
-	case err != nil && err != io.EOF:
+	case err != nil && !isEnd(err):
 		s.endStream(err, nil)
 	case md == nil:
 		s.endWithContext()

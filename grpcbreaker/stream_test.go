@@ -437,7 +437,7 @@ func TestStream_notOpened(t *testing.T) {
 }
 
 // openFake opens a stream through the interceptor that has the operations of fake.
-func openFake(t *testing.T, ctx context.Context, b *redbreaker.Breaker, conn *grpc.ClientConn, fake grpc.ClientStream) grpc.ClientStream { //nolint:revive // t comes first in helpers
+func openFake(t *testing.T, ctx context.Context, b *redbreaker.Breaker, conn *grpc.ClientConn, fake grpc.ClientStream) grpc.ClientStream {
 	t.Helper()
 	s, err := newClient(t, grpcbreaker.One(b), grpcbreaker.Config{}).Stream(ctx, &grpc.StreamDesc{ServerStreams: true}, conn, "/s/m",
 		func(context.Context, *grpc.StreamDesc, *grpc.ClientConn, string, ...grpc.CallOption) (grpc.ClientStream, error) {
@@ -538,5 +538,48 @@ func (c *watchedContext) AfterFunc(func()) func() bool {
 	return func() bool {
 		c.watches.Add(-1)
 		return true
+	}
+}
+
+// TestStream_shared: two clients that share a circuit, as two processes do through
+// Redis, and a server whose streams break: the circuit opens for both.
+func TestStream_shared(t *testing.T) {
+	_, storage := newClock()
+	calls := 0
+	cut := &service{at: func(_ context.Context, point int) error {
+		switch point {
+		case 0:
+			calls++
+		case 3:
+			return status.Error(codes.Unavailable, "cut")
+		}
+		return nil
+	}}
+	receiveAll := func(c pb.TestServiceClient) error {
+		s, err := c.StreamingOutputCall(t.Context(), &pb.StreamingOutputCallRequest{})
+		for err == nil {
+			_, err = s.Recv()
+		}
+		return err
+	}
+	var clients []pb.TestServiceClient
+	for range 2 {
+		b, _ := newBreaker(t, redbreaker.Policy{ConsecutiveFailures: 4}, storage)
+		_, conn := start(t, func(r *grpc.Server) { pb.RegisterTestServiceServer(r, cut) },
+			newClient(t, grpcbreaker.One(b), grpcbreaker.Config{}).DialOptions(), nil)
+		clients = append(clients, pb.NewTestServiceClient(conn))
+	}
+	for i := range 4 {
+		if err := receiveAll(clients[i%2]); errors.Is(err, redbreaker.ErrRejected) || status.Code(err) != codes.Unavailable {
+			t.Fatal(err)
+		}
+	}
+	for _, c := range clients {
+		if err := receiveAll(c); !errors.Is(err, redbreaker.ErrRejected) {
+			t.Errorf("not rejected: %v", err)
+		}
+	}
+	if calls != 4 {
+		t.Errorf("the server got %d calls, want 4", calls)
 	}
 }

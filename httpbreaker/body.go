@@ -32,18 +32,18 @@ func (c *call) Read(p []byte) (int, error) {
 	n, err := c.ReadCloser.Read(p)
 	c.reading.Store(false)
 	if !c.settled && (err != nil || c.probe || c.judge != nil) {
-		c.settleRead(p[:n], err)
+		c.settleRead(p[:n], err, err == io.EOF)
 	}
 	return n, err
 }
 
 // settleRead settles the call if what was read decides it.
-func (c *call) settleRead(chunk []byte, err error) {
-	failure := c.judgeChunk(chunk, err)
+func (c *call) settleRead(chunk []byte, err error, atEnd bool) {
+	failure := c.judgeChunk(chunk, atEnd)
 	switch {
 	case failure != nil:
 		c.permit.Settle(c.ctx, failure)
-	case err == io.EOF, err == nil && c.probe && len(chunk) > 0:
+	case atEnd, err == nil && c.probe && len(chunk) > 0:
 		c.permit.Success()
 	case err != nil:
 		c.permit.Settle(c.ctx, err)
@@ -54,7 +54,7 @@ func (c *call) settleRead(chunk []byte, err error) {
 }
 
 // judgeChunk asks the judge. A judge that panics makes the call a failure.
-func (c *call) judgeChunk(chunk []byte, err error) (failure error) {
+func (c *call) judgeChunk(chunk []byte, atEnd bool) (failure error) {
 	if c.judge == nil {
 		return nil
 	}
@@ -68,7 +68,7 @@ func (c *call) judgeChunk(chunk []byte, err error) (failure error) {
 	if len(chunk) > 0 {
 		failure = c.judge(chunk)
 	}
-	if failure == nil && err == io.EOF {
+	if failure == nil && atEnd {
 		failure = c.judge(nil)
 	}
 	returned = true

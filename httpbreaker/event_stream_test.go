@@ -119,7 +119,9 @@ func TestTransport_eventStream(t *testing.T) {
 						return nil
 					}),
 				})
-				text, err := io.ReadAll(mustGet(t, client, server.URL).Body)
+				r := mustGet(t, client, server.URL)
+				defer r.Body.Close()
+				text, err := io.ReadAll(r.Body)
 				if string(text) != c.text || (err != nil) != c.cut {
 					t.Errorf("read %q, %v", text, err)
 				}

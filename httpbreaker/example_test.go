@@ -164,13 +164,14 @@ func ExampleEventStream() {
 		panic(err)
 	}
 	defer model.Stop()
+	judge := func(event string, data []byte) error {
+		if event == "error" {
+			return fmt.Errorf("error event: %s", data)
+		}
+		return nil
+	}
 	transport, err := httpbreaker.NewTransport(httpbreaker.One(model), nil, httpbreaker.TransportConfig{
-		BodyJudge: httpbreaker.EventStream(func(event string, data []byte) error {
-			if event == "error" {
-				return fmt.Errorf("error event: %s", data)
-			}
-			return nil
-		}),
+		BodyJudge: httpbreaker.EventStream(judge),
 	})
 	if err != nil {
 		panic(err)

@@ -299,7 +299,7 @@ func TestHandler_probeStreams(t *testing.T) {
 		control(t, b, redbreaker.ActionHalfOpen)
 		server := newServer(t, false, h.ServeHTTP)
 		go func() {
-			_, _ = get(t, t.Context(), server.Client(), server.URL) //nolint:bodyclose // the server ends it
+			_, _ = get(t, t.Context(), server.Client(), server.URL)
 		}()
 		want := redbreaker.StateHalfOpen
 		if flushing {

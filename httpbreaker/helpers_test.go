@@ -118,7 +118,7 @@ func eachProtocol(t *testing.T, test func(t *testing.T, http2 bool)) {
 	}
 }
 
-func get(t testing.TB, ctx context.Context, client *http.Client, url string) (*http.Response, error) { //nolint:revive // as net/http orders them
+func get(t testing.TB, ctx context.Context, client *http.Client, url string) (*http.Response, error) {
 	t.Helper()
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {

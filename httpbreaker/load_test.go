@@ -154,11 +154,12 @@ func callOnce(t *testing.T, client *http.Client, url string, seen *account) {
 		first, err := r.Body.Read(make([]byte, 1))
 		probe := first > 0 && httpbreaker.IsProbe(r.Body)
 		cancel()
-		if err == nil {
+		switch err {
+		case nil:
 			_, err = io.Copy(io.Discard, r.Body)
-		} else if err == io.EOF {
+		case io.EOF:
 			err = nil
-		} else {
+		default:
 			seen.failure.Add(1)
 			return
 		}

@@ -47,7 +47,7 @@ func TestTransport_shared(t *testing.T) {
 		}
 	}
 	for _, client := range []*http.Client{client1, client2} {
-		_, err := get(t, t.Context(), client, server.URL) //nolint:bodyclose // there is none
+		_, err := get(t, t.Context(), client, server.URL)
 		if r := wantRejected(t, err); r.Reason != redbreaker.ReasonOpen {
 			t.Errorf("rejected: %v", r)
 		}

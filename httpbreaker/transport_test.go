@@ -564,7 +564,7 @@ func TestTransport_notSent(t *testing.T) {
 			t.Error("the request was sent")
 			return nil, errSource
 		})
-		r, err := newTransport(t, c.source, next, httpbreaker.TransportConfig{}).RoundTrip(request) //nolint:bodyclose // there is none
+		r, err := newTransport(t, c.source, next, httpbreaker.TransportConfig{}).RoundTrip(request)
 		if r != nil || !errors.Is(err, want) {
 			t.Errorf("got %v, %v, want %v", r, err, want)
 		}
@@ -586,7 +586,7 @@ func TestTransport_unprotected(t *testing.T) {
 	}
 	t.Cleanup(registry.Stop)
 	none := httpbreaker.Keyed(registry, func(*http.Request) string { return "" })
-	r, err := newTransport(t, none, next, httpbreaker.TransportConfig{}).RoundTrip(httptest.NewRequest(http.MethodGet, "http://x/", nil)) //nolint:bodyclose // there is none
+	r, err := newTransport(t, none, next, httpbreaker.TransportConfig{}).RoundTrip(httptest.NewRequest(http.MethodGet, "http://x/", nil))
 	if r != sent || err != nil {
 		t.Errorf("got %v, %v", r, err)
 	}
@@ -725,7 +725,7 @@ func TestTransport_retryAfter(t *testing.T) {
 		transport := newTransport(t, httpbreaker.One(b), roundTrip(func(*http.Request) (*http.Response, error) {
 			return &http.Response{StatusCode: c.status, Header: c.header, Body: http.NoBody}, nil
 		}), httpbreaker.TransportConfig{VendorHeaders: c.vendor})
-		if _, err := transport.RoundTrip(httptest.NewRequest(http.MethodGet, "http://x/", nil)); err != nil { //nolint:bodyclose // there is none
+		if _, err := transport.RoundTrip(httptest.NewRequest(http.MethodGet, "http://x/", nil)); err != nil {
 			t.Fatal(err)
 		}
 		if got := b.Status().RetryAfter; got != c.want {
@@ -751,7 +751,7 @@ func TestTransport_judge(t *testing.T) {
 		return nil
 	}})
 	for _, path := range []string{"/quota", "/503"} {
-		if _, err := transport.RoundTrip(httptest.NewRequest(http.MethodGet, "http://x"+path, nil)); err != nil { //nolint:bodyclose // there is none
+		if _, err := transport.RoundTrip(httptest.NewRequest(http.MethodGet, "http://x"+path, nil)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -768,7 +768,7 @@ func TestTransport_classifier(t *testing.T) {
 		transport := newTransport(t, httpbreaker.One(b), roundTrip(func(*http.Request) (*http.Response, error) {
 			return &http.Response{StatusCode: code, Header: http.Header{"Retry-After": {"1"}}, Body: http.NoBody}, nil
 		}), httpbreaker.TransportConfig{})
-		if _, err := transport.RoundTrip(httptest.NewRequest(http.MethodGet, "http://x/", nil)); err != nil { //nolint:bodyclose // there is none
+		if _, err := transport.RoundTrip(httptest.NewRequest(http.MethodGet, "http://x/", nil)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -818,7 +818,7 @@ func TestTransport_panics(t *testing.T) {
 func TestTransport_brokenNext(t *testing.T) {
 	b, o := newBreaker(t, neverOpens)
 	transport := newTransport(t, httpbreaker.One(b), roundTrip(func(*http.Request) (*http.Response, error) { return nil, nil }), httpbreaker.TransportConfig{})
-	if r, err := transport.RoundTrip(httptest.NewRequest(http.MethodGet, "http://x/", nil)); r != nil || err != nil { //nolint:bodyclose // there is none
+	if r, err := transport.RoundTrip(httptest.NewRequest(http.MethodGet, "http://x/", nil)); r != nil || err != nil {
 		t.Errorf("got %v, %v", r, err)
 	}
 	wantOutcomes(t, o, redbreaker.Failure)
