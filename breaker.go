@@ -291,7 +291,7 @@ func (b *Breaker) finishCall(ctx context.Context, t Ticket, e callEnd) {
 	stale := b.reportOutcome(ctx, t, e.outcome, e.end, e.detail)
 	if len(b.hooks.onCall) > 0 {
 		b.hooks.callOnCall(ctx, b.core, CallResult{
-			Name: b.name, Outcome: e.outcome, Err: e.err, Elapsed: elapsed, Probe: t.Lease != 0, Stale: stale,
+			Name: b.name, Outcome: e.outcome, Err: e.err, Elapsed: elapsed, Probe: t.Lease != 0, Stale: stale, Uncounted: !t.Counted(),
 		})
 	}
 }

@@ -75,6 +75,10 @@ type CallResult struct {
 	// Stale reports whether the result came too late to count: after a transition, or
 	// after the outage whose local breaker admitted the call.
 	Stale bool
+	// Uncounted reports whether the call was admitted without being counted: forced
+	// closed, in an outage with [FallbackAllow], or in shadow where the circuit would
+	// have rejected it.
+	Uncounted bool
 }
 
 // ErrPanicked is the error of a call that panicked or ended its goroutine, in

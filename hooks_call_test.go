@@ -75,6 +75,29 @@ func TestOnCall_results(t *testing.T) {
 	c.want(t, redbreaker.CallResult{Outcome: redbreaker.Failure, Err: errDown})
 }
 
+// Calls that are admitted uncounted are those that forced closed, shadow and
+// FallbackAllow admit.
+func TestOnCall_uncounted(t *testing.T) {
+	store := newFake()
+	var c calls
+	b := newBreaker(t, opensAtOnce, redbreaker.WithStorage(store), redbreaker.WithFallback(redbreaker.FallbackAllow), c.hook(),
+		redbreaker.WithHooks(redbreaker.Hooks{OnDegraded: func(redbreaker.Event) {}}))
+	control(t, b, redbreaker.Command{Action: redbreaker.ActionForceClosed})
+	_ = b.Do(ctx, succeed)
+	c.want(t, redbreaker.CallResult{Outcome: redbreaker.Success, Uncounted: true})
+
+	control(t, b, redbreaker.Command{Action: redbreaker.ActionShadow})
+	_ = b.Do(ctx, fail)
+	c.want(t, redbreaker.CallResult{Outcome: redbreaker.Failure, Err: errDown})
+	_ = b.Do(ctx, succeed) // the circuit would reject it
+	c.want(t, redbreaker.CallResult{Outcome: redbreaker.Success, Uncounted: true})
+
+	control(t, b, redbreaker.Command{Action: redbreaker.ActionRelease})
+	store.breaks("acquire", unreachable("acquire"))
+	_ = b.Do(ctx, succeed)
+	c.want(t, redbreaker.CallResult{Outcome: redbreaker.Success, Uncounted: true})
+}
+
 func TestOnCall_panic(t *testing.T) {
 	var c calls
 	store, _ := newClocked()
