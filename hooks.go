@@ -7,6 +7,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/redbreaker/redbreaker/engine"
 )
 
 // Hooks are functions that a breaker calls when something happens in this
@@ -102,7 +104,7 @@ func LogHooks(l *slog.Logger) Hooks {
 		if to == nil {
 			to = slog.Default()
 		}
-		to.LogAttrs(context.Background(), level, msg, append([]slog.Attr{slog.String(attrName, name)}, attrs...)...)
+		to.LogAttrs(context.Background(), level, msg, append([]slog.Attr{slog.String(attrName, engine.PrintableName(name))}, attrs...)...)
 	}
 	return Hooks{
 		OnTransition: func(t Transition) {

@@ -6,6 +6,8 @@ import (
 	"reflect"
 	"sync"
 	"time"
+
+	"github.com/redbreaker/redbreaker/engine"
 )
 
 // outages logs the outages that no hook handles, for all breakers of the process.
@@ -36,7 +38,7 @@ func (l *outageLog) logDegraded(s Storage, e Event) {
 	}
 	slog.Default().LogAttrs(context.Background(), slog.LevelWarn,
 		"redbreaker: storage unavailable, the fallback decides; other breakers of this storage are not logged",
-		slog.String(attrStorageKind, s.Kind()), slog.String(attrName, e.Name), slog.Any("error", e.Err))
+		slog.String(attrStorageKind, s.Kind()), slog.String(attrName, engine.PrintableName(e.Name)), slog.Any("error", e.Err))
 }
 
 // logRestored logs the end of an outage of a storage, at the first EventRestored.

@@ -3,6 +3,8 @@ package engine
 import (
 	"errors"
 	"fmt"
+	"strconv"
+	"strings"
 	"time"
 )
 
@@ -69,7 +71,7 @@ func NewRejected(e RejectedError, endNS int64, now func() int64) *RejectedError 
 // Error returns the name, the reason and, if known, how long the rejection still
 // lasts.
 func (e *RejectedError) Error() string {
-	s := fmt.Sprintf("redbreaker: %s: call rejected: %s", e.Name, e.Reason)
+	s := fmt.Sprintf("redbreaker: %s: call rejected: %s", PrintableName(e.Name), e.Reason)
 	if d := e.RetryAfter(); d > 0 {
 		s += fmt.Sprintf(", retry after %v", d)
 	}
@@ -94,6 +96,27 @@ func (e *RejectedError) Is(target error) bool { return target == ErrRejected }
 
 // Unwrap returns the storage's error, if there is one.
 func (e *RejectedError) Unwrap() error { return e.Err }
+
+// maxPrintedName is how many bytes of a name texts show.
+const maxPrintedName = 64
+
+// PrintableName returns a breaker's name for errors and log lines. A name that is
+// longer than 64 bytes is cut, and one with anything but printable ASCII characters
+// is quoted: a name may come from a request, and must not forge lines or fill a log.
+func PrintableName(name string) string {
+	cut := name
+	if len(cut) > maxPrintedName {
+		cut = cut[:maxPrintedName]
+	}
+	isPlain := !strings.ContainsFunc(cut, func(r rune) bool { return r <= ' ' || r > '~' || r == '"' || r == '\\' })
+	if !isPlain {
+		cut = strconv.Quote(cut)
+	}
+	if len(name) > maxPrintedName {
+		cut += "..."
+	}
+	return cut
+}
 
 // Class says whether a storage operation that failed may have had an effect. The
 // zero value is no class.
@@ -135,9 +158,9 @@ type StorageError struct {
 
 // Error returns operation, name, class and cause.
 func (e *StorageError) Error() string {
-	name := e.Name
-	if name != "" {
-		name = " " + name
+	name := ""
+	if e.Name != "" {
+		name = " " + PrintableName(e.Name)
 	}
 	return fmt.Sprintf("redbreaker: %s%s: storage error (%v): %v", e.Op, name, e.Class, e.Err)
 }

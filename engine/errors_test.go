@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"strings"
 	"testing"
 	"time"
 
@@ -64,3 +65,32 @@ func TestStorageError(t *testing.T) {
 }
 
 const ourErr = "redbreaker: the key holds another type, choose another namespace"
+
+// A name may come from a request: it must not forge lines of a log, nor fill it.
+func TestPrintableName(t *testing.T) {
+	long := strings.Repeat("n", 1<<20)
+	for name, want := range map[string]string{
+		"payments":               "payments",
+		"svc/eu-1:443":           "svc/eu-1:443",
+		"two words":              `"two words"`,
+		"a\r\nlevel=INFO msg=ok": `"a\r\nlevel=INFO msg=ok"`,
+		"\x1b[2J":                `"\x1b[2J"`,
+		`say "no"`:               `"say \"no\""`,
+		strings.Repeat("n", 64):  strings.Repeat("n", 64),
+		long:                     strings.Repeat("n", 64) + "...",
+		"\n" + long:              `"\n` + strings.Repeat("n", 63) + `"...`,
+		"\xff\xfe":               `"\xff\xfe"`,
+	} {
+		if got := engine.PrintableName(name); got != want {
+			t.Errorf("%.80q gives %s, want %s", name, got, want)
+		}
+		for _, err := range []error{
+			&engine.RejectedError{Name: name, Reason: engine.ReasonOpen},
+			&engine.StorageError{Class: engine.ClassRefused, Op: "step", Name: name, Err: errors.New("cause")},
+		} {
+			if text := err.Error(); !strings.Contains(text, want) || strings.ContainsAny(text, "\r\n\x1b") || len(text) > 400 {
+				t.Errorf("the error of %.80q is %.400q", name, text)
+			}
+		}
+	}
+}

@@ -2,6 +2,7 @@ package transport
 
 import (
 	"errors"
+	"strings"
 
 	"github.com/redis/go-redis/v9"
 
@@ -43,17 +44,37 @@ var meanings = []meaning{
 	{prefix: "NOAUTH", class: engine.ClassRefused},
 	{prefix: "WRONGPASS", class: engine.ClassRefused},
 	{prefix: "NOPERM", class: engine.ClassRefused},
+	{prefix: "unknown command", class: engine.ClassRefused},
 }
 
 // meaningOf looks an error up by its prefix: the rest of the text differs between
 // servers. An error of no server has no meaning.
 func meaningOf(err error) meaning {
+	var answer redis.Error
+	if !errors.As(err, &answer) {
+		return meaning{}
+	}
+	text := unwrapScriptError(answer.Error())
 	for _, m := range meanings {
-		if redis.HasErrorPrefix(err, m.prefix) {
+		if strings.HasPrefix(text, m.prefix) {
 			return m
 		}
 	}
 	return meaning{}
+}
+
+// unwrapScriptError returns the error of the command that failed in a script.
+// Before Redis 7.0 a server wraps it:
+//
+//	ERR Error running script (call to f_<sha>): @user_script:12: -READONLY You can't ...
+func unwrapScriptError(text string) string {
+	text = strings.TrimPrefix(text, "ERR ")
+	if strings.HasPrefix(text, "Error running script") {
+		if _, inner, ok := strings.Cut(text, ": -"); ok {
+			return strings.TrimPrefix(inner, "ERR ")
+		}
+	}
+	return text
 }
 
 // classify returns what an error means for the operation. sent says whether the

@@ -45,7 +45,13 @@ func TestClassify_whatServersSay(t *testing.T) {
 		"WRONGTYPE Operation against a key holding the wrong kind of value":  engine.ClassUnknown,
 		"ERR user_script:7: attempt to index a nil value":                    engine.ClassUnknown,
 		"ERR this text mentions NOSCRIPT and READONLY, but in its middle":    engine.ClassUnknown,
-		"ERR unknown command 'EVALSHA', with args beginning with: 'abc' '1'": engine.ClassUnknown,
+		"ERR unknown command 'EVALSHA', with args beginning with: 'abc' '1'": engine.ClassRefused,
+		// as Redis 6.0 and 6.2 answer
+		"ERR Error running script (call to f_5a09ab): @user_script:1: @user_script: 1: -READONLY You can't write against a read only replica.": engine.ClassRefused,
+		"ERR Error running script (call to f_5a09ab): @user_script:1: -OOM command not allowed when used memory > 'maxmemory'.":                engine.ClassRefused,
+		"ERR Error running script (call to f_5a09ab): @user_script:1: -MISCONF Redis is configured to save RDB snapshots":                      engine.ClassRefused,
+		"ERR Error running script (call to f_5a09ab): @user_script:7: user_script:7: attempt to index a nil value":                             engine.ClassUnknown,
+		"ERR Error running script (call to f_5a09ab): @user_script:1: -WRONGTYPE Operation against a key holding the wrong kind of value":      engine.ClassUnknown,
 		"": engine.ClassUnknown,
 	} {
 		err := error(said(text))
@@ -102,6 +108,20 @@ func TestGuardJudges(t *testing.T) {
 	} {
 		if got := judge(test.err); got != test.want {
 			t.Errorf("%v is a %v, want %v", test.err, got, test.want)
+		}
+	}
+}
+
+// A master that has become a replica is one whose slots are elsewhere, also where
+// the server wraps the error.
+func TestIsStaleMap_wrapped(t *testing.T) {
+	for text, want := range map[string]bool{
+		"READONLY You can't write against a read only replica.":                                                               true,
+		"ERR Error running script (call to f_5a09ab): @user_script:1: -READONLY You can't write against a read only replica.": true,
+		"ERR Error running script (call to f_5a09ab): @user_script:1: -OOM command not allowed":                               false,
+	} {
+		if got := isStaleMap(said(text)); got != want {
+			t.Errorf("%q: got %v, want %v", text, got, want)
 		}
 	}
 }
