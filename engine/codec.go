@@ -25,6 +25,7 @@ const (
 	fieldHead      = "head"
 	fieldTally     = "tally"
 	fieldRound     = "round"
+	fieldLeases    = "leases"
 	fieldReporters = "rep"
 	fieldMode      = "mode"
 	fieldPolicy    = "policy"
@@ -37,7 +38,7 @@ const (
 	tallyLayout = "%d epoch=%d policy=%s streak=%d seq=%d win=%s/%d since=%d cell=%d clean=%d calls=%d/%d fail=%d/%d slow=%d/%d fast=%d/%d expires=%d"
 	cellLayout  = "%d %d %d %d"
 	modeLayout  = "until=%d for=%d reason=%s by=%s"
-	roundLayout = "probes=%d successes=%d lease=%d grants=%d succeeded=%d failed=%d lapsed=%d late="
+	roundLayout = "probes=%d successes=%d lease=%d grants=%d succeeded=%d failed=%d lapsed=%d held=%d first=%d last=%d"
 	leaseLayout = "%d@%d"
 	placeLayout = "%s:%d:%d"
 )
@@ -92,14 +93,14 @@ func ParseRecord(fields []Field) (Record, error) {
 	r.parseTally(text[fieldTally])
 	r.parseCells(text)
 	r.parseReporters(text[fieldReporters])
-	r.parseRound(text[fieldRound])
+	r.parseRound(text[fieldRound], text[fieldLeases])
 	return r, nil
 }
 
 // isKnownField reports whether this release knows the field.
 func isKnownField(name string) bool {
 	switch name {
-	case fieldHead, fieldTally, fieldRound, fieldReporters, fieldMode, fieldPolicy:
+	case fieldHead, fieldTally, fieldRound, fieldLeases, fieldReporters, fieldMode, fieldPolicy:
 		return true
 	}
 	n, ok := strings.CutPrefix(name, "w")
@@ -145,6 +146,7 @@ func (r *Record) Fields() []Field {
 		add(fieldReporters, r.reportersText())
 		if r.state == StateHalfOpen {
 			add(fieldRound, r.round.roundText())
+			add(fieldLeases, r.round.leasesText())
 		}
 		if r.mode != ModeAuto {
 			add(fieldMode, r.modeText())

@@ -36,6 +36,22 @@ func (r *round) earliestDeadline(now int64) int64 {
 	return first
 }
 
+// firstDeadline returns the deadline of the first outstanding lease, lastDeadline of
+// the last one; 0 if there is none.
+func (r *round) firstDeadline() int64 {
+	if len(r.leases) == 0 {
+		return 0
+	}
+	return r.leases[0].deadline
+}
+
+func (r *round) lastDeadline() int64 {
+	if len(r.leases) == 0 {
+		return 0
+	}
+	return r.leases[len(r.leases)-1].deadline
+}
+
 // parseLeases reads leases, which are in the order of their grants. last is the
 // grant before the first of them; it returns that of the last one.
 func (r *round) parseLeases(text string, last int64) ([]lease, int64, bool) {
@@ -63,32 +79,45 @@ func (r *round) isSoundRound() bool {
 		slices.IsSortedFunc(r.leases, func(a, b lease) int { return cmp.Compare(a.deadline, b.deadline) })
 }
 
-// parseRound reads the round. Leases lapse in the order of their grants, so the
-// late ones come before those that are outstanding.
-func (r *Record) parseRound(text string) {
+// parseRound reads the round and its leases. Leases lapse in the order of their
+// grants, so the late ones come before those that are outstanding. They are a field
+// of their own, so that a script rejects a call without reading them: the round has
+// the number of the outstanding ones, and the first and the last deadline.
+func (r *Record) parseRound(text, leases string) {
 	if r.state != StateHalfOpen {
 		return
 	}
 	var d round
-	numbers, lists, _ := strings.Cut(text, " late=")
-	late, leases, _ := strings.Cut(lists, " leases=")
-	ok := matchText(numbers+" late=", roundLayout, &d.probes, &d.successes, &d.leaseMS, &d.grants, &d.succeeded, &d.failed, &d.lapsed)
-	last := int64(0)
-	if ok {
-		d.late, last, ok = d.parseLeases(late, 0)
-	}
-	if ok {
-		d.leases, _, ok = d.parseLeases(leases, last)
-	}
-	if !ok || !d.isSoundRound() {
+	var held, first, last int64
+	ok := matchText(text, roundLayout, &d.probes, &d.successes, &d.leaseMS, &d.grants, &d.succeeded, &d.failed, &d.lapsed,
+		&held, &first, &last) && d.parseLists(leases) && d.isSoundRound()
+	if !ok || held != int64(len(d.leases)) || first != d.firstDeadline() || last != d.lastDeadline() {
 		r.keepJunk(fieldRound, text)
+		r.keepJunk(fieldLeases, leases)
 		return
 	}
 	r.round = d
 }
 
-// leasesText writes leases.
-func leasesText(list []lease) string {
+// parseLists reads the late leases and the outstanding ones.
+func (r *round) parseLists(text string) bool {
+	late, leases, _ := strings.Cut(strings.TrimPrefix(text, "late="), " held=")
+	var last int64
+	var ok bool
+	if r.late, last, ok = r.parseLeases(late, 0); ok {
+		r.leases, _, ok = r.parseLeases(leases, last)
+	}
+	return ok && strings.HasPrefix(text, "late=")
+}
+
+// roundText writes the round without its leases.
+func (r *round) roundText() string {
+	return fmt.Sprintf(roundLayout, r.probes, r.successes, r.leaseMS, r.grants, r.succeeded, r.failed, r.lapsed,
+		len(r.leases), r.firstDeadline(), r.lastDeadline())
+}
+
+// listText writes leases.
+func listText(list []lease) string {
 	if len(list) == 0 {
 		return "-"
 	}
@@ -99,8 +128,7 @@ func leasesText(list []lease) string {
 	return strings.Join(texts, ",")
 }
 
-// roundText writes the round.
-func (r *round) roundText() string {
-	return fmt.Sprintf(roundLayout, r.probes, r.successes, r.leaseMS, r.grants, r.succeeded, r.failed, r.lapsed) +
-		leasesText(r.late) + " leases=" + leasesText(r.leases)
+// leasesText writes the late leases and the outstanding ones.
+func (r *round) leasesText() string {
+	return "late=" + listText(r.late) + " held=" + listText(r.leases)
 }

@@ -195,7 +195,7 @@ func FuzzDecodeControl(f *testing.F) {
 
 func FuzzDecodeInspect(f *testing.F) {
 	f.Add("1000|head|1 closed auto epoch=7 policy=a since=0 until=0 open_for=0 trips=0 n=1|rep|a:1:0")
-	f.Add("1000|head|1 half_open auto epoch=7 policy=a since=0 until=0 open_for=0 trips=0 n=1|round|probes=1 successes=1 lease=1 grants=1 succeeded=0 failed=0 lapsed=0 leases=1@5")
+	f.Add("1000|head|1 half_open auto epoch=7 policy=a since=0 until=0 open_for=0 trips=0 n=1|round|probes=1 successes=1 lease=1 grants=1 succeeded=0 failed=0 lapsed=0 held=1 first=5 last=5|leases|late=- held=1@5")
 	f.Fuzz(func(_ *testing.T, text string) {
 		record, now, _ := scripts.DecodeInspect(parts(text))
 		_ = record.Snapshot("fuzz", now)

@@ -46,7 +46,10 @@ function m.save_record()
   end
   if m.wrote_head then put('head', head_text()) end
   if m.wrote_tally and m.tally_readable then put('tally', tally_text()) end
-  if m.wrote_round then put('round', m.round_text()) end
+  if m.wrote_round then
+    put('round', m.round_text())
+    put('leases', m.leases_text())
+  end
   if m.wrote_mode then put('mode', m.mode_text()) end
   if m.wrote_reporters then put('rep', #m.reporters > 0 and m.reporters_text() or '') end
   for i, text in pairs(m.wrote_cells) do put(string.format('w%d', i), text) end

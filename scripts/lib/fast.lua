@@ -2,15 +2,14 @@
 -- admissions while closed, rejections while open, and runs of successes and
 -- failures that cannot trip the circuit.
 --
--- The scheme: an admission or a rejection needs only `head`. Outcomes need only
--- `tally`, because the tally carries the epoch and the policy that it belongs
--- to, and the interval fast=<from>/<until> in which counting changes neither the
--- time window's bucket nor the TTL. A step within that interval counts its runs
--- in local variables and writes the tally back. Whatever does not fit (another
--- policy, a slow call, a run that could trip, a field that is not sound) breaks
--- out of the loop that runs once, and the rest of the script starts from the
--- unchanged record. So this file decides nothing that the rest would decide
--- otherwise; the twin tests run both ways and compare.
+-- The scheme: an admission or a rejection needs only `head`, in half-open also the
+-- first words of `round`. Outcomes need only `tally`, which has the epoch and the
+-- policy that it belongs to, and an interval fast=<from>/<until> in which counting
+-- changes neither the time window's bucket nor the TTL. A step within that interval
+-- counts its runs in local variables and writes the tally back. Whatever does not
+-- fit (another policy, a slow call, a run that could trip, a field that is not
+-- sound) breaks out of the loop that runs once, and the rest of the script starts
+-- from the unchanged record, and decides alike: the twin tests compare both ways.
 --
 -- Cutting texts, reading numbers and defining functions cost the server most. So
 -- these files define no function, match a few captures at a time, check the size
@@ -21,6 +20,7 @@ local head = results == '' and redis.pcall('HGET', KEYS[1], 'head')
 -- @include lib/fast_admit.lua
 -- @include lib/clock.lua
 -- @include lib/fast_reject.lua
+-- @include lib/fast_reject_probing.lua
 
 repeat -- runs once: break leaves the step to the rest of the script
   -- @include lib/fast_read.lua

@@ -22,6 +22,12 @@ function m.earliest_deadline()
   return first
 end
 
+-- first_deadline returns the deadline of the first outstanding lease,
+-- last_deadline of the last one; 0 if there is none.
+function m.first_deadline() return #m.leases > 0 and m.leases[1].deadline or 0 end
+
+function m.last_deadline() return #m.leases > 0 and m.leases[#m.leases].deadline or 0 end
+
 -- parse_leases reads leases, which are in the order of their grants. last is the
 -- grant before the first of them; it returns that of the last one too.
 local function parse_leases(text, last)
@@ -47,34 +53,48 @@ local function is_sound_round()
     #m.leases <= m.probes and #m.late <= math.min(m.probes, m.lapsed)
 end
 
--- parse_round reads the round; it returns false if the round is damaged. Leases
--- lapse in the order of their grants, so the late ones come before those that are
--- outstanding.
+-- parse_round reads the round and its leases; it returns false if they are damaged.
+-- Leases lapse in the order of their grants, so the late ones come before those that
+-- are outstanding. They are a field of their own, so that a script rejects a call
+-- without reading them: the round has the number of the outstanding ones, and the
+-- first and the last deadline.
 function m.parse_round()
-  local text = redis.call('HGET', KEYS[1], 'round') or ''
+  local got = redis.call('HMGET', KEYS[1], 'round', 'leases')
+  local text = got[1] or ''
   local probes, successes, lease_ms, grants, place = text:match('^probes=(%d+) successes=(%d+) lease=(%d+) grants=(%d+) succeeded=()')
-  local succeeded, failed, lapsed, place = text:match('^(%d+) failed=(%d+) lapsed=(%d+) late=()', place)
-  local late, leases = text:match('^([%d@,-]+) leases=([%d@,-]+)$', place)
-  if not probes or not succeeded or not late then return false end
+  local succeeded, failed, lapsed, place = text:match('^(%d+) failed=(%d+) lapsed=(%d+) held=()', place)
+  local held, first, last = text:match('^(%d+) first=(%d+) last=(%d+)$', place)
+  if not probes or not succeeded or not held then return false end
   m.probes, m.successes, m.lease_ms, m.grants = probes + 0, successes + 0, lease_ms + 0, grants + 0
   m.succeeded, m.failed, m.lapsed = succeeded + 0, failed + 0, lapsed + 0
+  return m.parse_lists(got[2] or '') and is_sound_round() and
+    held + 0 == #m.leases and first + 0 == m.first_deadline() and last + 0 == m.last_deadline()
+end
+
+-- parse_lists reads the late leases and the outstanding ones.
+function m.parse_lists(text)
+  local late, leases = text:match('^late=([%d@,-]+) held=([%d@,-]+)$')
+  if not late then return false end
   local late_list, last = parse_leases(late, 0)
   local lease_list = late_list and parse_leases(leases, last)
   if not lease_list then return false end
   m.late, m.leases = late_list, lease_list
-  return is_sound_round()
+  return true
 end
 
--- leases_text writes leases.
-local function leases_text(list)
+-- round_text writes the round without its leases.
+function m.round_text()
+  return string.format('probes=%d successes=%d lease=%d grants=%d succeeded=%d failed=%d lapsed=%d held=%d first=%d last=%d',
+    m.probes, m.successes, m.lease_ms, m.grants, m.succeeded, m.failed, m.lapsed, #m.leases, m.first_deadline(), m.last_deadline())
+end
+
+-- list_text writes leases.
+local function list_text(list)
   if #list == 0 then return '-' end
   local texts = {}
   for i, l in ipairs(list) do texts[i] = string.format('%d@%d', l.grant, l.deadline) end
   return table.concat(texts, ',')
 end
 
--- round_text writes the round.
-function m.round_text()
-  return string.format('probes=%d successes=%d lease=%d grants=%d succeeded=%d failed=%d lapsed=%d late=', m.probes,
-    m.successes, m.lease_ms, m.grants, m.succeeded, m.failed, m.lapsed) .. leases_text(m.late) .. ' leases=' .. leases_text(m.leases)
-end
+-- leases_text writes the late leases and the outstanding ones.
+function m.leases_text() return 'late=' .. list_text(m.late) .. ' held=' .. list_text(m.leases) end
