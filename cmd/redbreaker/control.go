@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/redbreaker/redbreaker"
+	"github.com/redbreaker/redbreaker/cmd/redbreaker/internal/plaintext"
 	"github.com/redbreaker/redbreaker/engine"
 )
 
@@ -130,7 +131,7 @@ func (o *order) execute(ctx context.Context, s *session, name string) (before, a
 		c := o.Command
 		switch {
 		case !before.Exists && !o.create && o.IfEpoch != -1:
-			return before, after, newAbsentError(name, s)
+			return before, after, newAbsentError(ctx, name, s)
 		case before.Exists && o.IfEpoch == 0:
 			c.IfEpoch = before.Epoch
 		}
@@ -139,7 +140,7 @@ func (o *order) execute(ctx context.Context, s *session, name string) (before, a
 			return before, after, err
 		}
 	}
-	return before, after, fmt.Errorf("the breaker %s changes too often, try again: %w", quoteName(name), redbreaker.ErrConflict)
+	return before, after, fmt.Errorf("the breaker %s changes too often, try again: %w", plaintext.Quote(name), redbreaker.ErrConflict)
 }
 
 // describeChange returns what the order did: the transitions, or why there is none.
@@ -153,7 +154,7 @@ func (o *order) describeChange(before, after *redbreaker.Snapshot) string {
 		}
 		step := formatState(t.From, t.FromMode) + " > " + formatState(t.To, t.ToMode)
 		if t.Cause != redbreaker.CauseOperator {
-			step += " (" + quoteUnprintable(string(t.Cause)) + ")"
+			step += " (" + plaintext.QuoteUnprintable(string(t.Cause)) + ")"
 		}
 		steps = append(steps, step)
 	}

@@ -7,14 +7,13 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"strconv"
 	"strings"
 	"syscall"
-	"unicode/utf8"
 
 	"github.com/redis/go-redis/v9"
 
 	"github.com/redbreaker/redbreaker"
+	"github.com/redbreaker/redbreaker/cmd/redbreaker/internal/plaintext"
 )
 
 // The exit codes, which exitCodesHelp documents.
@@ -34,19 +33,23 @@ type usageError struct{ error }
 func (e *usageError) Unwrap() error { return e.error }
 
 // absentError is the error of a name without a breaker.
-type absentError struct{ name, namespace, key string }
+type absentError struct{ name, namespace, key, similar string }
 
-func newAbsentError(name string, s *session) error {
+func newAbsentError(ctx context.Context, name string, s *session) error {
 	key, err := s.keys.Key(name)
 	if err != nil {
 		return err
 	}
-	return &absentError{name, s.namespace, key}
+	return &absentError{name, s.namespace, key, s.similarName(ctx, name)}
 }
 
 func (e *absentError) Error() string {
-	return fmt.Sprintf("there is no breaker %s in namespace %s (key %s): check the name and --namespace; a breaker appears with its first call",
-		quoteName(e.name), quoteName(e.namespace), quoteName(e.key))
+	advice := "check the name and --namespace; a breaker appears with its first call"
+	if e.similar != "" {
+		advice = fmt.Sprintf("did you mean %s?", plaintext.Quote(e.similar))
+	}
+	return fmt.Sprintf("there is no breaker %s in namespace %s (key %s): %s",
+		plaintext.Quote(e.name), plaintext.Quote(e.namespace), plaintext.Quote(e.key), advice)
 }
 
 // exitCode returns the exit code of a command that ended with err.
@@ -110,7 +113,7 @@ func (e *explainedError) Unwrap() error { return e.cause }
 func explainFailure(failure *redbreaker.StorageError, s *session) string {
 	cause := trimSentinel(failure.Err)
 	if failure.Class == redbreaker.ClassForeign {
-		return fmt.Sprintf("breaker %s in namespace %s: %s", quoteName(failure.Name), quoteName(s.namespace), cause)
+		return fmt.Sprintf("breaker %s in namespace %s: %s", plaintext.Quote(failure.Name), plaintext.Quote(s.namespace), cause)
 	}
 	text := s.where() + ": " + cause
 	if advice := adviceFor(failure.Err, s); advice != "" && failure.Op != "ping" { // Ping gives its own
@@ -195,33 +198,7 @@ func isTimeout(err error) bool {
 func errorText(err error) string {
 	lines := strings.Split(trimSentinel(err), "\n")
 	for i, line := range lines {
-		lines[i] = commandPrefix + makePrintable(strings.TrimPrefix(line, commandPrefix))
+		lines[i] = commandPrefix + plaintext.Replace(strings.TrimPrefix(line, commandPrefix))
 	}
 	return strings.Join(lines, "\n")
-}
-
-// maxQuoted is the most bytes of a name that a message repeats.
-const maxQuoted = 64
-
-// quoteName quotes a name that a user gave or another program wrote, and cuts it, so
-// that it fits into a message and cannot control a terminal.
-func quoteName(name string) string {
-	if len(name) <= maxQuoted {
-		return strconv.Quote(name)
-	}
-	end := maxQuoted
-	for end > maxQuoted-utf8.UTFMax && !utf8.RuneStart(name[end]) {
-		end--
-	}
-	return strconv.Quote(name[:end]) + "..."
-}
-
-// makePrintable replaces what could control a terminal.
-func makePrintable(text string) string {
-	return strings.Map(func(r rune) rune {
-		if r == utf8.RuneError || !strconv.IsPrint(r) {
-			return '?'
-		}
-		return r
-	}, text)
 }

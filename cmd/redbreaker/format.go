@@ -31,14 +31,14 @@ func (f *format) Set(s string) error {
 	return nil
 }
 
-// writeAll prints breakers: in JSON an object for one, and an array for several; in
-// text only those that exist.
-func (f *format) writeAll(w io.Writer, s *session, found []redbreaker.Snapshot) error {
-	if *f == "json" && len(found) == 1 {
-		return writeJSON(w, found[0])
+// writeAll prints breakers: in JSON an array, or an object if only one was asked for;
+// in text those that exist.
+func (f *format) writeAll(w io.Writer, s *session, found []redbreaker.Snapshot, several bool) error {
+	if *f == "json" && several {
+		return writeJSON(w, found)
 	}
 	if *f == "json" {
-		return writeJSON(w, found)
+		return writeJSON(w, found[0])
 	}
 	separator := ""
 	for i := range found {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 
@@ -28,10 +29,11 @@ if one of the breakers does not exist; the others are printed.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return at.run(cmd.Context(), func(s *session) error {
 				found, err := s.inspect(cmd.Context(), args)
-				if found == nil {
+				if len(found) == 0 {
 					return err
 				}
-				return errors.Join(form.writeAll(cmd.OutOrStdout(), s, found), err, absentOf(found, s))
+				written := form.writeAll(cmd.OutOrStdout(), s, found, len(args) > 1)
+				return errors.Join(written, err, absentOf(cmd.Context(), found, s))
 			})
 		},
 	}
@@ -53,17 +55,13 @@ func namesOfBreakers(cmd *cobra.Command, args []string) error {
 	return nil
 }
 
-// absentOf returns an absentError for each record that was read and does not exist.
-func absentOf(found []redbreaker.Snapshot, s *session) error {
+// absentOf returns an absentError for each record that does not exist.
+func absentOf(ctx context.Context, found []redbreaker.Snapshot, s *session) error {
 	var missing []error
 	for i := range found {
-		if isAbsent(&found[i]) {
-			missing = append(missing, newAbsentError(found[i].Name, s))
+		if !found[i].Exists {
+			missing = append(missing, newAbsentError(ctx, found[i].Name, s))
 		}
 	}
 	return errors.Join(missing...)
 }
-
-// isAbsent reports whether a record was read and does not exist. One that could not
-// be read has no epoch.
-func isAbsent(s *redbreaker.Snapshot) bool { return !s.Exists && s.Epoch == -1 }

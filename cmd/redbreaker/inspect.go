@@ -12,29 +12,25 @@ import (
 	"github.com/redbreaker/redbreaker/scripts"
 )
 
-// inspect reads the records of the names, in their order. A record that could not be
-// read has only its name, and the error names it. The snapshots are nil if nothing
-// was read.
+// inspect reads the records of the names. It returns those that could be read, in the
+// order of the names, and the errors of the others.
 func (s *session) inspect(ctx context.Context, names []string) ([]redbreaker.Snapshot, error) {
-	found, err := s.store.InspectMany(ctx, names)
-	if found == nil {
+	all, err := s.store.InspectMany(ctx, names)
+	if all == nil {
 		return nil, err
 	}
+	var found []redbreaker.Snapshot
 	var faults []error
-	readable := 0
 	for i, name := range names {
 		fault := errorOf(name, err)
 		if isScriptDenied(fault) {
-			found[i], fault = s.readHash(ctx, name, fault)
+			all[i], fault = s.readHash(ctx, name, fault)
 		}
-		if fault == nil {
-			readable++
-		} else {
+		if fault != nil {
 			faults = append(faults, fault)
+			continue
 		}
-	}
-	if readable == 0 {
-		found = nil
+		found = append(found, all[i])
 	}
 	return found, errors.Join(faults...)
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/redbreaker/redbreaker"
+	"github.com/redbreaker/redbreaker/cmd/redbreaker/internal/plaintext"
 )
 
 func newList() *cobra.Command {
@@ -31,7 +32,7 @@ by its key. If a part could not be read, the others are listed, and the exit cod
 is not 0.`,
 		Example: `  redbreaker ls -n shop
   redbreaker ls -o json`,
-		Args:              cobra.NoArgs,
+		Args:              rejectArgs,
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return at.run(cmd.Context(), func(s *session) error {
@@ -98,10 +99,10 @@ func (f *format) writeList(w io.Writer, list []listed) error {
 	for i := range list {
 		l := &list[i]
 		if l.key != "" {
-			fmt.Fprintf(t, "%s\t-\t-\n", quoteUnprintable(l.key))
+			fmt.Fprintf(t, "%s\t-\t-\n", plaintext.QuoteUnprintable(l.key))
 			continue
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\n", quoteUnprintable(l.Name), l.State, l.Mode)
+		fmt.Fprintf(t, "%s\t%s\t%s\n", plaintext.QuoteUnprintable(l.Name), l.State, l.Mode)
 	}
 	return t.Flush()
 }

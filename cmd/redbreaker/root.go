@@ -5,6 +5,8 @@ import (
 	"runtime/debug"
 
 	"github.com/spf13/cobra"
+
+	"github.com/redbreaker/redbreaker/cmd/redbreaker/internal/plaintext"
 )
 
 // exitCodesHelp documents the exit codes, for the help of every command.
@@ -31,7 +33,7 @@ Start with "redbreaker demo", which needs nothing else.`,
 			if len(args) == 0 {
 				return cmd.Help()
 			}
-			return &usageError{fmt.Errorf("unknown command %s%s", quoteName(args[0]), suggestCommand(cmd, args[0]))}
+			return &usageError{fmt.Errorf("unknown command %s%s", plaintext.Quote(args[0]), suggestCommand(cmd, args[0]))}
 		},
 		Args: cobra.ArbitraryArgs,
 	}
@@ -61,7 +63,7 @@ func suggestCommand(root *cobra.Command, name string) string {
 // rejectArgs is the Args of commands that take no argument.
 func rejectArgs(cmd *cobra.Command, args []string) error {
 	if len(args) > 0 {
-		return &usageError{fmt.Errorf("%s takes no argument, it got %s", cmd.CommandPath(), quoteName(args[0]))}
+		return &usageError{fmt.Errorf("%s takes no argument, it got %s", cmd.CommandPath(), plaintext.Quote(args[0]))}
 	}
 	return nil
 }

@@ -3,12 +3,12 @@ package main
 import (
 	"fmt"
 	"io"
-	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
 
 	"github.com/redbreaker/redbreaker"
+	"github.com/redbreaker/redbreaker/cmd/redbreaker/internal/plaintext"
 )
 
 // writeText prints an existing breaker for people.
@@ -17,7 +17,7 @@ func writeText(w io.Writer, at *session, s *redbreaker.Snapshot) error {
 	row := func(title, format string, args ...any) {
 		fmt.Fprintf(t, "%s\t%s\n", title, fmt.Sprintf(format, args...))
 	}
-	row("name", "%s", quoteUnprintable(s.Name))
+	row("name", "%s", plaintext.QuoteUnprintable(s.Name))
 	if key, err := at.keys.Key(s.Name); err == nil {
 		row("key", "%s in %s", key, at.where())
 	}
@@ -32,7 +32,7 @@ func writeText(w io.Writer, at *session, s *redbreaker.Snapshot) error {
 		row("window", "%d calls, %d failed, %d slow", s.Calls, s.Failures, s.Slow)
 	}
 	if len(s.Reporters) > 0 {
-		row("reporters", "%s", quoteUnprintable(strings.Join(s.Reporters, ", ")))
+		row("reporters", "%s", plaintext.QuoteUnprintable(strings.Join(s.Reporters, ", ")))
 	}
 	if p := s.Probes; p != nil {
 		row("probes", "%d succeeded, %d failed, %d in flight, %d outlived their lease; %d of %d must succeed",
@@ -42,10 +42,10 @@ func writeText(w io.Writer, at *session, s *redbreaker.Snapshot) error {
 		row("policy", "%s", formatPolicy(s.Policy))
 	}
 	if s.Fingerprint != "" {
-		row("fingerprint", "%s", quoteUnprintable(s.Fingerprint))
+		row("fingerprint", "%s", plaintext.QuoteUnprintable(s.Fingerprint))
 	}
 	if len(s.Unreadable) > 0 {
-		row("unreadable", "%s; the next step that needs one of them replaces the record", quoteUnprintable(strings.Join(s.Unreadable, ", ")))
+		row("unreadable", "%s; the next step that needs one of them replaces the record", plaintext.QuoteUnprintable(strings.Join(s.Unreadable, ", ")))
 	}
 	if err := t.Flush(); err != nil {
 		return err
@@ -62,7 +62,7 @@ func writeLog(w io.Writer, log []redbreaker.Transition) error {
 	fmt.Fprint(t, "\nAGO\tFROM\tTO\tCAUSE\tBY\tWHAT\n")
 	for _, e := range log {
 		fmt.Fprintf(t, "%v\t%s\t%s\t%s\t%s\t%s\n", roundDuration(e.Ago),
-			formatState(e.From, e.FromMode), formatState(e.To, e.ToMode), quoteUnprintable(string(e.Cause)), orDash(quoteUnprintable(e.By)), orDash(describeCause(&e)))
+			formatState(e.From, e.FromMode), formatState(e.To, e.ToMode), plaintext.QuoteUnprintable(string(e.Cause)), orDash(plaintext.QuoteUnprintable(e.By)), orDash(describeCause(&e)))
 	}
 	return t.Flush()
 }
@@ -96,10 +96,10 @@ func describeMode(s *redbreaker.Snapshot) string {
 	}
 	text := fmt.Sprintf("%s %s (%s)", s.Mode, end, effect)
 	if s.ModeBy != "" {
-		text += ", by " + quoteUnprintable(s.ModeBy)
+		text += ", by " + plaintext.QuoteUnprintable(s.ModeBy)
 	}
 	if s.ModeReason != "" {
-		text += ": " + quoteUnprintable(s.ModeReason)
+		text += ": " + plaintext.QuoteUnprintable(s.ModeReason)
 	}
 	return text
 }
@@ -142,21 +142,11 @@ func formatState(s redbreaker.State, m redbreaker.Mode) string {
 
 // describeCause returns the tallies that caused a transition, and its text.
 func describeCause(t *redbreaker.Transition) string {
-	text := quoteUnprintable(t.Tally)
+	text := plaintext.QuoteUnprintable(t.Tally)
 	if t.Text != "" {
-		text += " " + quoteUnprintable(t.Text)
+		text += " " + plaintext.QuoteUnprintable(t.Text)
 	}
 	return strings.TrimSpace(text)
-}
-
-// quoteUnprintable quotes a text that other programs wrote if it could control a
-// terminal or break a column.
-func quoteUnprintable(s string) string {
-	quoted := strconv.Quote(s)
-	if quoted = quoted[1 : len(quoted)-1]; strings.ContainsAny(quoted, `\`) {
-		return `"` + quoted + `"`
-	}
-	return s
 }
 
 func orDash(s string) string {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/redbreaker/redbreaker"
+	"github.com/redbreaker/redbreaker/cmd/redbreaker/internal/plaintext"
 	"github.com/redbreaker/redbreaker/cmd/redbreaker/internal/target"
 )
 
@@ -108,7 +109,7 @@ func (c *Config) describeSetup() string {
 		where = c.Redis.String()
 	}
 	return fmt.Sprintf("%d replicas, %d calls a second each, one HTTP dependency, one shared breaker\n"+
-		"state: %q in namespace %q of %s", c.Replicas, c.Rate, c.Name, c.Namespace, where)
+		"state: %s in namespace %s of %s", c.Replicas, c.Rate, plaintext.Quote(c.Name), plaintext.Quote(c.Namespace), where)
 }
 
 // stage is a part of the demo, by what the dependency does.

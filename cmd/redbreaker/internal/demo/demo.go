@@ -12,6 +12,7 @@ import (
 
 	"github.com/redbreaker/redbreaker"
 	"github.com/redbreaker/redbreaker/cluster"
+	"github.com/redbreaker/redbreaker/cmd/redbreaker/internal/plaintext"
 	"github.com/redbreaker/redbreaker/cmd/redbreaker/internal/target"
 )
 
@@ -120,8 +121,8 @@ func (d *demo) claimBreaker(ctx context.Context) error {
 		return err
 	}
 	if s.Exists {
-		return fmt.Errorf("there is a breaker %q in namespace %q, which the demo does not touch: "+
-			"wait a few minutes if it belongs to another demo, or choose another --name or --namespace", d.Name, d.Namespace)
+		return fmt.Errorf("there is a breaker %s in namespace %s, which the demo does not touch: "+
+			"wait a few minutes if it belongs to another demo, or choose another --name or --namespace", plaintext.Quote(d.Name), plaintext.Quote(d.Namespace))
 	}
 	return store.Ping(ctx)
 }

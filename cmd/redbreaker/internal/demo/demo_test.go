@@ -224,3 +224,31 @@ func onServers(t *testing.T, test func(t *testing.T, server target.Target, names
 	})
 	t.Run("redis", func(t *testing.T) { on(t, redistest.Addr(t), redistest.Namespace(t)) })
 }
+
+// On a terminal Ctrl-C arrives as a key. It ends the demo with its summary, after the
+// terminal was restored.
+func TestRun_endsByKey(t *testing.T) {
+	for _, key := range []byte{keyCtrlC, keyQuit} {
+		var out bytes.Buffer
+		c := short(&out)
+		c.Healthy = time.Hour
+		restored := -1
+		c.Screen = &Screen{
+			Size: func() (int, int) { return 80, 24 },
+			Keys: func(pressed func(byte)) func() {
+				timer := time.AfterFunc(200*time.Millisecond, func() { pressed('x'); pressed(key); pressed(key) })
+				return func() { timer.Stop(); restored = out.Len() }
+			},
+		}
+		if err := Run(context.Background(), c); err != nil {
+			t.Fatal(err)
+		}
+		text := out.String()
+		if restored < 0 || !strings.HasSuffix(text[:restored], leaveScreen) || !strings.Contains(text[restored:], "\nVerdict: ") {
+			t.Errorf("key %d: restored after %d bytes of\n%q", key, restored, text)
+		}
+		if strings.Contains(text[restored:], "\x1b") {
+			t.Errorf("key %d: the summary contains escape sequences: %q", key, text[restored:])
+		}
+	}
+}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/redbreaker/redbreaker"
+	"github.com/redbreaker/redbreaker/cmd/redbreaker/internal/plaintext"
 )
 
 // evidence is the data from which the verdict is computed.
@@ -195,7 +196,7 @@ func (v *verdict) compareCounts(e *evidence) {
 func (v *verdict) compareLogs(e *evidence) {
 	for i, r := range e.records {
 		if r.err != nil {
-			v.addFault("%s could not read the record: %v", r.replica, r.err)
+			v.addFault("%s could not read the record: %s", r.replica, plaintext.Replace(r.err.Error()))
 			return
 		}
 		log := slices.Clone(r.Log)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/redbreaker/redbreaker"
+	"github.com/redbreaker/redbreaker/cmd/redbreaker/internal/plaintext"
 )
 
 // hookTime is the longest delay of a hook. A transition that the log has held for longer
@@ -47,7 +48,7 @@ func (j *journal) replicaHooks(replica string) redbreaker.Hooks {
 		OnTransition: func(t redbreaker.Transition) {
 			j.addEntry(entry{Transition: t, at: time.Now(), by: replica})
 		},
-		OnDegraded: func(e redbreaker.Event) { note("redis does not answer: " + makePrintable(e.Err.Error())) },
+		OnDegraded: func(e redbreaker.Event) { note("redis does not answer: " + plaintext.Replace(e.Err.Error())) },
 		OnRestored: func(e redbreaker.Event) { note("redis answers again after " + formatSeconds(e.Outage)) },
 		OnAnomaly:  func(e redbreaker.Event) { note("anomaly: " + e.Kind.String()) },
 	}

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"io"
 	"time"
+
+	"github.com/redbreaker/redbreaker/cmd/redbreaker/internal/plaintext"
 )
 
 // writeSummary writes the verdict and its evidence. left is the error of removing the
@@ -19,9 +21,10 @@ func writeSummary(w io.Writer, c *Config, e *evidence, v *verdict, left error) {
 	writeRecovery(w, e, v)
 	writeTransitions(w, e, v)
 	if left != nil {
-		fmt.Fprintf(w, "The record %q in namespace %q could not be removed and expires within minutes: %v\n", c.Name, c.Namespace, left)
+		fmt.Fprintf(w, "The record %s in namespace %s could not be removed and expires within minutes: %s\n",
+			plaintext.Quote(c.Name), plaintext.Quote(c.Namespace), plaintext.Replace(left.Error()))
 	} else if !c.usesEmbedded() {
-		fmt.Fprintf(w, "Nothing is left in namespace %q of %s.\n", c.Namespace, c.Redis)
+		fmt.Fprintf(w, "Nothing is left in namespace %s of %s.\n", plaintext.Quote(c.Namespace), c.Redis)
 	}
 	fmt.Fprintln(w, v.formatVerdict())
 }

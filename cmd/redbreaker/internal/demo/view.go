@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/redbreaker/redbreaker"
+	"github.com/redbreaker/redbreaker/cmd/redbreaker/internal/plaintext"
 )
 
 // frame is the state of the demo at one moment.
@@ -108,7 +109,7 @@ func (e *entry) describe() string {
 	if e.Cause == redbreaker.CauseCreated {
 		from = "-"
 	}
-	text := fmt.Sprintf("%-9s > %-9s  %-12s  %-10s", from, formatState(e.To, e.ToMode), e.Cause, makePrintable(by))
+	text := fmt.Sprintf("%-9s > %-9s  %-12s  %-10s", from, formatState(e.To, e.ToMode), e.Cause, plaintext.Replace(by))
 	return strings.TrimRight(text+"  "+formatCause(e.Transition), " ")
 }
 
@@ -130,19 +131,9 @@ func formatCause(t redbreaker.Transition) string {
 		}
 	}
 	if t.Text != "" && t.Cause == redbreaker.CauseOperator {
-		words = append(words, makePrintable(t.Text))
+		words = append(words, plaintext.Replace(t.Text))
 	}
 	return strings.Join(words, " ")
-}
-
-// makePrintable replaces what could control a terminal in text from other programs.
-func makePrintable(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || r >= 0x7f && r < 0xa0 {
-			return '?'
-		}
-		return r
-	}, s)
 }
 
 func formatSeconds(d time.Duration) string { return fmt.Sprintf("%.2fs", d.Seconds()) }
