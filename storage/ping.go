@@ -37,6 +37,12 @@ func (r *Redis) Ping(ctx context.Context) error {
 	}
 	if len(denied) > 0 {
 		names := slices.Sorted(maps.Keys(denied))
+		for _, why := range denied {
+			if strings.HasPrefix(why, "READONLY") {
+				return &engine.StorageError{Class: engine.ClassRefused, Op: "ping", Err: fmt.Errorf(
+					"the server is a replica (%s), use the address of its primary", why)}
+			}
+		}
 		return &engine.StorageError{Class: engine.ClassRefused, Op: "ping", Err: fmt.Errorf(
 			"the user may not run %s (%s), grant what docs/operations.md lists", strings.Join(names, ", "), denied[names[0]])}
 	}
@@ -75,8 +81,12 @@ func withAdvice(err error) error {
 	switch {
 	case redis.IsAuthError(e.Err):
 		advice = "check the user and the password of the client"
+	case redis.IsPermissionError(e.Err) && strings.Contains(e.Err.Error(), " key"):
+		advice = "check the namespace, or grant its keys as docs/operations.md says"
 	case redis.IsPermissionError(e.Err):
 		advice = "grant the user what docs/operations.md lists, EVALSHA, EVAL and SCRIPT LOAD among it"
+	case redis.HasErrorPrefix(e.Err, "DB index is out of range"):
+		advice = "use the number of a database that the server has"
 	case redis.HasErrorPrefix(e.Err, "unknown command"):
 		advice = "the server runs no scripts, use Redis 6.0 or later, or Valkey"
 	case errors.As(e.Err, &certificate):

@@ -44,7 +44,7 @@ func TestPing_rights(t *testing.T) {
 		everything + " -persist -publish": {"may not run PERSIST, PUBLISH"},
 		"~* +@all":                        {"may not run PUBLISH"},
 		"~* &other:* +@all":               {"may not run PUBLISH"},
-		"~other:* &* +@all":               {"NOPERM", "grant the user", "docs/operations.md"},
+		"~other:* &* +@all":               {"NOPERM", "grant its keys", "docs/operations.md"},
 		"~* &* +@all -@scripting":         {"NOPERM", "EVALSHA, EVAL and SCRIPT LOAD"},
 		"~* &* -@all":                     {"NOPERM", "EVALSHA, EVAL and SCRIPT LOAD"},
 	} {
@@ -206,6 +206,25 @@ func TestStorageError_refusedConnection(t *testing.T) {
 			if _, err := s.Inspect(ctx, name); err == nil || !strings.HasSuffix(err.Error(), want) {
 				t.Errorf("DialerRetries %d: %v, want %q", retries, err, want)
 			}
+		}
+	}
+}
+
+// A replica, a database number and a namespace are named as such, and not taken for a
+// missing right or for TLS.
+func TestPing_advice(t *testing.T) {
+	server, replica := redistest.Start(t), redistest.Start(t)
+	host, port, err := net.SplitHostPort(server.Addr())
+	must(t, err)
+	must(t, replica.Client().ReplicaOf(ctx, host, port).Err())
+	for says, rdb := range map[string]*redis.Client{
+		"use the address of its primary":                   replica.Client(),
+		"use the number of a database that the server has": open(t, &redis.Options{Addr: server.Addr(), DB: 99}),
+		"check the namespace":                              user(t, server.Addr(), "~other:* &* +@all"),
+	} {
+		err := newStorage(t, rdb).Ping(ctx)
+		if err == nil || !strings.Contains(err.Error(), says) || strings.Contains(err.Error(), "TLS") || strings.Contains(err.Error(), "may not run") {
+			t.Errorf("Ping: %v, want %q", err, says)
 		}
 	}
 }
