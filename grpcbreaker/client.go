@@ -49,7 +49,7 @@ func (c *Client) Unary(ctx context.Context, method string, request, reply any, c
 	returned := false
 	defer func() {
 		if !returned { // a panic or Goexit of another interceptor, which goes on
-			permit.Failure(nil)
+			permit.Failure(redbreaker.ErrPanicked)
 		}
 	}()
 	var trailer metadata.MD
@@ -79,7 +79,7 @@ func (c *Client) Stream(ctx context.Context, desc *grpc.StreamDesc, conn *grpc.C
 	returned := false
 	defer func() {
 		if !returned {
-			s.permit.Failure(nil)
+			s.permit.Failure(redbreaker.ErrPanicked)
 		}
 	}()
 	s.ClientStream, err = open(ctx, desc, conn, method, opts...)

@@ -68,7 +68,7 @@ func isProtected(method string) bool {
 // settleCall settles a call that ended with err. trailer is nil at a server.
 func (c *Config) settleCall(ctx context.Context, p *redbreaker.Permit, method string, err error, trailer metadata.MD) {
 	if err == nil {
-		p.Success()
+		p.Settle(ctx, nil)
 		return
 	}
 	if c.Judge != nil {

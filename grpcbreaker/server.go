@@ -48,7 +48,7 @@ func (s *Server) Unary(ctx context.Context, request any, info *grpc.UnaryServerI
 	returned := false
 	defer func() {
 		if !returned { // a panic or Goexit of the handler, which goes on
-			permit.Failure(nil)
+			permit.Failure(redbreaker.ErrPanicked)
 		}
 	}()
 	reply, err := handle(ctx, request)
@@ -75,7 +75,7 @@ func (s *Server) Stream(service any, stream grpc.ServerStream, info *grpc.Stream
 	returned := false
 	defer func() {
 		if !returned {
-			w.permit.Failure(nil)
+			w.permit.Failure(redbreaker.ErrPanicked)
 		}
 	}()
 	err = handle(service, w)

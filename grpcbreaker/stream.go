@@ -36,7 +36,7 @@ func (c *streamCall) firstMessage() {
 		c.permit.StopClock()
 	}
 	if c.probe {
-		c.permit.Success()
+		c.permit.Settle(c.ctx, nil)
 	}
 }
 

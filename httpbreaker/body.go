@@ -44,7 +44,7 @@ func (c *call) settleRead(chunk []byte, err error, atEnd bool) {
 	case failure != nil:
 		c.permit.Settle(c.ctx, failure)
 	case atEnd, err == nil && c.probe && len(chunk) > 0:
-		c.permit.Success()
+		c.permit.Settle(c.ctx, nil)
 	case err != nil:
 		c.permit.Settle(c.ctx, err)
 	default:
@@ -62,7 +62,7 @@ func (c *call) judgeChunk(chunk []byte, atEnd bool) (failure error) {
 	defer func() {
 		if !returned {
 			c.settled = true
-			c.permit.Failure(nil)
+			c.permit.Failure(redbreaker.ErrPanicked)
 		}
 	}()
 	if len(chunk) > 0 {

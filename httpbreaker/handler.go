@@ -179,7 +179,7 @@ func (w *responseWriter) settleEnd(returned bool) {
 	judged := false
 	defer func() {
 		if !judged {
-			w.permit.Failure(nil)
+			w.permit.Failure(redbreaker.ErrPanicked)
 		}
 	}()
 	if returned {

@@ -102,7 +102,7 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	returned := false
 	defer func() {
 		if !returned { // a panic or Goexit of next or a judge, which goes on
-			c.permit.Failure(nil)
+			c.permit.Failure(redbreaker.ErrPanicked)
 		}
 	}()
 	response, err := t.next.RoundTrip(r)
@@ -133,7 +133,7 @@ func (t *Transport) settleHeaders(c *call, r *http.Request, response *http.Respo
 		return
 	}
 	if !hasBody(r, response) {
-		c.permit.Success()
+		c.permit.Settle(c.ctx, nil)
 		return
 	}
 	if t.config.BodyJudge != nil {

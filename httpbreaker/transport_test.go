@@ -775,6 +775,41 @@ func TestTransport_classifier(t *testing.T) {
 	wantOutcomes(t, o, redbreaker.Ignored, redbreaker.Failure)
 }
 
+// TestTransport_hookContext: hooks get the request's context, for traces.
+func TestTransport_hookContext(t *testing.T) {
+	type key struct{}
+	var got []any
+	b, err := redbreaker.New("dep", neverOpens, redbreaker.WithHooks(redbreaker.Hooks{
+		OnCall: func(ctx context.Context, _ redbreaker.CallResult) { got = append(got, ctx.Value(key{})) },
+	}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(b.Stop)
+	transport := newTransport(t, httpbreaker.One(b), roundTrip(func(r *http.Request) (*http.Response, error) {
+		switch r.URL.Path {
+		case "/error":
+			return nil, errors.New("down")
+		case "/503":
+			return &http.Response{StatusCode: 503, Body: http.NoBody}, nil
+		}
+		return &http.Response{StatusCode: 200, ContentLength: -1, Body: io.NopCloser(strings.NewReader("x"))}, nil
+	}), httpbreaker.TransportConfig{})
+	for _, path := range []string{"/error", "/503", "/read", "/close"} {
+		r, err := transport.RoundTrip(httptest.NewRequest(http.MethodGet, "http://x"+path, nil).WithContext(context.WithValue(t.Context(), key{}, path)))
+		if err != nil {
+			continue
+		}
+		if path == "/read" {
+			_, _ = io.ReadAll(r.Body)
+		}
+		r.Body.Close()
+	}
+	if diff := cmp.Diff([]any{"/error", "/503", "/read", "/close"}, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
 // TestTransport_panics: whatever runs within the call may panic or exit: that is a
 // failure, and goes on.
 func TestTransport_panics(t *testing.T) {
