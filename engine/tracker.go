@@ -93,8 +93,8 @@ func (t *Tracker) noteOpenedLocked(before knownState, move Transition) {
 		t.opened.Store(&move)
 	case opened == nil:
 	case t.last.epoch == before.epoch: // nothing has changed
-	case t.last.state == StateHalfOpen && move.From == StateOpen && before.epoch == opened.Epoch:
-		// This process's own step has ended the open period that it knows.
+	case t.last.state == StateHalfOpen && move.Was == opened.Epoch:
+		// A step of this process ended the open period that it knows.
 	default:
 		t.opened.Store(nil)
 	}

@@ -59,9 +59,9 @@ func TestTracker_opened(t *testing.T) {
 		r.State, r.Transition.To = engine.StateOpen, engine.StateOpen
 		return r
 	}
-	halfOpens := func(w *watched, epoch int64, cause engine.Cause) engine.Reply {
-		r := w.reply(epoch, cause)
-		r.State, r.Transition.From, r.Transition.To = engine.StateHalfOpen, engine.StateOpen, engine.StateHalfOpen
+	halfOpens := func(w *watched, epoch, was int64) engine.Reply {
+		r := w.reply(epoch, engine.CauseElapsed)
+		r.State, r.Transition.From, r.Transition.To, r.Transition.Was = engine.StateHalfOpen, engine.StateOpen, engine.StateHalfOpen, was
 		return r
 	}
 	failed := reports
@@ -80,7 +80,7 @@ func TestTracker_opened(t *testing.T) {
 	if got := step(w, engine.Batch{}, later); got != opened {
 		t.Errorf("later in the period: %+v", got)
 	}
-	if got := step(w, engine.Batch{}, halfOpens(w, 3, engine.CauseElapsed)); got != opened {
+	if got := step(w, engine.Batch{}, halfOpens(w, 3, 2)); got != opened {
 		t.Errorf("in the round after it: %+v", got)
 	}
 
@@ -89,6 +89,13 @@ func TestTracker_opened(t *testing.T) {
 	other.State = engine.StateOpen
 	if got := step(w, engine.Batch{}, other); got != nil {
 		t.Errorf("in another process's period: %+v", got)
+	}
+
+	// Its own step ends an open period, but not the one that it knows.
+	w = watch(t, engine.Policy{})
+	step(w, failed, opens(w, 2))
+	if got := step(w, engine.Batch{}, halfOpens(w, 7, 6)); got != nil {
+		t.Errorf("in the round after another process's period: %+v", got)
 	}
 
 	// Half-open, but by another process: maybe after another open period.
