@@ -1,6 +1,7 @@
 package storagetest
 
 import (
+	"errors"
 	"time"
 
 	"github.com/redbreaker/redbreaker/engine"
@@ -11,6 +12,7 @@ var open = []test{
 	{"ends_at_its_instant", openEndsExactly},
 	{"retry_after_is_never_short", retryAfterNeverShort},
 	{"stays_until_a_call_comes", openStays},
+	{"rejections_show_what_opened", rejectionsShowOpened},
 	{"failure_with_its_own_open_time", ownOpenTime},
 	{"own_open_time_is_held_to_max", ownOpenTimeHeld},
 	{"backoff_lengthens", backoffLengthens},
@@ -40,6 +42,30 @@ func openEndsExactly(t *testEnv) {
 	t.checkAlmostOver(b.rejection())
 	t.advance(time.Millisecond)
 	b.admit()
+}
+
+// rejectionsShowOpened: the process that opened the circuit finds the transition, with
+// the error of its call, in its rejections of the period and of the round after it.
+func rejectionsShowOpened(t *testEnv) {
+	a, _ := t.pair(engine.Policy{ConsecutiveFailures: 1, OpenFor: shortTime, HalfOpen: engine.HalfOpen{Lease: time.Hour}})
+	down := errors.New("down")
+	a.settle(a.admit(), engine.Failure, &engine.Detail{Text: "down", Err: down}, false)
+	want := t.lastTransition()
+	check := func(reason engine.Reason) {
+		r := a.rejection()
+		t.checkEqual("reason", reason, r.Reason)
+		if r.Opened == nil {
+			t.Fatalf("a rejection for %q without what opened the circuit", reason)
+		}
+		t.checkEqual("Opened: epoch, cause, text", []any{want.Epoch, want.Cause, want.Text}, []any{r.Opened.Epoch, r.Opened.Cause, r.Opened.Text})
+		if !errors.Is(r.Opened.Err, down) || r.Unwrap() != nil {
+			t.Errorf("Opened has the error %v and the rejection wraps %v, want %v and none", r.Opened.Err, r.Unwrap(), down)
+		}
+	}
+	check(engine.ReasonOpen)
+	t.advance(shortTime)
+	a.admit()
+	check(engine.ReasonProbing)
 }
 
 // retryAfterNeverShort: a caller that waits for as long as its rejection says is not
