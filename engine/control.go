@@ -44,8 +44,7 @@ func (m *machine) runAction(c Command) error {
 	switch {
 	case forced && (c.Action == ActionTrip || c.Action == ActionHalfOpen):
 		return ErrForced
-	case c.Action == ActionTrip && m.state == StateOpen && m.now < m.until,
-		c.Action == ActionRelease && m.mode == ModeAuto:
+	case c.Action == ActionRelease && m.mode == ModeAuto:
 		return nil
 	}
 	if !m.exists {
@@ -75,11 +74,12 @@ func (m *machine) runAction(c Command) error {
 	return nil
 }
 
-// tripCircuit opens now, as the first open in a row. The operator's time is
-// neither jittered nor capped: an explicit time is meant.
+// tripCircuit begins a new open period, as the first open in a row, also where the
+// circuit is open: the operator's time, reason and name replace what was. The time
+// is neither jittered nor capped: an explicit time is meant.
 func (m *machine) tripCircuit(forMS int64) {
 	if forMS == 0 {
-		forMS = m.applyJitter(m.p.plannedOpenMS(1))
+		forMS = m.applyJitter(m.p.plannedOpenMS(m.p.OpenMS, 1))
 	}
 	m.beginOpen(1, forMS, CauseOperator)
 }

@@ -19,6 +19,7 @@ const (
 	invQuiet    invariant = "an admission that grants no lease writes nothing"
 	invOne      invariant = "at most one transition a step, two a control"
 	invAuthor   invariant = "what time or damage made has no author, and all else has its own"
+	invOwnTime  invariant = "a failure's own open time, lengthened by the backoff up to Max, is the open period"
 	invNumber   invariant = "transitions are numbered and chained by their epochs"
 	invEpoch    invariant = "every transition has a new epoch, and nothing else has"
 	invBatch    invariant = "a batch equals one by one"
@@ -57,6 +58,7 @@ var worldChecks = []struct {
 	{invCodec, (*explorer).codec},
 	{invTTL, (*explorer).outlived},
 	{invFence, (*explorer).foreign},
+	{invOwnTime, (*explorer).ownTimes},
 	{invControl, (*explorer).conflict},
 	{invBatch, (*explorer).batches},
 	{invOne, (*explorer).batchMoves},
@@ -287,6 +289,30 @@ func (x *explorer) one(e *effect) string {
 	return ""
 }
 
+// ownTimes: each failure that could open, with an own time shorter and longer than
+// the policy's. The multipliers of the plans are whole numbers.
+func (x *explorer) ownTimes(w *world) string {
+	for _, t := range w.tickets {
+		p := x.rules(t.by)
+		for _, own := range []int64{1, 7, 3_600_000} {
+			b := Batch{Reporter: hosts[t.by], Results: []Result{result(t.Ticket, Failure)}, Detail: Detail{OpenFor: ms(own)}}
+			var reply Reply
+			x.fresh(&x.other, w, func(rnd int64) { reply = x.machine.step(&x.other, p, w.now, rnd, b) })
+			if reply.Transition.Cause == "" || reply.Transition.To != StateOpen || reply.Applied == 0 {
+				continue
+			}
+			want := own
+			for range x.other.trips - 1 {
+				want = min(want*p.Multiplier/scale, p.MaxMS)
+			}
+			if want = min(want, p.MaxMS); x.other.until != w.now+want || reply.LeftMS != want {
+				return fmt.Sprintf("a failure's own %d ms opened for %d ms as trip %d, want %d", own, reply.LeftMS, x.other.trips, want)
+			}
+		}
+	}
+	return ""
+}
+
 // numbered: each transition has the next number, the epoch before, and its entry
 // in the slot of its number.
 func (x *explorer) numbered(e *effect) string {
@@ -435,7 +461,7 @@ func (x *explorer) controlled(e *effect) string {
 	if refused != (e.err == ErrForced) || e.err != nil && e.err != ErrForced {
 		return fmt.Sprintf("error %v", e.err)
 	}
-	idle := a == ActionRelease && base.mode == ModeAuto || a == ActionTrip && base.state == StateOpen && e.after.now < base.until
+	idle := a == ActionRelease && base.mode == ModeAuto
 	if refused || idle {
 		if part := difference(base, r, butBounds); part != "" && base.epoch == e.before.rec.epoch {
 			return "changed " + part

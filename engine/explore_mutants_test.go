@@ -40,6 +40,9 @@ var mutants = []mutant{
 	{"a rejection renews the TTL", "streaks", invQuiet, loudRejection},
 	{"a rejection moves the end of the open period", "streaks", invQuiet, movingRejection},
 	{"two transitions in a step", "streaks", invOne, twoTransitions},
+	{"own time without Max", "backoff", invOwnTime, ownWithoutMax},
+	{"own time only where it is longer", "streaks", invOwnTime, ownIfLonger},
+	{"own time without backoff", "backoff", invOwnTime, ownWithoutBackoff},
 	{"a number that stays", "streaks", invNumber, sameNumber},
 	{"an event that leaves out the epoch before", "streaks", invNumber, unchained},
 	{"an entry with the planned length only", "backoff", invNumber, plannedLength},
@@ -63,7 +66,8 @@ var mutants = []mutant{
 var controlMutants = []controlMutant{
 	{"commands for any epoch", invControl, unfencedCommand},
 	{"a trip in a forced mode", invControl, unforced},
-	{"a command that is not needed", invControl, eagerTrip},
+	{"a trip of an open circuit does nothing", invControl, idleTrip},
+	{"a trip without a new epoch", invEpoch, tripInSameEpoch},
 	{"a reset that keeps the streak", invEpoch, keptStreak},
 	{"an operator's trip that is over", invTrip, weakCommand},
 	{"shadow keeps its leases", invEpoch, keptLeases},
@@ -273,6 +277,27 @@ func twoTransitions(r *Record, p *Rules, now, rnd int64, b Batch) Reply {
 	return reply.plus(r.Step(p, now, rnd, Batch{Admissions: b.Admissions}))
 }
 
+func ownWithoutMax(r *Record, p *Rules, now, rnd int64, b Batch) Reply {
+	rules := *p
+	if b.Detail.OpenFor > 0 {
+		rules.MaxMS = maxMS
+	}
+	return r.Step(&rules, now, rnd, b)
+}
+
+func ownIfLonger(r *Record, p *Rules, now, rnd int64, b Batch) Reply {
+	b.Detail.OpenFor = max(b.Detail.OpenFor, ms(p.OpenMS))
+	return r.Step(p, now, rnd, b)
+}
+
+func ownWithoutBackoff(r *Record, p *Rules, now, rnd int64, b Batch) Reply {
+	rules := *p
+	if b.Detail.OpenFor > 0 {
+		rules.Multiplier = scale
+	}
+	return r.Step(&rules, now, rnd, b)
+}
+
 func sameNumber(r *Record, p *Rules, now, rnd int64, b Batch) Reply {
 	newest := r.newest
 	reply := r.Step(p, now, rnd, b)
@@ -293,7 +318,7 @@ func unchained(r *Record, p *Rules, now, rnd int64, b Batch) Reply {
 func plannedLength(r *Record, p *Rules, now, rnd int64, b Batch) Reply {
 	reply := r.Step(p, now, rnd, b)
 	if t := &reply.Transition; t.For > 0 {
-		t.For = ms(p.plannedOpenMS(r.trips))
+		t.For = ms(p.plannedOpenMS(p.OpenMS, r.trips))
 		r.setSlotEntry(t.N%logSlots, t.logEntry())
 	}
 	return reply
@@ -428,11 +453,20 @@ func unforced(r *Record, p *Rules, now, rnd int64, c Command) ([]Transition, err
 	return r.Control(p, now, rnd, c)
 }
 
-func eagerTrip(r *Record, p *Rules, now, rnd int64, c Command) ([]Transition, error) {
-	if c.Action == ActionTrip && r.state == StateOpen {
-		r.until = now
+func idleTrip(r *Record, p *Rules, now, rnd int64, c Command) ([]Transition, error) {
+	if c.Action == ActionTrip && r.state == StateOpen && now < r.until {
+		return nil, nil
 	}
 	return r.Control(p, now, rnd, c)
+}
+
+func tripInSameEpoch(r *Record, p *Rules, now, rnd int64, c Command) ([]Transition, error) {
+	epoch, open := r.epoch, r.state == StateOpen
+	moves, err := r.Control(p, now, rnd, c)
+	if open && c.Action == ActionTrip {
+		r.epoch = epoch
+	}
+	return moves, err
 }
 
 func keptStreak(r *Record, p *Rules, now, rnd int64, c Command) ([]Transition, error) {

@@ -84,7 +84,7 @@ func (m *machine) settleProbe(grant int64, o Outcome) {
 	default:
 		r.failed++
 		if r.failed > r.probes-r.successes {
-			m.openCircuit(CauseProbeFailed, o)
+			m.openCircuit(CauseProbeFailed)
 		}
 	}
 }

@@ -5,17 +5,19 @@ package engine
 // nothing. So a late result cannot open a circuit that has recovered since, nor
 // close one that has opened again, and no process needs to know what others did.
 
-// openCircuit begins an open period. The outcome that caused it matters because
-// a failure may carry its own open time.
-func (m *machine) openCircuit(cause Cause, o Outcome) {
+// openCircuit begins an open period. A failure's own open time, such as a
+// Retry-After, takes the place of OpenFor, be it longer or shorter: the dependency
+// knows best. The backoff applies to it too, so that a dependency that keeps asking
+// for one second is left alone for longer and longer. It has no jitter, because a
+// time that was asked for must not be shortened.
+func (m *machine) openCircuit(cause Cause) {
 	m.expireTrips()
 	trips := min(m.trips+1, MaxTrips) // saturates: only its effect on the plan matters
-	planned := m.p.plannedOpenMS(trips)
-	openFor := m.applyJitter(planned)
-	if m.ownMS > 0 && (o == Failure || o == SlowFailure) {
-		openFor = min(max(planned, m.ownMS), m.p.MaxMS)
+	if m.ownMS > 0 {
+		m.beginOpen(trips, m.p.plannedOpenMS(m.ownMS, trips), cause)
+		return
 	}
-	m.beginOpen(trips, openFor, cause)
+	m.beginOpen(trips, m.applyJitter(m.p.plannedOpenMS(m.p.OpenMS, trips)), cause)
 }
 
 // expireTrips ends the row of opens if the circuit stayed closed for at least
@@ -28,11 +30,11 @@ func (m *machine) expireTrips() {
 	}
 }
 
-// plannedOpenMS returns the length of the trips-th open in a row. It multiplies
-// step by step and rounds down each time, as the Lua does, so that both get the
-// same integer.
-func (p *Rules) plannedOpenMS(trips int64) int64 {
-	ms := p.OpenMS
+// plannedOpenMS returns the length of the trips-th open in a row that begins with
+// base. It multiplies step by step and rounds down each time, in Go and in Lua, so
+// that both get the same integer.
+func (p *Rules) plannedOpenMS(base, trips int64) int64 {
+	ms := base
 	for k := int64(1); k < trips && ms < p.MaxMS && p.Multiplier > scale; k++ {
 		ms = ms * p.Multiplier / scale
 	}

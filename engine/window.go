@@ -208,7 +208,7 @@ func (m *machine) countBadOutcome(o Outcome) {
 	}
 	m.rememberReporter()
 	if cause := m.findCause(); cause != "" {
-		m.openCircuit(cause, o)
+		m.openCircuit(cause)
 	}
 }
 

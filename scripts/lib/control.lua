@@ -42,9 +42,7 @@ end
 function m.run_action(action, for_ms)
   local forced = m.mode == 'forced_open' or m.mode == 'forced_closed'
   if forced and (action == 'trip' or action == 'half_open') then return 'forced' end
-  if action == 'trip' and m.state == 'open' and m.now < m.until_ms or action == 'release' and m.mode == 'auto' then
-    return 'done'
-  end
+  if action == 'release' and m.mode == 'auto' then return 'done' end
   if not m.exists then
     m.exists = true
     m.newest = m.find_newest()
@@ -71,10 +69,11 @@ function m.run_action(action, for_ms)
   return 'done'
 end
 
--- trip_circuit opens now, as the first open in a row. The operator's time is
--- neither jittered nor capped: an explicit time is meant.
+-- trip_circuit begins a new open period, as the first open in a row, also where the
+-- circuit is open: the operator's time, reason and name replace what was. The time
+-- is neither jittered nor capped: an explicit time is meant.
 function m.trip_circuit(for_ms)
-  if for_ms == 0 then for_ms = m.apply_jitter(m.planned_open_ms(1)) end
+  if for_ms == 0 then for_ms = m.apply_jitter(m.planned_open_ms(p.open_ms, 1)) end
   m.begin_open(1, for_ms, 'operator')
 end
 

@@ -69,7 +69,7 @@ function m.settle_probe(lease, code)
     if m.succeeded >= m.successes then m.close_circuit('recovered') end
   else
     m.failed = m.failed + 1
-    if m.failed > m.probes - m.successes then m.open_circuit('probe_failed', code) end
+    if m.failed > m.probes - m.successes then m.open_circuit('probe_failed') end
   end
 end
 

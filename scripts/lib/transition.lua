@@ -1,16 +1,16 @@
 -- Changes of state and mode: the mirror of transition.go.
 
--- open_circuit begins an open period. The outcome that caused it matters
--- because a failure may carry its own open time.
-function m.open_circuit(cause, code)
+-- open_circuit begins an open period. A failure's own open time, such as a
+-- Retry-After, takes the place of the policy's, be it longer or shorter. It is
+-- lengthened by the backoff, and not jittered.
+function m.open_circuit(cause)
   m.expire_trips()
   local trips = math.min(m.trips + 1, $MAX_TRIPS)
-  local plan = m.planned_open_ms(trips)
-  local open_for = m.apply_jitter(plan)
-  if m.own_ms > 0 and (code == 'f' or code == 'F') then
-    open_for = math.min(math.max(plan, m.own_ms), p.max_ms)
+  if m.own_ms > 0 then
+    m.begin_open(trips, m.planned_open_ms(m.own_ms, trips), cause)
+    return
   end
-  m.begin_open(trips, open_for, cause)
+  m.begin_open(trips, m.apply_jitter(m.planned_open_ms(p.open_ms, trips)), cause)
 end
 
 -- expire_trips ends the row of opens if the circuit stayed closed for at least
@@ -21,11 +21,11 @@ function m.expire_trips()
   if m.state == 'closed' and m.now - m.since >= m.open_for then m.trips = 0 end
 end
 
--- planned_open_ms returns the length of the trips-th open in a row. It
--- multiplies step by step and rounds down each time, as the Lua does, so that
--- both get the same integer.
-function m.planned_open_ms(trips)
-  local ms = p.open_ms
+-- planned_open_ms returns the length of the trips-th open in a row that begins with
+-- base. It multiplies step by step and rounds down each time, in Go and in Lua, so
+-- that both get the same integer.
+function m.planned_open_ms(base, trips)
+  local ms = base
   for _ = 2, trips do
     if ms >= p.max_ms or p.multiplier == $SCALE then break end
     ms = math.floor(ms * p.multiplier / $SCALE)

@@ -168,7 +168,7 @@ function m.count_bad_outcome(code)
   if m.kind == 'time' then m.add_calls(1, failure_of(code), slow_of(code)) end
   m.remember_reporter()
   local cause = m.find_cause()
-  if cause then m.open_circuit(cause, code) end
+  if cause then m.open_circuit(cause) end
 end
 
 -- add_calls adds to the current bucket and to the whole window.

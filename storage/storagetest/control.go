@@ -9,7 +9,8 @@ import (
 var control = []test{
 	{"trip_opens", tripOpens},
 	{"trip_for_a_time", tripFor},
-	{"trip_of_an_open_circuit_is_none", tripOfOpen},
+	{"trip_of_an_open_circuit_begins_a_new_period", tripOfOpen},
+	{"release_in_auto_is_none", releaseInAuto},
 	{"half_open_begins_a_round", halfOpenBegins},
 	{"reset_forgets", resetForgets},
 	{"by_handle_uses_the_handles_policy", byHandle},
@@ -43,8 +44,21 @@ func tripOfOpen(t *testEnv) {
 	a, _ := t.pair(threeFailures)
 	a.fail(3)
 	before := t.inspect()
-	a.command(engine.Command{Action: engine.ActionTrip, For: 2 * time.Hour})
-	a.act(engine.ActionRelease) // of no mode
+	a.command(engine.Command{Action: engine.ActionTrip, For: 2 * time.Hour, Reason: "migration", Actor: "ops"})
+	after := t.inspect()
+	t.checkEqual("open for", 2*time.Hour, after.OpenFor)
+	t.checkEqual("by", "ops", t.lastTransition().By)
+	t.checkEqual("reason", "migration", t.lastTransition().Text)
+	if after.Epoch == before.Epoch || len(after.Log) != len(before.Log)+1 {
+		t.Errorf("a trip of an open circuit made no transition: %+v", after)
+	}
+}
+
+func releaseInAuto(t *testEnv) {
+	a, _ := t.pair(threeFailures)
+	a.fail(3)
+	before := t.inspect()
+	a.act(engine.ActionRelease)
 	t.checkEqual("record", untimed(before), untimed(t.inspect()))
 }
 
