@@ -107,6 +107,7 @@ const (
 	Ignored     = engine.Ignored
 	SlowSuccess = engine.SlowSuccess
 	SlowFailure = engine.SlowFailure
+	TripNow     = engine.TripNow
 )
 
 // Actions of a [Command].

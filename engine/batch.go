@@ -73,7 +73,7 @@ func (b *Batch) Validate() error {
 	outcomes := int64(0)
 	for _, res := range b.Results {
 		for _, run := range res.Runs {
-			if run.Outcome < Success || run.Outcome > SlowFailure || !within(run.N, 1, MaxBatch) {
+			if run.Outcome < Success || run.Outcome > TripNow || !within(run.N, 1, MaxBatch) {
 				return Invalid("batch: a run of %d times %v, use 1 to %d of an outcome", run.N, run.Outcome, MaxBatch)
 			}
 			outcomes += run.N

@@ -19,6 +19,7 @@ const (
 	invQuiet    invariant = "an admission that grants no lease writes nothing"
 	invOne      invariant = "at most one transition a step, two a control"
 	invAuthor   invariant = "what time or damage made has no author, and all else has its own"
+	invDemand   invariant = "a trip that a result demands opens at once"
 	invOwnTime  invariant = "a failure's own open time, lengthened by the backoff up to Max, is the open period"
 	invNumber   invariant = "transitions are numbered and chained by their epochs"
 	invEpoch    invariant = "every transition has a new epoch, and nothing else has"
@@ -38,6 +39,7 @@ var effectChecks = []struct {
 }{
 	{invLeases, (*explorer).leases},
 	{invSpend, (*explorer).spend},
+	{invDemand, (*explorer).demanded},
 	{invFence, (*explorer).fence},
 	{invVerdict, (*explorer).verdict},
 	{invQuiet, (*explorer).quiet},
@@ -285,6 +287,17 @@ func (x *explorer) one(e *effect) string {
 		return fmt.Sprintf("%d transitions, the reply has %d", moves, len(e.moves))
 	case e.commands && moves == 2 && e.moves[0].Cause != CauseModeEnded && e.moves[0].Cause != CauseHealed:
 		return fmt.Sprintf("two transitions, the first of them %q", e.moves[0].Cause)
+	}
+	return ""
+}
+
+// demanded: TripNow opens the circuit whenever it counts, and nothing else has that
+// cause.
+func (x *explorer) demanded(e *effect) string {
+	demands := len(e.batch.Results) == 1 && e.batch.Results[0].Runs[0].Outcome == TripNow && e.reply.Applied > 0
+	t := e.reply.Transition
+	if demands != (t.Cause == CauseDemanded) || demands && (e.after.rec.state != StateOpen || t.By != e.batch.Reporter) {
+		return fmt.Sprintf("demanded %v, made %v", demands, t)
 	}
 	return ""
 }

@@ -40,6 +40,9 @@ var mutants = []mutant{
 	{"a rejection renews the TTL", "streaks", invQuiet, loudRejection},
 	{"a rejection moves the end of the open period", "streaks", invQuiet, movingRejection},
 	{"two transitions in a step", "streaks", invOne, twoTransitions},
+	{"a demand is a failure like others", "streaks", invDemand, demandAsFailure},
+	{"a demand waits for a second reporter", "two reporters", invDemand, gatedDemand},
+	{"a demand of a probe is ignored", "two probes", invDemand, ignoredDemand},
 	{"own time without Max", "backoff", invOwnTime, ownWithoutMax},
 	{"own time only where it is longer", "streaks", invOwnTime, ownIfLonger},
 	{"own time without backoff", "backoff", invOwnTime, ownWithoutBackoff},
@@ -275,6 +278,29 @@ func twoTransitions(r *Record, p *Rules, now, rnd int64, b Batch) Reply {
 		reply = reply.plus(r.Step(&strict, now, rnd, Batch{Results: []Result{res}}))
 	}
 	return reply.plus(r.Step(p, now, rnd, Batch{Admissions: b.Admissions}))
+}
+
+func demandAsFailure(r *Record, p *Rules, now, rnd int64, b Batch) Reply {
+	return r.Step(p, now, rnd, eachResult(b, func(res *Result) {
+		if res.Runs[0].Outcome == TripNow {
+			res.Runs = []Run{{Failure, 1}}
+		}
+	}))
+}
+
+func gatedDemand(r *Record, p *Rules, now, rnd int64, b Batch) Reply {
+	if r.state == StateClosed && len(r.reporters) == 0 {
+		return demandAsFailure(r, p, now, rnd, b)
+	}
+	return r.Step(p, now, rnd, b)
+}
+
+func ignoredDemand(r *Record, p *Rules, now, rnd int64, b Batch) Reply {
+	return r.Step(p, now, rnd, eachResult(b, func(res *Result) {
+		if res.Lease > 0 && res.Runs[0].Outcome == TripNow {
+			res.Runs = []Run{{Ignored, 1}}
+		}
+	}))
 }
 
 func ownWithoutMax(r *Record, p *Rules, now, rnd int64, b Batch) Reply {

@@ -202,6 +202,7 @@ var (
 
 var (
 	fast    = []Outcome{Success, Failure, Ignored}
+	demands = []Outcome{Success, Failure, Ignored, TripNow}
 	slowToo = []Outcome{Success, Failure, Ignored, SlowSuccess, SlowFailure}
 )
 
@@ -223,12 +224,12 @@ var plans = []plan{
 	{
 		name:     "streaks",
 		policies: one(Policy{ConsecutiveFailures: 2}),
-		holders:  2, outcomes: fast, commands: allCommands, clocks: clocks,
+		holders:  2, outcomes: demands, commands: allCommands, clocks: clocks,
 	},
 	{
 		name:     "two probes",
 		policies: one(Policy{ConsecutiveFailures: 1, HalfOpen: HalfOpen{Probes: 2, Successes: 2}}),
-		holders:  3, outcomes: fast, commands: someCommands, clocks: clocks,
+		holders:  3, outcomes: demands, commands: someCommands, clocks: clocks,
 	},
 	{
 		name:     "three probes",
@@ -249,7 +250,7 @@ var plans = []plan{
 	{
 		name:     "two reporters",
 		policies: one(Policy{ConsecutiveFailures: 2, MinReporters: 2, Window: Window{Calls: 4, FailureCount: 3}}),
-		holders:  2, outcomes: fast, commands: someCommands[:1], clocks: clocks, tallied: 6,
+		holders:  2, outcomes: demands, commands: someCommands[:1], clocks: clocks, tallied: 6,
 	},
 	{
 		name:     "start open",

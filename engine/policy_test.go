@@ -255,7 +255,7 @@ func TestBatch_Validate(t *testing.T) {
 		"0 outcomes and 10001 admissions":            {Admissions: engine.MaxBatch + 1},
 		"10001 outcomes and 0 admissions":            results(1, 0, one, engine.Run{Outcome: engine.Success, N: engine.MaxBatch}),
 		"a run of 1 times none":                      results(1, 0, engine.Run{N: 1}),
-		"a run of 1 times outcome(6)":                results(1, 0, engine.Run{Outcome: 6, N: 1}),
+		"a run of 1 times outcome(7)":                results(1, 0, engine.Run{Outcome: 7, N: 1}),
 		"a run of 0 times success":                   results(1, 0, engine.Run{Outcome: engine.Success}),
 		"a result of epoch 0, lease 0 with 1 runs":   results(0, 0, one),
 		"a result of epoch 1, lease -1 with 1 runs":  results(1, -1, one),

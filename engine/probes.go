@@ -76,6 +76,8 @@ func (m *machine) settleProbe(grant int64, o Outcome) {
 	r := &m.round
 	switch {
 	case o == Ignored: // the slot is free again
+	case o == TripNow:
+		m.openCircuit(CauseDemanded)
 	case o == Success || o == SlowSuccess && m.p.SlowRate == 0:
 		r.succeeded++
 		if r.succeeded >= r.successes {

@@ -63,6 +63,7 @@ const (
 	CauseFailureCount Cause = "failure_count" // FailureCount in the window
 	CauseFailureRate  Cause = "failure_rate"  // FailureRate in the window
 	CauseSlowRate     Cause = "slow_rate"     // SlowCallRate in the window
+	CauseDemanded     Cause = "demanded"      // an outcome of TripNow
 	CauseProbeFailed  Cause = "probe_failed"  // more than Probes - Successes probes failed
 	CauseRecovered    Cause = "recovered"     // Successes probes succeeded
 	CauseElapsed      Cause = "elapsed"       // the open period ended and a call came
@@ -76,7 +77,7 @@ const (
 // a call.
 func (c Cause) isByOutcome() bool {
 	switch c {
-	case CauseConsecutive, CauseFailureCount, CauseFailureRate, CauseSlowRate, CauseProbeFailed:
+	case CauseConsecutive, CauseFailureCount, CauseFailureRate, CauseSlowRate, CauseDemanded, CauseProbeFailed:
 		return true
 	}
 	return false
@@ -93,9 +94,13 @@ const (
 	Ignored // counts neither way; a probe gives its slot back
 	SlowSuccess
 	SlowFailure
+	// TripNow is a failure by which the dependency itself asks to be left alone, such
+	// as a 429 or a 503 with a Retry-After. It opens the circuit at once, whatever the
+	// thresholds and MinReporters, for its own time or the policy's.
+	TripNow
 )
 
-var outcomeNames = [...]string{"none", "success", "failure", "ignored", "slow_success", "slow_failure"}
+var outcomeNames = [...]string{"none", "success", "failure", "ignored", "slow_success", "slow_failure", "trip_now"}
 
 // String returns the outcome's name, such as slow_failure.
 func (o Outcome) String() string { return nameOf(outcomeNames[:], int(o), "outcome") }
@@ -111,7 +116,7 @@ func (o *Outcome) UnmarshalText(text []byte) error {
 }
 
 // outcomeCodes holds the letters of outcomes in runs and in the count ring.
-const outcomeCodes = "?sfiSF"
+const outcomeCodes = "?sfiSFt"
 
 // Code returns the letter of the outcome in a run and in the record.
 func (o Outcome) Code() byte {

@@ -250,7 +250,7 @@ func drawRuns(t *rapid.T) []engine.Run {
 	return rapid.SliceOfN(rapid.Custom(func(t *rapid.T) engine.Run {
 		return engine.Run{
 			Outcome: rapid.SampledFrom([]engine.Outcome{engine.Success, engine.Failure, engine.Failure, engine.Ignored,
-				engine.SlowSuccess, engine.SlowFailure}).Draw(t, "outcome"),
+				engine.SlowSuccess, engine.SlowFailure, engine.TripNow}).Draw(t, "outcome"),
 			N: rapid.SampledFrom([]int64{1, 1, 1, 2, 3, 7, 150}).Draw(t, "n"),
 		}
 	}), 1, 3).Draw(t, "runs")

@@ -20,7 +20,7 @@ import "strings"
 
 // failureOf returns 1 for a failure, else 0.
 func failureOf(o Outcome) int64 {
-	if o == Failure || o == SlowFailure {
+	if o == Failure || o == SlowFailure || o == TripNow {
 		return 1
 	}
 	return 0
@@ -38,7 +38,8 @@ func slowOf(o Outcome) int64 {
 // failure and each slow call, and stops at the one that opens the circuit; the
 // rest of the run is stale. Outcomes are numbered (seq) where a rule may ask
 // how long ago one was: each failure and slow call, and in a count window each
-// success that changes the ring.
+// success that changes the ring. TripNow is neither counted nor judged: it is the
+// dependency's word and not a host's guess, so no threshold gates it.
 func (m *machine) settleClosed(o Outcome, n int64) {
 	if !m.isFieldReadable(fieldTally) {
 		m.renewRecord(CauseHealed)
@@ -46,6 +47,11 @@ func (m *machine) settleClosed(o Outcome, n int64) {
 	}
 	if o == Ignored {
 		m.applied += n
+		return
+	}
+	if o == TripNow {
+		m.applied++
+		m.openCircuit(CauseDemanded)
 		return
 	}
 	for first := true; n > 0 && len(m.transitions) == 0; first = false {

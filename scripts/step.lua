@@ -6,7 +6,7 @@ KEYS[1]  the record, a hash
 
 ARGV[1]  "admissions rnd": calls that ask to be admitted, 0 to 10000; a random integer below 2^20
 ARGV[2]  the policy's text, fingerprint first
-ARGV[3]  optional: results: "epoch[.lease] runs" repeated, a run being a letter (s success, f failure, i ignored, S slow success, F slow failure) and a number; "" for none
+ARGV[3]  optional: results: "epoch[.lease] runs" repeated, a run being a letter (s success, f failure, i ignored, S slow success, F slow failure, t trip now) and a number; "" for none
 ARGV[4]  optional, with the next two: who reports, a token; "-" for none
 ARGV[5]  the failures' own open time, in ms, 0 for none
 ARGV[6]  the failures' error text, a token; "-" for none
@@ -42,7 +42,7 @@ local results, reports = {}, ARGV[3] ~= nil and ARGV[3] ~= ''
 if reports then
   local place = 1
   for start, epoch, lease, runs, stop in (ARGV[3] .. ' '):gmatch('()(%d+)%.?(%d*) (%S*) ()') do
-    if start ~= place or runs:gsub('[sfiSF]%d+', '') ~= '' then return '!args 3' end
+    if start ~= place or runs:gsub('[sfiSFt]%d+', '') ~= '' then return '!args 3' end
     if lease == '' then lease = 0 end
     results[#results + 1] = { epoch = epoch + 0, lease = lease + 0, runs = runs }
     place = stop

@@ -233,7 +233,7 @@ func (w *world) result(text string) engine.Result {
 	for _, part := range strings.Split(list, ",") {
 		name, count, repeated := strings.Cut(part, "*")
 		run := engine.Run{N: 1}
-		for o := engine.Success; o <= engine.SlowFailure; o++ {
+		for o := engine.Success; o <= engine.TripNow; o++ {
 			if o.String() == name {
 				run.Outcome = o
 			}

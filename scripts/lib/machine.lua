@@ -112,7 +112,7 @@ end
 function m.attribute_outcome(lease, code)
   m.by, m.text, m.own_ms = '-', '-', 0
   if lease > 0 or code ~= 's' and code ~= 'i' then m.by = m.reporter end
-  if code == 'f' or code == 'F' then m.text, m.own_ms = m.failure_text, m.failure_ms end
+  if code == 'f' or code == 'F' or code == 't' then m.text, m.own_ms = m.failure_text, m.failure_ms end
 end
 
 -- admit_calls grants what the state allows of n admissions. The first call

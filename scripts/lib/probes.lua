@@ -64,6 +64,8 @@ function m.settle_probe(lease, code)
   m.wrote, m.wrote_round = true, true
   if code == 'i' then
     -- the slot is free again
+  elseif code == 't' then
+    m.open_circuit('demanded')
   elseif code == 's' or code == 'S' and p.slow_rate == 0 then
     m.succeeded = m.succeeded + 1
     if m.succeeded >= m.successes then m.close_circuit('recovered') end

@@ -17,7 +17,8 @@ end
 -- failure and each slow call, and stops at the one that opens the circuit; the
 -- rest of the run is stale. Outcomes are numbered (seq) where a rule may ask
 -- how long ago one was: each failure and slow call, and in a count window each
--- success that changes the ring.
+-- success that changes the ring. TripNow is neither counted nor judged: it is the
+-- dependency's word and not a host's guess, so no threshold gates it.
 function m.settle_closed(code, n)
   if not m.tally_readable then
     m.renew_record('healed')
@@ -25,6 +26,11 @@ function m.settle_closed(code, n)
   end
   if code == 'i' then
     m.applied = m.applied + n
+    return
+  end
+  if code == 't' then
+    m.applied = m.applied + 1
+    m.open_circuit('demanded')
     return
   end
   local first = true

@@ -68,7 +68,7 @@ func badBatches(t *testEnv) {
 		results(ticket),
 		results(ticket, engine.Run{Outcome: engine.Failure}),
 		results(ticket, engine.Run{N: 1}),
-		results(ticket, engine.Run{Outcome: engine.SlowFailure + 1, N: 1}),
+		results(ticket, engine.Run{Outcome: engine.TripNow + 1, N: 1}),
 		results(ticket, engine.Run{Outcome: engine.Failure, N: engine.MaxBatch}, engine.Run{Outcome: engine.Failure, N: 1}),
 		results(engine.Ticket{}, engine.Run{Outcome: engine.Failure, N: 1}),
 		results(engine.Ticket{Epoch: ticket.Epoch, Lease: -1}, engine.Run{Outcome: engine.Failure, N: 1}),
@@ -90,7 +90,7 @@ func badReports(t *testEnv) {
 		*engine.Detail
 	}{
 		{ticket, 0, nil},
-		{ticket, engine.SlowFailure + 1, nil},
+		{ticket, engine.TripNow + 1, nil},
 		{engine.Ticket{Epoch: -1}, engine.Failure, nil},
 		{engine.Ticket{Epoch: ticket.Epoch, Lease: -1}, engine.Failure, nil},
 		{ticket, engine.Failure, &engine.Detail{OpenFor: -time.Second}},
