@@ -49,7 +49,7 @@ func TestBound(t *testing.T) {
 				if !test.healing {
 					return
 				}
-				// What is said not to have been executed must not be, later.
+				// A call that was reported as not executed must not be executed later.
 				w.net.Set(faultproxy.Pass())
 				time.Sleep(10 * time.Second)
 				if keys := w.mini.Keys(); len(keys) != 0 {
@@ -238,7 +238,7 @@ func TestClose_waitsForCallsThatWereLeft(t *testing.T) {
 
 func TestClose_saysWhatTheClientHolds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, redis.Options{ReadTimeout: -1}) // waits for ever
+		w := newWorld(t, redis.Options{ReadTimeout: -1}) // waits without end
 		acquire(t, w.handle)
 		w.net.Set(faultproxy.Blackhole())
 		_, err := w.handle.Acquire(ctx)
@@ -249,12 +249,12 @@ func TestClose_saysWhatTheClientHolds(t *testing.T) {
 	})
 }
 
-// What begins while Close is under way ends as stopped, and leaves nothing behind.
+// Operations that begin during Close end as stopped, and leave nothing behind.
 func TestClose_underTraffic(t *testing.T) {
 	inBubble(t, func(t *testing.T, w *world) {
 		w.net.Set(faultproxy.Delay(time.Millisecond))
 		var callers sync.WaitGroup
-		for range 8 { // with a connection each: nobody waits for one
+		for range 8 { // with a connection each, so none waits for one
 			callers.Add(1)
 			go func() {
 				defer callers.Done()

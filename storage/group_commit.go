@@ -20,9 +20,9 @@ import (
 // breaker has one step in flight however many goroutines use it, and the order of
 // its replies is that of its steps.
 //
-// busy is the right to send. Whoever sets it, a caller that sends its own step
-// (tryInline) or the driver, a goroutine, must see that what came meanwhile is
-// sent (finishInline, takeNext) before it clears it. A group that is idle owns no
+// busy is the right to send. A caller that sends its own step (tryInline) sets it, or
+// the driver, a goroutine. Before either clears it, it must have sent the operations
+// that arrived meanwhile (finishInline, takeNext). A group that is idle owns no
 // goroutine.
 type groupCommit struct {
 	handle *redisHandle
@@ -51,7 +51,7 @@ func (g *groupCommit) SendBatch(ctx context.Context, op string, b engine.Batch) 
 		return g.sendInline(ctx, node, permission, p)
 	}
 	s := g.enqueueOp(ctx, p)
-	if err := g.wait(ctx, s, p); err != nil {
+	if err := g.waitForReply(ctx, s, p); err != nil {
 		return engine.Reply{}, ownError(p, err)
 	}
 	return g.readReply(p, s.reply), nil
@@ -91,7 +91,7 @@ func (g *groupCommit) finishAbandoned(ctx context.Context, f *transport.Flight, 
 }
 
 // Trial implements handle.Sender.
-func (g *groupCommit) Trial() error { return g.handle.trial() }
+func (g *groupCommit) Trial() error { return g.handle.runTrial() }
 
 // ownError returns the error of an operation whose step failed or whose caller
 // left: it names the operation, where the step's names the first.
@@ -120,8 +120,8 @@ func (g *groupCommit) runExclusive(ctx context.Context, f func(ctx context.Conte
 	p := &pendingOp{since: now}
 	s := newSharedStep(ctx, p)
 	s.exclusive = f
-	g.enqueue(s)
-	return g.wait(ctx, s, p)
+	g.enqueueStep(s)
+	return g.waitForReply(ctx, s, p)
 }
 
 // tryInline reports whether the caller may send its own step now, instead of
@@ -165,7 +165,7 @@ func (g *groupCommit) enqueueOpLocked(ctx context.Context, p *pendingOp) *shared
 	return s
 }
 
-func (g *groupCommit) enqueue(s *sharedStep) {
+func (g *groupCommit) enqueueStep(s *sharedStep) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.enqueueLocked(s)
@@ -202,7 +202,7 @@ func (g *groupCommit) drive() {
 		} else {
 			s.reply, s.err = g.sendShared(s)
 		}
-		g.finish(s)
+		g.finishStep(s)
 		runtime.Gosched() // released callers may have more for the next step
 	}
 }
@@ -244,7 +244,7 @@ func (g *groupCommit) takeNext() *sharedStep {
 		s.ops = slices.DeleteFunc(s.ops, func(p *pendingOp) bool { return p.left })
 		if len(s.ops) > 0 {
 			s.since = s.ops[0].since
-			s.seal()
+			s.sealBatch()
 			return s
 		}
 	}
@@ -252,9 +252,9 @@ func (g *groupCommit) takeNext() *sharedStep {
 	return nil
 }
 
-// finish releases the callers of a step. Leases of those that have left are
+// finishStep releases the callers of a step. Leases of those that have left are
 // returned.
-func (g *groupCommit) finish(s *sharedStep) {
+func (g *groupCommit) finishStep(s *sharedStep) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	close(s.done)
@@ -282,8 +282,8 @@ func (g *groupCommit) returnLeasesLocked(ctx context.Context, r engine.Reply) {
 	}
 }
 
-// wait waits for the end of a step, or of the caller, which then has left.
-func (g *groupCommit) wait(ctx context.Context, s *sharedStep, p *pendingOp) error {
+// waitForReply waits for the end of a step, or of the caller, which then has left.
+func (g *groupCommit) waitForReply(ctx context.Context, s *sharedStep, p *pendingOp) error {
 	select {
 	case <-s.done:
 		return s.err

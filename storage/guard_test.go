@@ -182,7 +182,7 @@ func TestGuard_forgivesASlip(t *testing.T) {
 	})
 }
 
-// What concerns one record or one slot alone closes nobody else out.
+// Errors of one record or one slot keep no other breaker from the storage.
 func TestGuard_othersGoOn(t *testing.T) {
 	inBubble(t, func(t *testing.T, w *world) {
 		must(t, w.mini.Set(fleet+":{theirs}", "theirs"))

@@ -45,8 +45,8 @@ func (h *redisHandle) startStep(ctx context.Context, since time.Time, node *tran
 	return h.redis.transport.Start(ctx, since, node, h.newCall(op, b))
 }
 
-// trial runs an empty step for the guard of the node.
-func (h *redisHandle) trial() error {
+// runTrial runs an empty step for the guard of the node.
+func (h *redisHandle) runTrial() error {
 	const op = "step"
 	since, b := time.Now(), engine.Batch{}
 	reply, err := h.redis.transport.RunTrial(h.node(), h.newCall(op, b))
@@ -56,7 +56,7 @@ func (h *redisHandle) trial() error {
 
 func (h *redisHandle) newCall(op string, b engine.Batch) *transport.Call {
 	return &transport.Call{
-		Op: op, Name: h.Name, Key: h.key, Script: scripts.Step, Args: scripts.StepArgs(&h.rules, random(), b),
+		Op: op, Name: h.Name, Key: h.key, Script: scripts.Step, Args: scripts.StepArgs(&h.rules, engine.Random(), b),
 	}
 }
 
@@ -84,7 +84,7 @@ func (h *redisHandle) Control(ctx context.Context, c engine.Command) (engine.Sna
 	var verdict error
 	err := h.group.runExclusive(ctx, func(ctx context.Context, since time.Time) {
 		var transitions []engine.Transition
-		s, transitions, verdict = h.redis.control(ctx, since, h.Name, h.key, scripts.ControlArgs(&h.rules, false, random(), c))
+		s, transitions, verdict = h.redis.controlRecord(ctx, since, h.Name, h.key, scripts.ControlArgs(&h.rules, false, engine.Random(), c))
 		h.ApplyCommand(s, transitions)
 		if verdict == nil {
 			h.redis.enterAfterCommand(h.key, &s)

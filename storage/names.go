@@ -62,7 +62,7 @@ func (l *listing) scanPart(ctx context.Context, key string, yield func(engine.Li
 			return withIndexError(err, key)
 		}
 		for i := 0; i+1 < len(members); i += 2 {
-			if found, ok := l.read(members[i], members[i+1]); ok && !yield(found, nil) {
+			if found, ok := l.readMember(members[i], members[i+1]); ok && !yield(found, nil) {
 				return errLoopEnded
 			}
 		}
@@ -71,8 +71,8 @@ func (l *listing) scanPart(ctx context.Context, key string, yield func(engine.Li
 	return nil
 }
 
-// read returns the breaker of a member that is listed still, and was not before.
-func (l *listing) read(member, score string) (engine.Listed, bool) {
+// readMember returns the breaker of a member that is listed still, and was not before.
+func (l *listing) readMember(member, score string) (engine.Listed, bool) {
 	ends, err := strconv.ParseFloat(score, 64)
 	key := l.redis.keys.IndexedKey(member)
 	if _, _, ok := l.redis.keys.IndexMember(key); !ok || err != nil || ends <= l.now || l.yielded[member] {

@@ -16,7 +16,7 @@ import (
 	"github.com/redbreaker/redbreaker/scripts"
 )
 
-// A part of the index that is lost is filled again, with what is in use.
+// A lost part of the index is filled again with the breakers in use.
 func TestNames_afterFlush(t *testing.T) {
 	inBubble(t, func(t *testing.T, w *world) {
 		for i := range 50 {

@@ -27,7 +27,7 @@ const oldestMajor = 6
 // that says what to change. It writes one key of its own that is gone a second
 // later.
 func (r *Redis) Ping(ctx context.Context) error {
-	reply, err := r.run(ctx, time.Now(), &transport.Call{Op: "ping", Key: r.keys.PingKey(), Script: scripts.Ping})
+	reply, err := r.runCall(ctx, time.Now(), &transport.Call{Op: "ping", Key: r.keys.PingKey(), Script: scripts.Ping})
 	if err != nil {
 		return withAdvice(err)
 	}

@@ -3,7 +3,6 @@ package storage
 import (
 	"context"
 	"errors"
-	"math/rand/v2"
 	"reflect"
 	"sync/atomic"
 	"time"
@@ -110,7 +109,7 @@ func (r *Redis) Control(ctx context.Context, name string, c engine.Command) (eng
 	if err = errors.Join(err, c.Validate()); err != nil {
 		return engine.Snapshot{}, err
 	}
-	s, _, err := r.control(ctx, time.Now(), name, key, scripts.ControlArgs(&r.zeroRules, true, random(), c))
+	s, _, err := r.controlRecord(ctx, time.Now(), name, key, scripts.ControlArgs(&r.zeroRules, true, engine.Random(), c))
 	if err == nil {
 		r.enterAfterCommand(key, &s)
 	}
@@ -132,8 +131,8 @@ func (r *Redis) enterAfterCommand(key string, s *engine.Snapshot) {
 	r.index.EnterSurely(key, ttl)
 }
 
-func (r *Redis) control(ctx context.Context, since time.Time, name, key string, args []any) (engine.Snapshot, []engine.Transition, error) {
-	reply, err := r.run(ctx, since, &transport.Call{Op: "control", Name: name, Key: key, Script: scripts.Control, Args: args})
+func (r *Redis) controlRecord(ctx context.Context, since time.Time, name, key string, args []any) (engine.Snapshot, []engine.Transition, error) {
+	reply, err := r.runCall(ctx, since, &transport.Call{Op: "control", Name: name, Key: key, Script: scripts.Control, Args: args})
 	if err != nil {
 		return engine.Snapshot{}, nil, err
 	}
@@ -150,7 +149,7 @@ func (r *Redis) Inspect(ctx context.Context, name string) (engine.Snapshot, erro
 	if err != nil {
 		return engine.Snapshot{}, err
 	}
-	reply, err := r.run(ctx, time.Now(), &transport.Call{Op: "inspect", Name: name, Key: key, Script: scripts.Inspect})
+	reply, err := r.runCall(ctx, time.Now(), &transport.Call{Op: "inspect", Name: name, Key: key, Script: scripts.Inspect})
 	if err != nil {
 		return engine.Snapshot{}, err
 	}
@@ -165,8 +164,8 @@ func decodeSnapshot(name string, reply any) (engine.Snapshot, error) {
 	return record.Snapshot(name, now), nil
 }
 
-// run sends a call past the guard: what an operator asks for is always tried.
-func (r *Redis) run(ctx context.Context, since time.Time, c *transport.Call) (any, error) {
+// runCall sends a call past the guard: what an operator asks for is always tried.
+func (r *Redis) runCall(ctx context.Context, since time.Time, c *transport.Call) (any, error) {
 	if r.closed.Load() {
 		return nil, engine.ErrStopped
 	}
@@ -184,6 +183,3 @@ func newReplyError(op, name string, err error) error {
 	}
 	return &engine.StorageError{Class: class, Op: op, Name: name, Err: err}
 }
-
-// random returns a step's randomness: an integer below 2^20.
-func random() int64 { return int64(rand.Uint32N(1 << 20)) }

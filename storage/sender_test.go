@@ -19,7 +19,7 @@ import (
 	"github.com/redbreaker/redbreaker/internal/faultproxy"
 )
 
-// subscriber is somebody who calls a breaker of his own.
+// subscriber calls a breaker of its own.
 type subscriber struct {
 	engine.Handle
 	ticket engine.Ticket
@@ -57,8 +57,8 @@ func noError(t *testing.T) func(int, error) {
 	}
 }
 
-// Calls of different breakers leave together while two are under way: however
-// many there are, the last is back after the time of two round trips, over two
+// Calls of different breakers leave together while two are in flight: however many
+// there are, the last returns after the time of two round trips, over two
 // connections.
 func TestSender_sharesRoundTrips(t *testing.T) {
 	inBubble(t, func(t *testing.T, w *world) {
@@ -105,7 +105,7 @@ func TestSender_callerLeaves(t *testing.T) {
 		scripts int
 	}{
 		{"before", travel / 2, context.Canceled, 4},
-		{"under way", 3 * travel, context.Canceled, 5},
+		{"in flight", 3 * travel, context.Canceled, 5},
 	} {
 		t.Run(test.what, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -267,7 +267,7 @@ func redirectedThenLost(t *testing.T, redirection string) {
 	subscribers := w.subscribers(t, 8)
 	listen(w)
 	fail(subscribers[:2], noError(t)) // connections are there
-	// The two that go by themselves have their replies; those of the pipeline are cut
+	// The two that are sent alone have their replies; those of the pipeline are cut
 	// off.
 	var executed atomic.Int32
 	w.mini.Server().SetPreHook(func(_ *server.Peer, cmd string, _ ...string) bool {

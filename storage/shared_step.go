@@ -93,8 +93,8 @@ func (s *sharedStep) hasDetailOf(p *pendingOp) bool {
 	return i < 0 || sharesDetail(&s.ops[i].batch.Detail, &p.batch.Detail)
 }
 
-// seal makes the batch of the operations, in their order. None is added later.
-func (s *sharedStep) seal() {
+// sealBatch makes the batch of the operations, in their order. None is added later.
+func (s *sharedStep) sealBatch() {
 	if first := s.ops[0]; len(s.ops) == 1 {
 		s.batch = first.batch
 		return

@@ -16,7 +16,7 @@ import (
 	"github.com/redbreaker/redbreaker/storage"
 )
 
-// userCode is what a user gives to a client: hooks, a dialer, a credentials
+// userCode is code of a user that a client runs: hooks, a dialer, a credentials
 // provider. pause is called wherever it runs.
 type userCode struct {
 	mu    sync.Mutex

@@ -20,6 +20,4 @@ var notYet = []string{
 	"scripts",
 	"scripts/lib",
 	"storage",
-	"storage/internal/guard",
-	"storage/internal/transport",
 }

@@ -35,8 +35,8 @@ type Guard struct {
 	judge  Judge
 	// failures counts the failures that were counted, see Permission.
 	failures atomic.Int64
-	// lastErr is what callers get while the guard rejects: what the storage
-	// answered last.
+	// lastErr is the error of callers while the guard rejects; it wraps the storage's
+	// last error.
 	lastErr atomic.Pointer[error]
 	// spawn runs a trial beside the caller, so that no caller waits for it.
 	spawn func(func()) bool

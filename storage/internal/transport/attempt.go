@@ -94,7 +94,7 @@ func (a *attempt) leaveUnsent() bool { return a.state.CompareAndSwap(waiting, le
 func (a *attempt) write() bool {
 	a.sentAfter.Store(int64(time.Since(a.since))) // before the state: who sees sent reads it
 	if a.batch != nil {
-		if !a.batch.write() {
+		if !a.batch.writeBatch() {
 			return false
 		}
 		a.state.CompareAndSwap(claimed, sent)

@@ -9,8 +9,8 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// What is known of an operation follows from what was done, in its order: each
-// word is followed by what it gives. A write gives left if it is refused; leave
+// The state of an attempt follows from the events before, in their order. Each word
+// is followed by its result. A write gives left if it is refused; leave
 // gives whether the operation can have been executed.
 func TestAttempt(t *testing.T) {
 	for _, story := range []string{

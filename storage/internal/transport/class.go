@@ -77,9 +77,9 @@ func unwrapScriptError(text string) string {
 	return text
 }
 
-// classify returns what an error means for the operation. sent says whether the
+// classifyError returns what an error means for the operation. sent says whether the
 // command was written to a connection.
-func classify(err error, sent bool) engine.Class {
+func classifyError(err error, sent bool) engine.Class {
 	switch m := meaningOf(err); {
 	case m.class != 0:
 		return m.class
@@ -96,9 +96,9 @@ func isStaleMap(err error) bool {
 	return !errors.As(err, &answer) || meaningOf(err).staleMap
 }
 
-// judge returns what the end of an operation says about the server as a whole.
+// judgeError returns what the end of an operation says about the server as a whole.
 // What concerns one slot of a cluster says nothing about it.
-func judge(err error) engine.Outcome {
+func judgeError(err error) engine.Outcome {
 	var e *engine.StorageError
 	if errors.As(err, &e) && meaningOf(e.Err).oneSlot {
 		return engine.Ignored

@@ -55,10 +55,10 @@ func TestClassify_whatServersSay(t *testing.T) {
 		"": engine.ClassUnknown,
 	} {
 		err := error(said(text))
-		if got := classify(err, true); got != want {
+		if got := classifyError(err, true); got != want {
 			t.Errorf("%q is %v, want %v", text, got, want)
 		}
-		if got := classify(fmt.Errorf("while connecting: %w", err), true); got != want {
+		if got := classifyError(fmt.Errorf("while connecting: %w", err), true); got != want {
 			t.Errorf("%q, wrapped, is %v, want %v", text, got, want)
 		}
 		// A command that was never sent had no effect; a server's refusal remains
@@ -67,7 +67,7 @@ func TestClassify_whatServersSay(t *testing.T) {
 		if want == engine.ClassRefused {
 			unsent = want
 		}
-		if got := classify(err, false); got != unsent {
+		if got := classifyError(err, false); got != unsent {
 			t.Errorf("%q before anything was sent is %v, want %v", text, got, unsent)
 		}
 	}
@@ -79,10 +79,10 @@ func TestClassify_connections(t *testing.T) {
 		redis.ErrClosed, redis.ErrPoolTimeout, errors.New("read tcp: i/o timeout"),
 		errors.New("NOSCRIPT, says who is not a server"),
 	} {
-		if got := classify(err, true); got != engine.ClassUnknown {
+		if got := classifyError(err, true); got != engine.ClassUnknown {
 			t.Errorf("%v after sending is %v", err, got)
 		}
-		if got := classify(err, false); got != engine.ClassNotExecuted {
+		if got := classifyError(err, false); got != engine.ClassNotExecuted {
 			t.Errorf("%v before sending is %v", err, got)
 		}
 	}
@@ -106,7 +106,7 @@ func TestGuardJudges(t *testing.T) {
 		{storageError(engine.ClassRefused, "CLUSTERDOWN Hash slot not served"), engine.Ignored},
 		{storageError(engine.ClassNotExecuted, "MOVED 1 :1"), engine.Ignored},
 	} {
-		if got := judge(test.err); got != test.want {
+		if got := judgeError(test.err); got != test.want {
 			t.Errorf("%v is a %v, want %v", test.err, got, test.want)
 		}
 	}

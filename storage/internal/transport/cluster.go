@@ -64,9 +64,9 @@ func newClusterMap(client redis.UniversalClient, spawn func(func()) bool) *clust
 	}
 }
 
-// master returns the client of the node that serves the key, as far as the map
+// masterOf returns the client of the node that serves the key, as far as the map
 // says. It does no I/O; nil means that there is no map yet.
-func (m *clusterMap) master(key string) *redis.Client {
+func (m *clusterMap) masterOf(key string) *redis.Client {
 	if m == nil || !m.loaded.Load() {
 		return nil
 	}
@@ -86,15 +86,15 @@ func (m *clusterMap) recordSuccess() {
 		m.loaded.Store(true)
 	}
 	if m.readsReplicas {
-		m.refresh()
+		m.refreshMap()
 	}
 }
 
-// refresh reads the map once a second, of a client that sends reads to replicas.
+// refreshMap reads the map once a second, of a client that sends reads to replicas.
 // Its connections say so to every server, and one that was a master until a moment
 // ago then answers scripts that happen to write nothing, where it would redirect
 // another client.
-func (m *clusterMap) refresh() {
+func (m *clusterMap) refreshMap() {
 	now, last := time.Since(m.start), m.lastRefresh.Load()
 	if now-time.Duration(last) >= time.Second && m.lastRefresh.CompareAndSwap(last, int64(now)) {
 		m.client.ReloadState(context.Background())
@@ -107,13 +107,13 @@ func (m *clusterMap) recordFailure(err error) {
 		return
 	}
 	m.lastFailure.Store(int64(time.Since(m.start)))
-	if m.watching.CompareAndSwap(false, true) && !m.spawn(m.watch) {
+	if m.watching.CompareAndSwap(false, true) && !m.spawn(m.watchFailures) {
 		m.watching.Store(false)
 	}
 }
 
-// watch reads the map until calls have not failed for a while.
-func (m *clusterMap) watch() {
+// watchFailures reads the map until calls have not failed for a while.
+func (m *clusterMap) watchFailures() {
 	defer m.watching.Store(false)
 	began := time.Now()
 	timer := time.NewTimer(0)
@@ -127,7 +127,7 @@ func (m *clusterMap) watch() {
 		if time.Since(m.start)-time.Duration(m.lastFailure.Load()) > watchAfterFailure {
 			return
 		}
-		m.reload()
+		m.reloadMap()
 		timer.Reset(min(max(time.Since(began)/10, minReloadPause), maxReloadPause))
 	}
 }
@@ -137,7 +137,7 @@ func (m *clusterMap) watch() {
 // ReloadState would wait for that.
 const maxReloads = 8
 
-func (m *clusterMap) reload() {
+func (m *clusterMap) reloadMap() {
 	if m.reloads.Add(1) > maxReloads {
 		m.reloads.Add(-1)
 		return
@@ -151,7 +151,7 @@ func (m *clusterMap) reload() {
 	}
 }
 
-func (m *clusterMap) stop() {
+func (m *clusterMap) stopWatching() {
 	if m != nil {
 		m.stopped.Do(func() { close(m.done) })
 	}

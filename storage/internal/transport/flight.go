@@ -53,12 +53,12 @@ func (t *Transport) newFlight(ctx context.Context, since time.Time, node *Node, 
 	f := &Flight{transport: t, call: c, node: node, deadline: since.Add(t.timeout), done: make(chan struct{})}
 	f.since = since
 	f.ctx = t.newContext(ctx, f)
-	f.prepare()
+	f.prepareCommand()
 	return f
 }
 
-// prepare makes the command of the current stage.
-func (f *Flight) prepare() {
+// prepareCommand makes the command of the current stage.
+func (f *Flight) prepareCommand() {
 	verb, script := "evalsha", f.call.Script.SHA
 	if f.stage == bySource {
 		verb, script = "eval", f.call.Script.Source
@@ -98,7 +98,7 @@ func (f *Flight) replyDeadline() (time.Time, bool) {
 
 // start sends the first command. It returns false if the storage is closed.
 func (f *Flight) start() bool {
-	if p := f.node.pipeline; p != nil && p.enqueue(f) {
+	if p := f.node.pipeline; p != nil && p.enqueueCall(f) {
 		return true // no goroutine is needed to wait for the pipeline
 	}
 	if f.transport.tasks.Spawn(f.sendAlone) {
@@ -108,9 +108,9 @@ func (f *Flight) start() bool {
 	return false
 }
 
-// wait returns true at the end of the flight, or when its time is over. It returns
+// waitForEnd returns true at the end of the flight, or when its time is over. It returns
 // false if the context ends before that.
-func (f *Flight) wait(ctx context.Context) bool {
+func (f *Flight) waitForEnd(ctx context.Context) bool {
 	timer := time.NewTimer(time.Until(f.since.Add(f.transport.timeout)))
 	defer timer.Stop()
 	for {
@@ -134,15 +134,15 @@ func (f *Flight) sendAlone() {
 	if f.hasLeft() { // it may have left before it had the slot
 		f.cmd.SetErr(callerLeftError{})
 	} else {
-		f.process()
+		f.processCommand()
 	}
 	f.releaseSlot()
 	f.proceed()
 }
 
-// process runs the client. A panic becomes an error: it must not end the process,
+// processCommand runs the client. A panic becomes an error: it must not end the processCommand,
 // and has no caller here that could recover it.
-func (f *Flight) process() {
+func (f *Flight) processCommand() {
 	defer func() {
 		if p := recover(); p != nil {
 			f.cmd.SetErr(fmt.Errorf("the Redis client panicked: %v", p))
@@ -151,15 +151,15 @@ func (f *Flight) process() {
 	_ = f.transport.client.Process(f.ctx, command{f.cmd})
 }
 
-// dispatch sends the command of the current stage.
-func (f *Flight) dispatch() {
+// dispatchCommand sends the command of the current stage.
+func (f *Flight) dispatchCommand() {
 	if f.hasLeft() {
-		f.finish(nil, callerLeftError{})
+		f.finishFlight(nil, callerLeftError{})
 		return
 	}
-	f.prepare()
+	f.prepareCommand()
 	// A source is large: it would hold up the commands of a pipeline.
-	if p := f.node.pipeline; p != nil && f.stage != bySource && p.enqueue(f) {
+	if p := f.node.pipeline; p != nil && f.stage != bySource && p.enqueueCall(f) {
 		return
 	}
 	f.sendAlone()
@@ -170,7 +170,7 @@ func (f *Flight) dispatch() {
 // call for longer.
 func (f *Flight) releaseSlot() {
 	if p := f.slot.Swap(nil); p != nil {
-		p.release()
+		p.releaseSlot()
 	}
 }
 
@@ -184,34 +184,34 @@ func (f *Flight) proceed() {
 	case err == nil:
 	case redis.HasErrorPrefix(err, "NOSCRIPT") && f.stage != bySource:
 		f.retry()
-		f.next(f.loadScript)
+		f.nextCommand(f.loadScript)
 		return
 	case f.transport.cluster != nil && meaningOf(err).staleMap:
 		f.retry()
-		f.next(f.followRedirect)
+		f.nextCommand(f.followRedirect)
 		return
 	}
-	f.finish(reply, err)
+	f.finishFlight(reply, err)
 }
 
-// next runs what follows in a goroutine, since it waits.
-func (f *Flight) next(step func()) {
+// nextCommand runs what follows in a goroutine, since it waits.
+func (f *Flight) nextCommand(step func()) {
 	if !f.transport.tasks.Spawn(step) {
-		f.finish(nil, engine.ErrStopped)
+		f.finishFlight(nil, engine.ErrStopped)
 	}
 }
 
 // loadScript loads the script and sends the command again.
 func (f *Flight) loadScript() {
 	f.stage++
-	if err := f.transport.load(f.node.loaderOf(f.call.Script), f.loads); err != nil {
+	if err := f.transport.loadScript(f.node.loaderOf(f.call.Script), f.loads); err != nil {
 		f.stage = bySource
 	}
-	f.dispatch()
+	f.dispatchCommand()
 }
 
-// finish ends the flight.
-func (f *Flight) finish(reply any, err error) {
+// finishFlight ends the flight.
+func (f *Flight) finishFlight(reply any, err error) {
 	f.reply, f.err = reply, err
 	close(f.done)
 }
@@ -233,19 +233,19 @@ func (t *Transport) Start(ctx context.Context, since time.Time, node *Node, c *C
 // be a lease, so the caller must see that Await is called again, by a goroutine
 // that does not leave. A command that is not in flight yet is not sent any more.
 func (f *Flight) Await(ctx context.Context) (reply any, err error, ok bool) {
-	if !f.wait(ctx) {
+	if !f.waitForEnd(ctx) {
 		if !f.leaveUnsent() {
 			return nil, ctx.Err(), false
 		}
 		f.releaseSlot()
 		return nil, ctx.Err(), true
 	}
-	reply, err = f.settle()
+	reply, err = f.settleAttempt()
 	return reply, err, true
 }
 
-// settle ends the attempt and returns what is known of it.
-func (f *Flight) settle() (any, error) {
+// settleAttempt ends the attempt and returns its reply or its classified error.
+func (f *Flight) settleAttempt() (any, error) {
 	t := f.transport
 	end := f.leavesAt()
 	executable := f.leave()
@@ -305,5 +305,5 @@ func (t *Transport) newError(err error, executable bool, c *Call) error {
 		// go-redis dials several times and gives its last error only after that.
 		err = fmt.Errorf("no connection to the server, a client with DialerRetries 1 returns the dial error: %w", err)
 	}
-	return &engine.StorageError{Class: classify(err, executable), Op: c.Op, Name: c.Name, Err: err}
+	return &engine.StorageError{Class: classifyError(err, executable), Op: c.Op, Name: c.Name, Err: err}
 }

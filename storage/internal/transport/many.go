@@ -25,7 +25,7 @@ func (t *Transport) RunMany(ctx context.Context, calls []*Call) ([]Answer, error
 		for range own {
 			m.attempts = append(m.attempts, &attempt{})
 		}
-		return m.run(ctx)
+		return m.runOnNode(ctx)
 	})
 }
 
@@ -92,10 +92,10 @@ type result struct {
 	err   error
 }
 
-func (m *manyCalls) run(ctx context.Context) []Answer {
+func (m *manyCalls) runOnNode(ctx context.Context) []Answer {
 	var results []result
 	err := m.transport.waitOrLeave(ctx, m.deadline, func(own context.Context) {
-		results = m.send(m.transport.newContext(own, m))
+		results = m.sendBatch(m.transport.newContext(own, m))
 	})
 	answers := make([]Answer, len(m.calls))
 	for i, c := range m.calls {
@@ -114,9 +114,9 @@ func (m *manyCalls) run(ctx context.Context) []Answer {
 	return answers
 }
 
-// send sends the calls by hash, loads the scripts that are missing, and sends the
+// sendBatch sends the calls by hash, loads the scripts that are missing, and sends the
 // rest by hash again, then with their source.
-func (m *manyCalls) send(ctx context.Context) []result {
+func (m *manyCalls) sendBatch(ctx context.Context) []result {
 	results := make([]result, len(m.calls))
 	missing := make([]int, len(m.calls))
 	known := make([]int64, len(m.calls))
@@ -125,21 +125,21 @@ func (m *manyCalls) send(ctx context.Context) []result {
 		known[i] = m.node.loaderOf(c.Script).loads.Load()
 	}
 	for _, verb := range []string{"evalsha", "evalsha", "eval"} {
-		missing = m.pipeline(ctx, verb, missing, results)
+		missing = m.sendPipeline(ctx, verb, missing, results)
 		if len(missing) == 0 {
 			break
 		}
 		for _, i := range missing {
 			m.attempts[i].retry()
-			_ = m.transport.load(m.node.loaderOf(m.calls[i].Script), known[i]) // if it fails, EVAL helps
+			_ = m.transport.loadScript(m.node.loaderOf(m.calls[i].Script), known[i]) // if it fails, EVAL helps
 		}
 	}
 	return results
 }
 
-// pipeline sends the calls of the given indexes, and returns the indexes of those
+// sendPipeline sends the calls of the given indexes, and returns the indexes of those
 // whose script the server does not know.
-func (m *manyCalls) pipeline(ctx context.Context, verb string, indexes []int, results []result) (missing []int) {
+func (m *manyCalls) sendPipeline(ctx context.Context, verb string, indexes []int, results []result) (missing []int) {
 	cmds := make([]command, len(indexes))
 	_, refused := m.transport.client.Pipelined(ctx, func(p redis.Pipeliner) error {
 		for n, i := range indexes {

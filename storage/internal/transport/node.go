@@ -51,10 +51,10 @@ type nodes struct {
 	byAddr map[string]*Node
 }
 
-// get returns the node of a client, and makes it by newNode if it is not known.
+// getOrAdd returns the node of a client, and makes it by newNode if it is not known.
 // go-redis drops the clients of nodes that leave the cluster, and makes another
 // one if the node returns: then it is another Node.
-func (n *nodes) get(client *redis.Client, newNode func() *Node) *Node {
+func (n *nodes) getOrAdd(client *redis.Client, newNode func() *Node) *Node {
 	addr := client.Options().Addr
 	n.mu.RLock()
 	node := n.byAddr[addr]

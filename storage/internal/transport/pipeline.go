@@ -34,9 +34,9 @@ const (
 	maxPipelined = 128
 )
 
-// enqueue returns true if the flight waits for the next batch, which then goes on
+// enqueueCall returns true if the flight waits for the next batch, which then goes on
 // with it. Otherwise the flight has a round trip of its own.
-func (p *pipeline) enqueue(f *Flight) bool {
+func (p *pipeline) enqueueCall(f *Flight) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.inFlight < maxInFlight && len(p.waiting) == 0 {
@@ -48,22 +48,22 @@ func (p *pipeline) enqueue(f *Flight) bool {
 	return true
 }
 
-// release ends a round trip. What waits is sent in its place.
-func (p *pipeline) release() {
+// releaseSlot ends a round trip. What waits is sent in its place.
+func (p *pipeline) releaseSlot() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if len(p.waiting) > 0 && p.transport.tasks.Spawn(p.drive) {
+	if len(p.waiting) > 0 && p.transport.tasks.Spawn(p.drivePipeline) {
 		return
 	}
 	p.inFlight--
 	for _, f := range p.waiting { // the storage is closed
-		f.finish(nil, engine.ErrStopped)
+		f.finishFlight(nil, engine.ErrStopped)
 	}
 	p.waiting = nil
 }
 
-// drive sends what waits until nothing does.
-func (p *pipeline) drive() {
+// drivePipeline sends what waits until nothing does.
+func (p *pipeline) drivePipeline() {
 	for b := p.takeBatch(); len(b.flights) > 0; b = p.takeBatch() {
 		p.transport.sendBatch(b)
 		runtime.Gosched() // callers that have their results may have more to send
@@ -89,7 +89,7 @@ func (p *pipeline) takeBatch() *batch {
 		if f := p.waiting[n]; f.leavesAt().After(now) && f.claim(b) {
 			b.flights = append(b.flights, f)
 		} else {
-			f.finish(nil, callerLeftError{})
+			f.finishFlight(nil, callerLeftError{})
 		}
 	}
 	p.waiting = append(p.waiting[:0:0], p.waiting[n:]...)
@@ -99,9 +99,9 @@ func (p *pipeline) takeBatch() *batch {
 	return b
 }
 
-// write records that the batch is written now. It returns false if it must not
+// writeBatch records that the batch is written now. It returns false if it must not
 // be: it took so long to get a connection that all of its callers have left.
-func (b *batch) write() bool {
+func (b *batch) writeBatch() bool {
 	return b.state.CompareAndSwap(waiting, sent) || b.state.Load() == sent
 }
 
@@ -120,7 +120,7 @@ func (t *Transport) sendBatch(b *batch) {
 	}) {
 		for _, f := range b.flights {
 			f.unclaim()
-			f.finish(nil, engine.ErrStopped)
+			f.finishFlight(nil, engine.ErrStopped)
 		}
 		return
 	}

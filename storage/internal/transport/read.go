@@ -43,7 +43,7 @@ func (t *Transport) readPlain(ctx context.Context, op string, read func(context.
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	reply, err := t.limit(ctx, time.Now(), read)
+	reply, err := t.limitCall(ctx, time.Now(), read)
 	if err == nil {
 		t.cluster.recordSuccess()
 		return reply, nil
@@ -65,7 +65,7 @@ func (t *Transport) ReadField(ctx context.Context, op, field string, keys []stri
 }
 
 func (t *Transport) readFieldOnNode(ctx context.Context, field string, calls []*Call) []Answer {
-	reply, err := t.limit(ctx, time.Now(), func(ctx context.Context) (any, error) {
+	reply, err := t.limitCall(ctx, time.Now(), func(ctx context.Context) (any, error) {
 		cmds := make([]*redis.StringCmd, len(calls))
 		_, _ = t.client.Pipelined(ctx, func(p redis.Pipeliner) error {
 			for i, c := range calls {

@@ -12,12 +12,12 @@ const redirectPause = minReloadPause / 5
 // only after a while. The key is resolved again, since the map of slots will soon
 // show which node serves it.
 func (f *Flight) followRedirect() {
-	f.transport.cluster.reload()
+	f.transport.cluster.reloadMap()
 	select {
 	case <-f.transport.closing.Done():
 	case <-time.After(redirectPause):
 	}
 	f.node = f.transport.Node(f.call.Key)
 	f.stage = byHash
-	f.dispatch()
+	f.dispatchCommand()
 }

@@ -32,10 +32,10 @@ type scriptLoad struct {
 	err  error // set before done is closed
 }
 
-// join returns the running load. If none runs it starts one, which the caller must
+// joinLoad returns the running load. If none runs it starts one, which the caller must
 // do and finish. If a load has ended after the first known ones, it returns nil
 // and how it ended.
-func (l *scriptLoader) join(known int64) (load *scriptLoad, starts bool, err error) {
+func (l *scriptLoader) joinLoad(known int64) (load *scriptLoad, starts bool, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.loads.Load() != known {
@@ -48,8 +48,8 @@ func (l *scriptLoader) join(known int64) (load *scriptLoad, starts bool, err err
 	return l.running, starts, nil
 }
 
-// finish ends the running load and releases the calls that wait for it.
-func (l *scriptLoader) finish(err error) {
+// finishLoad ends the running load and releases the calls that wait for it.
+func (l *scriptLoader) finishLoad(err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.err = err
@@ -59,11 +59,11 @@ func (l *scriptLoader) finish(err error) {
 	l.running = nil
 }
 
-// load returns when the script was loaded after the first known loads: it joins a
-// load that runs, or starts one if none ended since the call sent its command. A
-// load that succeeded is repeated on the other nodes of a cluster.
-func (t *Transport) load(l *scriptLoader, known int64) error {
-	load, starts, err := l.join(known)
+// loadScript returns when the script was loaded after the first known loads: it joins a
+// loadScript that runs, or starts one if none ended since the call sent its command. A
+// loadScript that succeeded is repeated on the other nodes of a cluster.
+func (t *Transport) loadScript(l *scriptLoader, known int64) error {
+	load, starts, err := l.joinLoad(known)
 	if load == nil {
 		return err
 	}
@@ -78,7 +78,7 @@ func (t *Transport) load(l *scriptLoader, known int64) error {
 	if err == nil {
 		err = loadErr
 	}
-	l.finish(err)
+	l.finishLoad(err)
 	if err == nil {
 		t.cluster.spreadScript(l.script)
 	}

@@ -77,8 +77,8 @@ func (t *Transport) waitOrLeave(ctx context.Context, deadline time.Time, f func(
 	}
 }
 
-// limit runs a command that is not a script within the timeout from since.
-func (t *Transport) limit(ctx context.Context, since time.Time, f func(context.Context) (any, error)) (any, error) {
+// limitCall runs a command that is not a script within the timeout from since.
+func (t *Transport) limitCall(ctx context.Context, since time.Time, f func(context.Context) (any, error)) (any, error) {
 	type answer struct {
 		reply any
 		err   error

@@ -79,7 +79,7 @@ func New(client redis.UniversalClient, limit time.Duration) (*Transport, error) 
 	}
 	t.connectLimit, t.closeLimit = dialTimeout+limit, readTimeout
 	t.cluster = newClusterMap(client, t.tasks.Spawn)
-	g, err := guard.New(t.tasks.Spawn, judge)
+	g, err := guard.New(t.tasks.Spawn, judgeError)
 	if err != nil {
 		return nil, err
 	}
@@ -105,12 +105,12 @@ func (t *Transport) Spawn(f func()) bool { return t.tasks.Spawn(f) }
 // slots move meanwhile, a call must not ask one server's guard and then go to
 // another.
 func (t *Transport) Node(key string) *Node {
-	master := t.cluster.master(key)
+	master := t.cluster.masterOf(key)
 	if master == nil {
 		return t.single
 	}
-	return t.nodes.get(master, func() *Node {
-		g, err := guard.New(t.tasks.Spawn, judge)
+	return t.nodes.getOrAdd(master, func() *Node {
+		g, err := guard.New(t.tasks.Spawn, judgeError)
 		if err != nil { // not for a policy that was valid before
 			g = t.single.guard
 		}
@@ -136,7 +136,7 @@ func (t *Transport) Info(ctx context.Context) (string, error) {
 // for it. Close returns when no call runs any more, or when the client should have
 // given up on it.
 func (t *Transport) Close() error {
-	t.cluster.stop()
+	t.cluster.stopWatching()
 	defer t.endCalls()
 	first := min(t.timeout, t.closeLimit)
 	if t.tasks.Stop(first) {
