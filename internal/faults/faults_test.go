@@ -264,25 +264,36 @@ func holderGone(bed *testbed) {
 	b.wantNoOutage()
 }
 
+// afterLease: a paused process reports late. Its result counts once while its round
+// lasts, and changes nothing afterwards.
 func afterLease(bed *testbed) {
 	a, b := bed.addMember(hasty), bed.addMember(hasty)
-	for _, lease := range []string{"taken by another", "free"} {
+	overdue := func() *redbreaker.Permit {
 		a.mustHalfOpen()
 		late := a.mustAcquire()
 		time.Sleep(hasty.HalfOpen.Lease)
-		if lease == "taken by another" {
-			next := b.mustAcquire()
-			late.Failure(errDown)
-			a.wantState(redbreaker.StateHalfOpen)
-			next.Success()
-			a.wantState(redbreaker.StateClosed)
-			continue
-		}
-		late.Failure(errDown)
 		a.wantState(redbreaker.StateHalfOpen)
-		b.mustRun(succeed)
-		a.wantState(redbreaker.StateClosed)
+		return late
 	}
+
+	late := overdue()
+	next := b.mustAcquire() // the slot is taken by another
+	late.Success()
+	a.wantState(redbreaker.StateClosed)
+	next.Failure(errDown)
+	a.wantState(redbreaker.StateClosed)
+
+	late = overdue()
+	late.Failure(errDown)
+	a.wantState(redbreaker.StateOpen)
+	time.Sleep(hasty.OpenFor)
+	b.mustRun(succeed)
+	a.wantState(redbreaker.StateClosed)
+
+	late = overdue()
+	b.mustRun(succeed) // the round is over
+	late.Failure(errDown)
+	a.wantState(redbreaker.StateClosed)
 	a.wantNoOutage()
 }
 

@@ -15,7 +15,7 @@ import (
 // Flight is a call on its way to the server and back. Its caller waits in Await;
 // everything else runs in goroutines of the transport, one at a time:
 //
-//	dispatch   sends the command of the current stage, by itself (sendAlone) or
+//	dispatchCommand   sends the command of the current stage, by itself (sendAlone) or
 //	           in the next pipeline of the node
 //	proceed    looks at the reply: it ends the flight (finish), or starts the next
 //	           stage after the script was loaded or the redirect was followed
