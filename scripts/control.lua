@@ -16,7 +16,7 @@ Returns  {verdict, now, events, field, value, field, value, ...}: "done", "confl
          "!clock <ms>": the server's clock is beyond the year 2109; nothing was written
          "!args <n>": ARGV[n] is not of the form above; nothing was written
 
-Writes   HSET, PERSIST, PEXPIRE, PUBLISH; in this order, PUBLISH at most twice, the others at most once
+Writes   HSET, HDEL, PERSIST, PEXPIRE, PUBLISH; in this order, PUBLISH at most twice, the others at most once
 
 Invariants
          a conflict writes nothing; an expired mode ends before the command acts
@@ -43,7 +43,7 @@ local refused = m.load_record()
 if refused then return refused end
 m.now = clock()
 if m.now > $MAX_CLOCK then return string.format('!clock %d', m.now) end
-m.parse_tally(m.tally)
+if m.exists then m.parse_tally(m.tally) end
 p = own
 if ARGV[3] == 'stored' then
   local stored = parse_rules(redis.call('HGET', KEYS[1], 'policy') or '')

@@ -9,7 +9,7 @@ ARGV     none
 Returns  "": all is allowed
          otherwise, a line each, the commands that were refused: "<command> <error>"
 
-Writes   HSET, PERSIST, PEXPIRE, ZADD, ZREM, PUBLISH; in this order, each once
+Writes   HSET, HDEL, PERSIST, PEXPIRE, ZADD, ZREM, PUBLISH; in this order, each once
 
 Invariants
          a command that is refused does not keep the others from being tried
@@ -27,6 +27,7 @@ try('HGET', KEYS[1], 'ping')
 try('HMGET', KEYS[1], 'ping')
 try('HGETALL', KEYS[1])
 try('HSET', KEYS[1], 'ping', 'pong')
+try('HDEL', KEYS[1], 'gone')
 try('PERSIST', KEYS[1])
 try('PEXPIRE', KEYS[1], '1000')
 try('ZSCORE', KEYS[1], '#')

@@ -19,7 +19,7 @@ Returns  "<epoch>": closed, auto, all admitted, all applied, no transition, the 
          "!clock <ms>": the server's clock is beyond the year 2109; nothing was written
          "!args <n>": ARGV[n] is not of the form above, and the step looks at it; nothing was written
 
-Writes   HSET, PERSIST, PEXPIRE, PUBLISH; in this order, each at most once; nothing for a rejection or an admission while closed
+Writes   HSET, HDEL, PERSIST, PEXPIRE, PUBLISH; in this order, each at most once; nothing for a rejection or an admission while closed
 
 Invariants
          one transition at most; an outcome counts only in its own epoch and, for a probe, once while its round lasts; all is validated before anything is written
@@ -62,7 +62,7 @@ local needs_clock = m.needs_clock(reports)
 if needs_clock then
   m.now = time or clock()
   if m.now > $MAX_CLOCK then return string.format('!clock %d', m.now) end
-  m.parse_tally(m.tally)
+  if m.exists then m.parse_tally(m.tally) end
 end
 if m.prepare_record() and needs_clock then
   m.reanchor_times()

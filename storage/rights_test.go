@@ -24,7 +24,7 @@ import (
 // leastRights is all that a user of the namespace fleet needs; docs/operations.md
 // says the same to operators. go-redis itself needs none of its own: HELLO and
 // AUTH are free for all, and what it says about itself may be refused.
-const leastRights = "~fleet:* &fleet:* +evalsha +eval +script|load +time +type +hget +hmget +hgetall +hset +persist +pexpire +publish +zadd +zrangebyscore +zrem +zscore"
+const leastRights = "~fleet:* &fleet:* +evalsha +eval +script|load +time +type +hget +hmget +hgetall +hset +hdel +persist +pexpire +publish +zadd +zrangebyscore +zrem +zscore"
 
 // clusterRights are the rights that go-redis needs on a cluster in addition: to read
 // the map and the table of commands, and to follow a slot that moves.

@@ -1,6 +1,7 @@
 -- Reading and writing the record. What is read comes before anything is written,
 -- and all that is written goes into one HSET: a step is never half done, not even
--- if the server dies between two commands.
+-- if the server dies between two commands. Fields that are out of use go with one
+-- HDEL after it: HDEL first would take the next write past the server's memory limit.
 
 -- newer_layout returns the layout version that a head or a tally begins with, if it
 -- is later than this release's. Both name it, because a step may read the one
@@ -35,6 +36,17 @@ function m.load_record(tally)
   m.tally = tally or ''
 end
 
+-- unused_fields returns the fields that the step took out of use, such as the ring of
+-- a window that was emptied, but for those in args that it has written again.
+local function unused_fields(args, n)
+  local written, gone = {}, {}
+  for i = 1, n, 2 do written[args[i]] = true end
+  for _, field in ipairs(m.removed) do
+    if not written[field] then gone[#gone + 1] = field end
+  end
+  return gone
+end
+
 -- save_record writes what the step changed, then the TTL, then publishes the
 -- transitions. A user without the right to publish must not fail the step: the
 -- reply says that its transition was not published.
@@ -51,13 +63,15 @@ function m.save_record()
     put('leases', m.leases_text())
   end
   if m.wrote_mode then put('mode', m.mode_text()) end
-  if m.wrote_reporters then put('rep', #m.reporters > 0 and m.reporters_text() or '') end
+  if m.wrote_reporters then put('rep', m.reporters_text()) end
   for i, text in pairs(m.wrote_cells) do put(string.format('w%d', i), text) end
   for i, t in ipairs(m.transitions) do
     if i == 1 then put('policy', p.text) end
     put(string.format('log:%02d', t.slot), t.entry)
   end
   if n > 0 then redis.call('HSET', KEYS[1], unpack(args, 1, n)) end
+  local gone = #m.removed > 0 and unused_fields(args, n) or m.removed
+  if #gone > 0 then redis.call('HDEL', KEYS[1], unpack(gone)) end
   if m.persist then redis.call('PERSIST', KEYS[1]) end
   if m.pexpire > 0 then redis.call('PEXPIRE', KEYS[1], string.format('%d', m.pexpire)) end
   if #m.transitions == 0 then return end

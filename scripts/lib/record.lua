@@ -16,7 +16,7 @@ local m = {
 
   now = 0, rnd = 0, reporter = '-', failure_text = '-', failure_ms = 0, by = '-', text = '-', own_ms = 0,
   wrote = false, wrote_head = false, wrote_tally = false, wrote_round = false, wrote_mode = false, wrote_reporters = false,
-  wrote_cells = {}, cells = {}, resets_fast = false, persist = false, pexpire = 0, transitions = {}, unpublished = false, applied = 0,
+  wrote_cells = {}, cells = {}, removed = {}, resets_fast = false, persist = false, pexpire = 0, transitions = {}, unpublished = false, applied = 0,
   stale = 0, overdue_ms = 0, overdue_lease_ms = 0,
 }
 

@@ -107,6 +107,7 @@ end
 -- that begins, 0 if none does or it has no end.
 function m.make_transition(to, mode, cause, for_ms)
   local from, from_mode, tally, was = m.state, m.mode, m.describe_tally(cause), m.epoch
+  m.remove_state(mode, cause)
   m.epoch = m.next_epoch(was)
   m.state, m.mode = to, mode
   m.since = m.now
@@ -116,6 +117,20 @@ function m.make_transition(to, mode, cause, for_ms)
   m.head_readable, m.tally_readable = true, true
   m.append_log(m.format_place(from, from_mode) .. '>' .. m.format_place(to, mode), cause, for_ms, tally, was)
   m.wrote, m.wrote_head, m.wrote_tally, m.resets_fast = true, true, true, true
+end
+
+-- remove_state takes the round and the mode out of use that the transition leaves.
+-- A damaged record may have any.
+function m.remove_state(mode, cause)
+  local removed = m.removed
+  if m.state == 'half_open' or cause == 'healed' then
+    removed[#removed + 1], removed[#removed + 2] = 'round', 'leases'
+    m.wrote_round = false
+  end
+  if mode == 'auto' and (m.mode ~= 'auto' or cause == 'healed') then
+    removed[#removed + 1] = 'mode'
+    m.wrote_mode = false
+  end
 end
 
 -- next_epoch returns the epoch after old. Epochs grow with the clock, so that a

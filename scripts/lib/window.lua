@@ -93,10 +93,26 @@ end
 
 -- clear_window empties window and reporters, and with them the window's shape.
 function m.clear_window()
+  m.remove_window()
   m.kind, m.size, m.shape_since, m.cell, m.clean = 'none', 0, 0, 0, 0
   m.calls_current, m.calls_all, m.fails_current, m.fails_all, m.slows_current, m.slows_all = 0, 0, 0, 0, 0, 0
   m.cells, m.wrote_cells, m.reporters = {}, {}, {}
-  m.wrote, m.wrote_tally, m.wrote_reporters, m.resets_fast = true, true, true, true
+  m.wrote, m.wrote_tally, m.wrote_reporters, m.resets_fast = true, true, false, true
+end
+
+-- remove_window takes the fields of the window and the reporters out of use. Those
+-- of a record whose tally is damaged may be any.
+function m.remove_window()
+  local fields = 0
+  if m.exists and not m.tally_readable then
+    fields = math.ceil($MAX_CALLS / $CHUNK)
+  elseif m.kind == 'time' then
+    fields = $BUCKETS
+  elseif m.kind == 'count' then
+    fields = math.ceil(m.calls_all / $CHUNK)
+  end
+  m.removed[#m.removed + 1] = 'rep'
+  for i = 0, fields - 1 do m.removed[#m.removed + 1] = string.format('w%d', i) end
 end
 
 -- set_shape gives an empty window its shape.
@@ -105,7 +121,7 @@ function m.set_shape(kind, size)
   m.kind, m.size, m.shape_since = kind, size, m.now
   if kind == 'time' then
     m.cell = math.floor(m.now / bucket_ms(size))
-    for i = 0, $BUCKETS - 1 do m.wrote_cells[i] = '' end
+    for i = 0, $BUCKETS - 1 do m.removed[#m.removed + 1] = string.format('w%d', i) end -- left by an earlier window
   end
   m.wrote, m.wrote_tally, m.resets_fast = true, true, true
 end
