@@ -275,19 +275,15 @@ func TestControl_describesChange(t *testing.T) {
 	})
 }
 
-// A trip of an open circuit says whether it began a new open period.
+// A trip of an open circuit begins a new open period, and says so.
 func TestControl_tripOfOpenCircuit(t *testing.T) {
 	onServers(t, func(t *testing.T, s server) {
 		s.must(t, "trip", "dep", "--create", "--for", "1h")
 		before := s.inspect(t, "dep")
 		first, _, _ := strings.Cut(s.must(t, "trip", "dep", "--for", "2h"), "\n")
 		after := s.inspect(t, "dep")
-		want := "trip: open > open for 2h0m0s"
-		if after.Epoch == before.Epoch {
-			want = "trip: nothing changed, the circuit is already open for another "
-		}
-		if !strings.HasPrefix(first, want) {
-			t.Errorf("got %q, want %q", first, want)
+		if want := "trip: open > open for 2h0m0s"; first != want || after.Epoch == before.Epoch || after.OpenFor != 2*time.Hour {
+			t.Errorf("got %q, want %q; open for %v", first, want, after.OpenFor)
 		}
 	})
 }

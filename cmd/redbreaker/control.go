@@ -164,8 +164,6 @@ func (o *order) describeChange(before, after *redbreaker.Snapshot) string {
 		return done + strings.Join(steps, ", ") + fmt.Sprintf(" for %v", after.OpenFor)
 	case len(steps) > 0:
 		return done + strings.Join(steps, ", ")
-	case o.Action == redbreaker.ActionTrip && after.State == redbreaker.StateOpen:
-		return done + fmt.Sprintf("nothing changed, the circuit is already open for another %v", roundDuration(after.RetryAfter))
 	case o.Action == redbreaker.ActionRelease:
 		return done + "nothing changed, the breaker has no mode to end"
 	}
