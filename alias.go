@@ -99,8 +99,8 @@ const (
 	ModeShadow       = engine.ModeShadow
 )
 
-// Outcomes. A [Classifier] returns one of the first three; the breaker itself
-// finds out which calls are slow.
+// Outcomes. A [Classifier] returns one of the first three or TripNow; the breaker
+// itself finds out which calls are slow.
 const (
 	Success     = engine.Success
 	Failure     = engine.Failure
@@ -127,6 +127,7 @@ const (
 	CauseFailureCount = engine.CauseFailureCount
 	CauseFailureRate  = engine.CauseFailureRate
 	CauseSlowRate     = engine.CauseSlowRate
+	CauseDemanded     = engine.CauseDemanded
 	CauseProbeFailed  = engine.CauseProbeFailed
 	CauseRecovered    = engine.CauseRecovered
 	CauseElapsed      = engine.CauseElapsed

@@ -10,12 +10,12 @@ import (
 	"github.com/redbreaker/redbreaker/engine"
 )
 
-// Classifier decides how an error counts: [Success], [Failure] or [Ignored]. Any
-// other value, such as 0, leaves the decision to the next rule. A nil error is a
+// Classifier decides how an error counts: [Success], [Failure], [Ignored] or
+// [TripNow]. Any other value, such as 0, leaves the decision to the next rule. A nil error is a
 // success and reaches no Classifier. A Classifier runs on the caller's goroutine.
 //
 // Classifiers run in the order of their options. The rules that follow
-// them ignore an error that says nothing about the dependency: every error of a
+// them open the circuit for a [TripError] and ignore an error that says nothing about the dependency: every error of a
 // call whose caller cancelled its context, whatever its type, and a rejection or
 // [ErrStopped] of another breaker inside the call. Every other error is a
 // failure, context.DeadlineExceeded included.
@@ -53,24 +53,67 @@ func CountAsSuccess(errs ...error) Classifier {
 }
 
 // RetryAfterError returns err with an open time of its own, such as that of a 503
-// with a Retry-After header: if this failure opens the circuit, the circuit stays
-// open for d where that is longer than planned, up to Backoff.Max. The result has
-// the text of err and unwraps to err. If err is nil, it returns nil; if d is 0 or
-// less, it returns err.
+// with a Retry-After header: if this failure opens the circuit, d takes the place of
+// OpenFor, whether it is longer or shorter. Backoff lengthens it as it lengthens
+// OpenFor, up to Backoff.Max. The result has the text of err and unwraps to err. If
+// err is nil, it returns nil; if d is 0 or less, it returns err.
 func RetryAfterError(err error, d time.Duration) error {
 	if err == nil || d <= 0 {
 		return err
 	}
-	return &retryAfterError{err, min(d, engine.MaxDuration)}
+	return &markedError{error: err, openFor: min(d, engine.MaxDuration), trips: findMark(err).trips}
 }
 
-// retryAfterError is the error that RetryAfterError returns.
-type retryAfterError struct {
+// TripError returns err as a failure that opens the circuit at once, whatever the
+// thresholds and MinReporters of the policy: the dependency itself has asked to be
+// left alone, for example with a 429, or for maintenance until a known time. d takes
+// the place of OpenFor, as that of [RetryAfterError] does; if d is 0 or less, the
+// policy's time applies. The failure counts even if the caller cancelled the call.
+// The result has the text of err and unwraps to err. If err is nil, it returns nil.
+//
+// Every breaker around the call counts it so. If an outer breaker protects more than
+// this dependency, return the plain error to it.
+func TripError(err error, d time.Duration) error {
+	if err == nil {
+		return nil
+	}
+	if d <= 0 {
+		d = findMark(err).openFor
+	}
+	return &markedError{error: err, openFor: min(d, engine.MaxDuration), trips: true}
+}
+
+// markedError is the error that RetryAfterError and TripError return.
+type markedError struct {
 	error
-	openFor time.Duration
+	openFor time.Duration // 0: the policy's
+	trips   bool
 }
 
-func (r *retryAfterError) Unwrap() error { return r.error }
+func (m *markedError) Unwrap() error { return m.error }
+
+// findMark returns the outermost mark in an error's tree, or an empty one. Unlike
+// errors.As it allocates nothing, since it runs for every failure.
+func findMark(err error) markedError {
+	for err != nil {
+		switch e := err.(type) {
+		case *markedError:
+			return *e
+		case interface{ Unwrap() error }:
+			err = e.Unwrap()
+		case interface{ Unwrap() []error }:
+			for _, branch := range e.Unwrap() {
+				if m := findMark(branch); m.error != nil {
+					return m
+				}
+			}
+			return markedError{}
+		default:
+			return markedError{}
+		}
+	}
+	return markedError{}
+}
 
 // panicDetail is the detail of a call that did not return.
 var panicDetail = &engine.Detail{Text: "panic or Goexit", Err: ErrPanicked}
@@ -81,9 +124,12 @@ func (b *Breaker) classify(ctx context.Context, err error) Outcome {
 		return Success
 	}
 	for _, c := range b.classifiers {
-		if o := c(err); o >= Success && o <= Ignored {
+		if o := c(err); o >= Success && o <= Ignored || o == TripNow {
 			return o
 		}
+	}
+	if findMark(err).trips {
+		return TripNow
 	}
 	if errors.Is(err, ErrRejected) || errors.Is(err, ErrStopped) || isCancelled(ctx, err) {
 		return Ignored
@@ -110,15 +156,10 @@ type unknownContext struct{ context.Context }
 // failureDetail returns what the storage gets beside the outcome of a failure; nil
 // for every other outcome.
 func (b *Breaker) failureDetail(o Outcome, err error) *engine.Detail {
-	if o != Failure || err == nil {
+	if o != Failure && o != TripNow || err == nil {
 		return nil
 	}
-	d := &engine.Detail{Text: b.describeError(err), Err: err}
-	var own *retryAfterError
-	if errors.As(err, &own) {
-		d.OpenFor = own.openFor
-	}
-	return d
+	return &engine.Detail{Text: b.describeError(err), OpenFor: findMark(err).openFor, Err: err}
 }
 
 // describeError returns what the record's log keeps of an error.
@@ -136,7 +177,7 @@ func nameErrorType(err error) string {
 	for {
 		t := reflect.TypeOf(err)
 		inner := errors.Unwrap(err)
-		if inner == nil || t != wrapperType && t != retryAfterType {
+		if inner == nil || t != wrapperType && t != markedType {
 			return t.String()
 		}
 		err = inner
@@ -145,8 +186,8 @@ func nameErrorType(err error) string {
 
 // The types of wrappers that nameErrorType skips.
 var (
-	wrapperType    = reflect.TypeOf(fmt.Errorf("%w", ErrInvalid))
-	retryAfterType = reflect.TypeFor[*retryAfterError]()
+	wrapperType = reflect.TypeOf(fmt.Errorf("%w", ErrInvalid))
+	markedType  = reflect.TypeFor[*markedError]()
 )
 
 // matchesAny reports whether errors.Is matches err with one of errs.

@@ -148,6 +148,101 @@ func TestRetryAfterError(t *testing.T) {
 	}
 }
 
+// A TripError opens whatever the thresholds, through each way of settling a call.
+func TestTripError(t *testing.T) {
+	if err := redbreaker.TripError(nil, time.Second); err != nil {
+		t.Errorf("of nil: %v", err)
+	}
+	err := redbreaker.TripError(errDown, time.Hour)
+	wantErr(t, err, errDown)
+	wantText(t, err, "dependency is down")
+	wrapped := func() error { return fmt.Errorf("get: %w", redbreaker.TripError(errDown, 10*time.Minute)) }
+
+	for name, call := range map[string]func(*redbreaker.Breaker){
+		"Do":                  func(b *redbreaker.Breaker) { _ = b.Do(ctx, func(context.Context) error { return wrapped() }) },
+		"Done":                func(b *redbreaker.Breaker) { err := wrapped(); acquire(t, b).Done(&err) },
+		"Failure of a permit": func(b *redbreaker.Breaker) { acquire(t, b).Failure(wrapped()) },
+		"Settle":              func(b *redbreaker.Breaker) { acquire(t, b).Settle(ctx, wrapped()) },
+		"Settle, cancelled":   func(b *redbreaker.Breaker) { acquire(t, b).Settle(cancelledContext(), wrapped()) },
+		"joined": func(b *redbreaker.Breaker) {
+			acquire(t, b).Settle(ctx, errors.Join(errDown, wrapped()))
+		},
+		"a Classifier": func(b *redbreaker.Breaker) {
+			acquire(t, b).Settle(ctx, redbreaker.RetryAfterError(errQuota, 10*time.Minute))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			store, _ := newClocked()
+			b := newBreaker(t, redbreaker.Policy{ConsecutiveFailures: 100}, redbreaker.WithStorage(store),
+				redbreaker.WithClassifier(func(err error) redbreaker.Outcome {
+					if errors.Is(err, errQuota) {
+						return redbreaker.TripNow
+					}
+					return 0
+				}))
+			call(b)
+			r := wantRejected(t, b.Do(ctx, succeed), redbreaker.ReasonOpen)
+			if got := r.RetryAfter(); got != 10*time.Minute {
+				t.Errorf("open for %v, want 10m", got)
+			}
+			if o := r.Opened; o == nil || o.Cause != redbreaker.CauseDemanded || !errors.Is(o.Err, errDown) && !errors.Is(o.Err, errQuota) ||
+				o.Text != "*errors.errorString" && name != "joined" {
+				t.Errorf("opened by %+v, want a demand with the error and its own type", o)
+			}
+		})
+	}
+}
+
+var errQuota = errors.New("quota exceeded")
+
+// A user's classifier has the first word about a TripError, too.
+func TestTripError_classifierDecides(t *testing.T) {
+	for o, want := range map[redbreaker.Outcome]redbreaker.State{
+		redbreaker.Ignored: redbreaker.StateClosed,
+		redbreaker.Failure: redbreaker.StateClosed, // one of a hundred
+		0:                  redbreaker.StateOpen,
+	} {
+		b := newBreaker(t, redbreaker.Policy{ConsecutiveFailures: 100},
+			redbreaker.WithClassifier(func(error) redbreaker.Outcome { return o }))
+		_ = b.Do(ctx, func(context.Context) error { return redbreaker.TripError(errDown, time.Hour) })
+		if got := b.State(); got != want {
+			t.Errorf("classified as %v: %v, want %v", o, got, want)
+		}
+	}
+}
+
+// Both marks may be on one error, in either order.
+func TestTripError_withRetryAfterError(t *testing.T) {
+	for name, test := range map[string]struct {
+		err  error
+		want time.Duration
+	}{
+		"no time":                  {redbreaker.TripError(errDown, 0), time.Minute},
+		"a negative time":          {redbreaker.TripError(errDown, -1), time.Minute},
+		"the time of the other":    {redbreaker.TripError(fmt.Errorf("x: %w", redbreaker.RetryAfterError(errDown, 5*time.Minute)), 0), 5 * time.Minute},
+		"the outer time":           {redbreaker.TripError(redbreaker.RetryAfterError(errDown, 5*time.Minute), time.Second), time.Second},
+		"within a RetryAfterError": {redbreaker.RetryAfterError(redbreaker.TripError(errDown, time.Second), 7*time.Minute), 7 * time.Minute},
+		"more than Max":            {redbreaker.TripError(errDown, 1<<63-1), time.Hour},
+	} {
+		store, _ := newClocked()
+		b := newBreaker(t, redbreaker.Policy{ConsecutiveFailures: 100}, redbreaker.WithStorage(store))
+		_ = b.Do(ctx, func(context.Context) error { return test.err })
+		if s := b.Status(); s.State != redbreaker.StateOpen || s.RetryAfter != test.want {
+			t.Errorf("%s: %v for %v, want open for %v", name, s.State, s.RetryAfter, test.want)
+		}
+	}
+}
+
+// A failure costs one allocation, its detail.
+func TestFailure_allocations(t *testing.T) {
+	b := newBreaker(t, redbreaker.Policy{}, redbreaker.WithStorage(idle{}))
+	wrapped := fmt.Errorf("get: %w", errors.Join(errDown, redbreaker.RetryAfterError(errDown, time.Second)))
+	call := func(context.Context) error { return wrapped }
+	if n := testing.AllocsPerRun(100, func() { _ = b.Do(ctx, call) }); n > 1 {
+		t.Errorf("a failure allocates %v times, want at most once", n)
+	}
+}
+
 // Whatever open time a server asks for, Backoff.Max limits it.
 func TestRetryAfterError_isBounded(t *testing.T) {
 	store, _ := newClocked()

@@ -79,7 +79,8 @@
 // cancelled its context, and a rejection by another breaker inside the call. Every
 // other error is a failure, context.DeadlineExceeded included. A panic and a
 // runtime.Goexit are failures too, and continue. A [Classifier] changes these
-// rules, and [RetryAfterError] gives a failure an open time of its own. The storage
+// rules. [RetryAfterError] gives a failure an open time of its own, and [TripError]
+// opens the circuit at once, such as for a 429 with a Retry-After. The storage
 // gets only the type of an error, unless [WithErrorText] is set.
 //
 // A result counts only in the period that admitted its call: a result that arrives

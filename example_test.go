@@ -235,6 +235,18 @@ func ExampleRetryAfterError() {
 	// Output: 5m0s
 }
 
+// A dependency that refuses all calls for a known time opens the circuit with its
+// first refusal, for all processes.
+func ExampleTripError() {
+	models := must(redbreaker.New("models", redbreaker.Policy{ConsecutiveFailures: 5}))
+	defer models.Stop()
+	_ = models.Do(context.Background(), func(context.Context) error {
+		return redbreaker.TripError(errors.New("429 quota exceeded"), 20*time.Minute)
+	})
+	fmt.Println(models.State(), models.Status().RetryAfter.Round(time.Minute))
+	// Output: open 20m0s
+}
+
 // An operator takes a dependency out of use for an hour, for the whole fleet.
 func ExampleBreaker_Control() {
 	payments := must(redbreaker.New("payments", redbreaker.Policy{}))

@@ -89,11 +89,16 @@ func (p *Permit) Success() {
 }
 
 // Failure counts the call as a failure, whatever err is and whatever a
-// [Classifier] would make of it. It honors a [RetryAfterError]. err may be nil.
+// [Classifier] would make of it. It honors a [RetryAfterError] and a [TripError]. err
+// may be nil.
 func (p *Permit) Failure(err error) {
 	if t, ok := p.take(); ok {
 		start, end := p.readInterval()
-		p.b.finishCall(context.Background(), t, callEnd{start: start, end: end, outcome: Failure, err: err, detail: p.b.failureDetail(Failure, err)})
+		e := callEnd{start: start, end: end, outcome: Failure, err: err, detail: p.b.failureDetail(Failure, err)}
+		if findMark(err).trips {
+			e.outcome = TripNow
+		}
+		p.b.finishCall(context.Background(), t, e)
 	}
 }
 
