@@ -65,8 +65,8 @@ func RetryAfterError(err error, d time.Duration) error {
 }
 
 // TripError returns err as a failure that opens the circuit at once, whatever the
-// thresholds and MinReporters of the policy: the dependency itself has asked to be
-// left alone, for example with a 429, or for maintenance until a known time. d takes
+// thresholds and MinReporters of the policy: the dependency itself has asked for
+// a pause, for example with a 429, or for maintenance until a known time. d takes
 // the place of OpenFor, as that of [RetryAfterError] does; if d is 0 or less, the
 // policy's time applies. The failure counts even if the caller cancelled the call.
 // The result has the text of err and unwraps to err. If err is nil, it returns nil.

@@ -94,7 +94,7 @@ const (
 	Ignored // counts neither way; a probe gives its slot back
 	SlowSuccess
 	SlowFailure
-	// TripNow is a failure by which the dependency itself asks to be left alone, such
+	// TripNow is a failure by which the dependency itself asks for a pause, such
 	// as a 429 or a 503 with a Retry-After. It opens the circuit at once, whatever the
 	// thresholds and MinReporters, for its own time or the policy's.
 	TripNow
