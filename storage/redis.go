@@ -3,7 +3,6 @@ package storage
 import (
 	"context"
 	"errors"
-	"reflect"
 	"sync/atomic"
 	"time"
 
@@ -13,7 +12,6 @@ import (
 	"github.com/redbreaker/redbreaker/engine"
 	"github.com/redbreaker/redbreaker/scripts"
 	"github.com/redbreaker/redbreaker/storage/internal/enrol"
-	"github.com/redbreaker/redbreaker/storage/internal/settings"
 	"github.com/redbreaker/redbreaker/storage/internal/transport"
 )
 
@@ -48,8 +46,8 @@ func NewRedis(client redis.UniversalClient, opts ...Option) (*Redis, error) {
 	o, err := newOptions(opts)
 	keys, invalid := o.newKeys()
 	err = errors.Join(err, invalid)
-	if isNil(client) {
-		err = errors.Join(settings.Invalid("the Redis client is nil, make one with redis.NewUniversalClient"), err)
+	if engine.IsNil(client) {
+		err = errors.Join(engine.Invalid("the Redis client is nil, make one with redis.NewUniversalClient"), err)
 	}
 	if err != nil {
 		return nil, err
@@ -65,11 +63,6 @@ func NewRedis(client redis.UniversalClient, opts ...Option) (*Redis, error) {
 	r := &Redis{transport: t, keys: keys, reporter: o.Reporter, zeroRules: zero, start: time.Now()}
 	r.index = enrol.New(keys, t, r.start)
 	return r, nil
-}
-
-func isNil(client redis.UniversalClient) bool {
-	v := reflect.ValueOf(client)
-	return !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil()
 }
 
 // Kind returns redis.

@@ -19,7 +19,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"reflect"
 	"sync/atomic"
 	"time"
 
@@ -63,8 +62,8 @@ var (
 func New(store Store, opts ...Option) (*Storage, error) {
 	o := options{settings.Default()}
 	err := errors.Join(settings.Apply(&o, opts), o.Validate())
-	if isNilStore(store) {
-		err = errors.Join(err, settings.Invalid("the store is nil, check the error of what made it"))
+	if engine.IsNil(store) {
+		err = errors.Join(err, engine.Invalid("the store is nil, check the error of what made it"))
 	}
 	zero, _ := engine.Policy{}.Rules()
 	s := &Storage{
@@ -83,11 +82,6 @@ func New(store Store, opts ...Option) (*Storage, error) {
 		return nil, err
 	}
 	return s, nil
-}
-
-func isNilStore(store Store) bool {
-	v := reflect.ValueOf(store)
-	return !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil()
 }
 
 // judgeError counts a lost race as an answer: it says nothing against the store.

@@ -7,8 +7,8 @@
 //	func open(t testing.TB) storagetest.Harness {
 //		db := newDatabase(t) // empty; t.Cleanup removes it
 //		return storagetest.Harness{
-//			A:    mystore.New(db.Connect()),
-//			B:    mystore.New(db.Connect()),
+//			A:    mystore.New(db.Connect(), mystore.WithTimeout(10*time.Second)),
+//			B:    mystore.New(db.Connect(), mystore.WithTimeout(10*time.Second)),
 //			Lose: func(name string) { db.Delete(name) },
 //		}
 //	}
@@ -21,5 +21,7 @@
 //
 // No test depends on the speed of the storage: a period that must not end during a
 // test lasts an hour, and one that must end lasts some hundredths of a second, for
-// which the test waits.
+// which the test waits. But an operation that exceeds the storage's own timeout
+// fails its test. Give the clients one that no pause of a loaded machine reaches,
+// such as the 10 s of this project's own suites.
 package storagetest

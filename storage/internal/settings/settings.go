@@ -3,7 +3,6 @@ package settings
 
 import (
 	"errors"
-	"fmt"
 	"os"
 	"strings"
 	"time"
@@ -31,10 +30,10 @@ func Default() Common { return Common{Timeout: DefaultTimeout, Reporter: hostnam
 func (c *Common) Validate() error {
 	var faults []error
 	if c.Timeout <= 0 || c.Timeout > MaxTimeout {
-		faults = append(faults, Invalid("timeout %v, use above 0 to %v", c.Timeout, MaxTimeout))
+		faults = append(faults, engine.Invalid("timeout %v, use above 0 to %v", c.Timeout, MaxTimeout))
 	}
 	if strings.TrimSpace(c.Reporter) == "" {
-		faults = append(faults, Invalid("the reporter has no name, give the host's"))
+		faults = append(faults, engine.Invalid("the reporter has no name, give the host's"))
 	}
 	return errors.Join(faults...)
 }
@@ -44,17 +43,12 @@ func Apply[S any, O ~func(*S)](s *S, opts []O) error {
 	var faults []error
 	for i, opt := range opts {
 		if opt == nil {
-			faults = append(faults, Invalid("option %d is nil, leave it out", i+1))
+			faults = append(faults, engine.Invalid("option %d is nil, leave it out", i+1))
 			continue
 		}
 		opt(s)
 	}
 	return errors.Join(faults...)
-}
-
-// Invalid returns a fault of an argument, which wraps engine.ErrInvalid.
-func Invalid(format string, args ...any) error {
-	return fmt.Errorf("redbreaker: "+format+": %w", append(args, engine.ErrInvalid)...)
 }
 
 // hostname names this process unless an option does.
