@@ -62,9 +62,9 @@ func TestLoad(t *testing.T) {
 	outer, _ := newBreaker(t, policy, clientSide.hooks())
 	faulty := &service{at: func(ctx context.Context, _ int) error {
 		switch rand.IntN(40) {
-		case 0:
+		case 0, 1, 2:
 			return status.Error(codes.Unavailable, "down")
-		case 1:
+		case 3:
 			return status.Error(codes.NotFound, "no such thing")
 		}
 		return ctx.Err()

@@ -327,7 +327,7 @@ func TestServer_rejectsRetries(t *testing.T) {
 		"initialBackoff": "0.001s", "maxBackoff": "0.001s", "backoffMultiplier": 1, "retryableStatusCodes": ["UNAVAILABLE"]}}]}`
 	for action, wantRejected := range map[redbreaker.Action]int{redbreaker.ActionTrip: 1, redbreaker.ActionForceOpen: 1} {
 		rejected := 0
-		b, err := redbreaker.New("dep", redbreaker.Policy{OpenFor: 50 * time.Millisecond}, redbreaker.WithHooks(redbreaker.Hooks{
+		b, err := redbreaker.New("dep", redbreaker.Policy{OpenFor: 400 * time.Millisecond}, redbreaker.WithHooks(redbreaker.Hooks{
 			OnReject: func(context.Context, *redbreaker.RejectedError) { rejected++ },
 		}))
 		if err != nil {
@@ -337,8 +337,12 @@ func TestServer_rejectsRetries(t *testing.T) {
 		s := &service{at: func(context.Context, int) error { return nil }}
 		_, conn := start(t, func(r *grpc.Server) { pb.RegisterTestServiceServer(r, s) },
 			[]grpc.DialOption{grpc.WithDefaultServiceConfig(policy)}, newServer(t, grpcbreaker.One(b), grpcbreaker.Config{}).ServerOptions())
+		client := pb.NewTestServiceClient(conn)
+		if _, err := client.UnaryCall(t.Context(), &pb.SimpleRequest{}); err != nil { // connects
+			t.Fatal(err)
+		}
 		control(t, b, action)
-		_, err = pb.NewTestServiceClient(conn).UnaryCall(t.Context(), &pb.SimpleRequest{}, grpc.WaitForReady(true))
+		_, err = client.UnaryCall(t.Context(), &pb.SimpleRequest{})
 		if want := action == redbreaker.ActionForceOpen; (err != nil) != want {
 			t.Errorf("%v: ended with %v", action, err)
 		}

@@ -53,7 +53,7 @@ func TestLoad(t *testing.T) {
 		calls = 5
 	}
 	// Opens and closes all the time, so that probes and rejections occur too.
-	policy := redbreaker.Policy{ConsecutiveFailures: 8, OpenFor: time.Millisecond, HalfOpen: redbreaker.HalfOpen{Probes: 3, Successes: 2}}
+	policy := redbreaker.Policy{ConsecutiveFailures: 3, OpenFor: time.Millisecond, HalfOpen: redbreaker.HalfOpen{Probes: 3, Successes: 2}}
 	eachProtocol(t, func(t *testing.T, http2 bool) {
 		var serverSide, clientSide, seen account
 		var arrived atomic.Int64

@@ -48,6 +48,9 @@ func Keyed(r *redbreaker.Registry, key func(*http.Request) string) Source {
 // and with the port of the scheme if the URL has none: https://API.example/x gives
 // api.example:443. It is empty for a URL without a host, such as a server's.
 func ByHost(r *http.Request) string {
+	if r.URL == nil { // the next transport reports that
+		return ""
+	}
 	host := strings.ToLower(r.URL.Host)
 	if host == "" || hasPort(host) {
 		return host

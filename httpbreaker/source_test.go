@@ -33,6 +33,12 @@ func TestByHost(t *testing.T) {
 	}
 }
 
+func TestByHost_noURL(t *testing.T) {
+	if got := httpbreaker.ByHost(&http.Request{}); got != "" {
+		t.Errorf("got %q", got)
+	}
+}
+
 func TestKeyed(t *testing.T) {
 	registry, err := redbreaker.NewRegistry(redbreaker.RegistryConfig{})
 	if err != nil {
