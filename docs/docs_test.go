@@ -57,6 +57,9 @@ var (
 func TestPages_links(t *testing.T) {
 	all := pages(t)
 	for page, text := range all {
+		if strings.Contains(text, "\n<<<<<<< ") || strings.Contains(text, "\n>>>>>>> ") {
+			t.Errorf("%s has the marks of a merge conflict", page)
+		}
 		for _, l := range link.FindAllStringSubmatch(fence.ReplaceAllString(text, ""), -1) {
 			if strings.HasPrefix(l[1], "https://") {
 				continue
