@@ -63,12 +63,15 @@ func (r *Record) keepJunk(field, text string) {
 
 // ParseRecord reads the fields of a record in any order; no fields are an absent
 // record. A damaged field is kept as it is, and the step that needs it renews the
-// record. ParseRecord fails only for a newer layout, with [ErrNewerLayout].
+// record. ParseRecord fails for a newer layout, with [ErrNewerLayout], and for fields
+// of others, with [ErrForeignKey].
 func ParseRecord(fields []Field) (Record, error) {
 	r := Record{tally: tally{shape: WindowShape{Kind: windowNone}}}
 	text := make(map[string]string, len(fields))
+	hasLog := false
 	for _, f := range fields {
 		if slot, ok := logSlot(f.Name); ok {
+			hasLog = true
 			r.setSlotEntry(slot, f.Value)
 		} else if isKnownField(f.Name) {
 			text[f.Name] = f.Value
@@ -82,6 +85,9 @@ func ParseRecord(fields []Field) (Record, error) {
 	r.policy = text[fieldPolicy]
 	h, exists := text[fieldHead]
 	if !exists {
+		if len(fields) > 0 && isForeign(text, hasLog) {
+			return Record{}, ErrForeignKey
+		}
 		return r, nil
 	}
 	if isNewerLayout(h) || isNewerLayout(text[fieldTally]) {
@@ -89,12 +95,23 @@ func ParseRecord(fields []Field) (Record, error) {
 	}
 	r.exists = true
 	r.parseHead(h)
+	if !r.isFieldReadable(fieldHead) && isForeign(text, hasLog) {
+		return Record{}, ErrForeignKey
+	}
 	r.parseMode(text[fieldMode])
 	r.parseTally(text[fieldTally])
 	r.parseCells(text)
 	r.parseReporters(text[fieldReporters])
 	r.parseRound(text[fieldRound], text[fieldLeases])
 	return r, nil
+}
+
+// isForeign reports whether fields without a readable head belong to others: a
+// record has at least its tally and an entry of its log. If one of these is there,
+// the head was damaged or removed, and the record is renewed.
+func isForeign(text map[string]string, hasLog bool) bool {
+	_, hasTally := text[fieldTally]
+	return !hasTally && !hasLog
 }
 
 // isKnownField reports whether this release knows the field.

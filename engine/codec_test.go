@@ -96,17 +96,39 @@ func TestRecord_roundTrip(t *testing.T) {
 // TestRecord_unknownFields: a neighbouring release's fields are kept as they are.
 func TestRecord_unknownFields(t *testing.T) {
 	later := []engine.Field{{Name: "hue", Value: "orange"}, {Name: "log:16", Value: ""}, {Name: "w01x", Value: "1"}, {Name: "w79", Value: "?"}}
-	r, err := engine.ParseRecord(later)
+	var own engine.Record
+	own.Step(mustRules(t, engine.Policy{}), start, 0, engine.Batch{})
+	r, err := engine.ParseRecord(append(own.Fields(), later...))
 	if err != nil {
 		t.Fatal(err)
-	}
-	if diff := cmp.Diff(later, r.Fields()); diff != "" {
-		t.Errorf("of an absent record (-want +got):\n%s", diff)
 	}
 	r.Step(mustRules(t, engine.Policy{}), start, 0, engine.Batch{})
 	all := r.Fields()
 	if diff := cmp.Diff(later, all[len(all)-len(later):]); diff != "" {
 		t.Errorf("after a step (-want +got):\n%s", diff)
+	}
+}
+
+// TestParseRecord_foreign: fields without a readable head are a record if a field
+// is there that each record has, and another application's otherwise.
+func TestParseRecord_foreign(t *testing.T) {
+	for _, test := range []struct {
+		fields  []engine.Field
+		foreign bool
+	}{
+		{nil, false},
+		{[]engine.Field{{Name: "email", Value: "a@b.c"}}, true},
+		{[]engine.Field{{Name: "head", Value: "left"}, {Name: "tail", Value: "right"}}, true},
+		{[]engine.Field{{Name: "policy", Value: "gold"}, {Name: "mode", Value: "dark"}, {Name: "w0", Value: "1"}}, true},
+		{[]engine.Field{{Name: "tally", Value: "junk"}}, false},
+		{[]engine.Field{{Name: "head", Value: "junk"}, {Name: "tally", Value: ""}}, false},
+		{[]engine.Field{{Name: "head", Value: "junk"}, {Name: "log:15", Value: "junk"}}, false},
+		{[]engine.Field{{Name: "log:00", Value: ""}, {Name: "email", Value: "a@b.c"}}, false},
+	} {
+		_, err := engine.ParseRecord(test.fields)
+		if errors.Is(err, engine.ErrForeignKey) != test.foreign || !test.foreign && err != nil {
+			t.Errorf("%v: %v, foreign is %v", test.fields, err, test.foreign)
+		}
 	}
 }
 
@@ -117,7 +139,7 @@ func TestParseRecord_newerSchema(t *testing.T) {
 		"2 closed auto": true, "17 ": true, "9007199254740991 x": true,
 		"1 closed": false, "0 closed": false, "2": false, "": false, "2x closed": false, "-2 x": false, "9007199254740992 x": false,
 	} {
-		_, err := engine.ParseRecord([]engine.Field{{Name: "head", Value: text}})
+		_, err := engine.ParseRecord([]engine.Field{{Name: "head", Value: text}, {Name: "log:00"}})
 		if errors.Is(err, engine.ErrNewerLayout) != newer || !newer && err != nil {
 			t.Errorf("%q: %v, newer is %v", text, err, newer)
 		}

@@ -28,8 +28,9 @@ var (
 	// ErrClock is wrapped by the error about a storage whose clock is beyond the year
 	// 2109, where the numbers of a record end. Nothing was written.
 	ErrClock = errors.New("redbreaker: the storage's clock is beyond the year 2109, set it to the time of day")
-	// ErrForeignKey is wrapped by the error about a key that holds no record.
-	ErrForeignKey = errors.New("redbreaker: the key holds another type, choose another namespace")
+	// ErrForeignKey is wrapped by the error about a key that holds no record: another
+	// type, or fields of another application.
+	ErrForeignKey = errors.New("redbreaker: the key holds other data, choose another namespace")
 )
 
 // Reason says why a call was rejected.

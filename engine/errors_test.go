@@ -64,7 +64,7 @@ func TestStorageError(t *testing.T) {
 	}
 }
 
-const ourErr = "redbreaker: the key holds another type, choose another namespace"
+const ourErr = "redbreaker: the key holds other data, choose another namespace"
 
 // A name may come from a request: it must not forge lines of a log, nor fill it.
 func TestPrintableName(t *testing.T) {

@@ -2,6 +2,7 @@ package scripts_test
 
 import (
 	"fmt"
+	"maps"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -78,6 +79,26 @@ func (h *host) checkRefused() {
 	}
 	h.rdb.HSet(ctx, "newer:{a}", "head", "2 closed auto")
 	h.rdb.HSet(ctx, "newer-tally:{a}", "head", "1 closed auto epoch=7 policy=00000000 since=1 until=0 open_for=0 trips=0 n=1", "tally", "2 epoch=7 what=ever")
+	h.rdb.HSet(ctx, "theirs:{a}", "email", "a@b.c", "policy", "gold")
+	h.rdb.HSet(ctx, "theirs-too:{a}", "head", "left", "tail", "right")
+	for _, key := range []string{"theirs:{a}", "theirs-too:{a}"} {
+		before := h.rdb.HGetAll(ctx, key).Val()
+		for _, script := range []string{"step", "control"} {
+			if got, err := h.run(script, key, args[script]...); got != "!type hash" || err != nil {
+				h.t.Errorf("%s on the hash %s: %v, %v", script, key, got, err)
+			}
+		}
+		if after := h.rdb.HGetAll(ctx, key).Val(); !maps.Equal(before, after) || h.rdb.TTL(ctx, key).Val() >= 0 {
+			h.t.Errorf("%s was changed: %v", key, after)
+		}
+	}
+	for _, field := range []string{"log:03", "tally"} { // a record that lost its head is renewed
+		key := "headless:{" + field + "}"
+		h.rdb.HSet(ctx, key, field, "junk")
+		if got, err := h.run("step", key, args["step"]...); err != nil || fmt.Sprint(got)[0] == '!' {
+			h.t.Errorf("step on %s: %v, %v", key, got, err)
+		}
+	}
 	for _, results := range []string{"", "7 s1", "7 f1"} { // with the fast path and without it
 		args := []any{"0 0", zero(h.t).Text(), results}
 		if got, err := h.run("step", "newer-tally:{a}", args...); got != "!schema 2" || err != nil {

@@ -137,7 +137,7 @@ func TestDecodeStep_rejected(t *testing.T) {
 
 func TestDecodeControl(t *testing.T) {
 	record, now, moves, err := scripts.DecodeControl([]any{"done", "1000",
-		"6 3 7 999 closed/forced_open>closed mode_ended\n7 4 8 1000 closed>open operator for=500 by=ops text=a%20b", "later", "x"})
+		"6 3 7 999 closed/forced_open>closed mode_ended\n7 4 8 1000 closed>open operator for=500 by=ops text=a%20b", "log:00", "x"})
 	if err != nil || now != 1000 || len(record.Fields()) != 1 {
 		t.Errorf("%v at %d: %v", record, now, err)
 	}

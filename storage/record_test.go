@@ -354,3 +354,39 @@ func lifetimes(t testing.TB, rdb *redis.Client) (said, has int64) {
 	must(t, err)
 	return list[0], list[1]
 }
+
+// A hash of another application is never touched, and every operation says so.
+func TestRecord_hashOfOthers(t *testing.T) {
+	for what, fields := range map[string][]string{
+		"without a head": {"email", "a@b.c", "policy", "gold"},
+		"with a head":    {"head", "left", "tail", "right"},
+	} {
+		t.Run(what, func(t *testing.T) {
+			eachServer(t, func(t *testing.T, rdb *redis.Client) {
+				must(t, rdb.Del(ctx, key).Err())
+				must(t, rdb.HSet(ctx, key, fields).Err())
+				before := content(t, rdb, key)
+				s := newStorage(t, rdb)
+				h, _ := bind(t, s, opensAtOnce)
+				ticket := engine.Ticket{Epoch: 7}
+				for op, err := range map[string]error{
+					"acquire": second(h.Acquire(ctx)),
+					"report":  second(h.Report(ctx, ticket, engine.Failure, 0, nil)),
+					"control": second(h.Control(ctx, engine.Command{Action: engine.ActionTrip})),
+					"inspect": second(s.Inspect(ctx, name)),
+				} {
+					if e := wantClass(t, err, engine.ClassForeign, op); !errors.Is(e, engine.ErrForeignKey) {
+						t.Errorf("%s: %v", op, err)
+					}
+				}
+				wantSame(t, rdb, key, before)
+				if ttl := rdb.TTL(ctx, key).Val(); ttl >= 0 {
+					t.Errorf("it got a time to live of %v", ttl)
+				}
+				must(t, rdb.Del(ctx, key).Err())
+			})
+		})
+	}
+}
+
+func second[T any](_ T, err error) error { return err }

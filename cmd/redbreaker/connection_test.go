@@ -94,7 +94,7 @@ func TestGet_readOnlyUser(t *testing.T) {
 	for _, tt := range []struct{ args, want string }{
 		{"trip dep -n shop", "grant the user the rights that docs/operations.md lists"},
 		{"get dep -n other", "the user may not use the keys of this namespace; check --namespace, or grant ~other:*"},
-		{"get text -n shop", `breaker "text" in namespace "shop": the key holds another type, choose another namespace`},
+		{"get text -n shop", `breaker "text" in namespace "shop": the key holds other data, choose another namespace`},
 	} {
 		_, err := execute(append(strings.Fields(tt.args), flags...)...)
 		if err == nil || !strings.Contains(errorText(err), tt.want) || exitCode(err) != exitFailure {

@@ -125,7 +125,7 @@ func TestErrors_keyOfAnotherType(t *testing.T) {
 		if err := s.rdb.Set(ctx, key, "theirs", 0).Err(); err != nil {
 			t.Fatal(err)
 		}
-		want := fmt.Sprintf("breaker %q in namespace %q: a string: the key holds another type, choose another namespace", "dep", s.namespace)
+		want := fmt.Sprintf("breaker %q in namespace %q: a string: the key holds other data, choose another namespace", "dep", s.namespace)
 		for _, command := range []string{"get", "trip", "reset"} {
 			if _, err := s.run(command, "dep"); err == nil || err.Error() != want {
 				t.Errorf("%s: got\n%v\nwant\n%s", command, err, want)

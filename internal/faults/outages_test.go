@@ -111,7 +111,7 @@ var outages = []outage{
 		heal: runAdmin("script", "kill")},
 	{id: "F18", what: "CLIENT PAUSE WRITE", environment: onServer(), inject: runAdmin("client", "pause", "60000", "write"), heal: runAdmin("client", "unpause"),
 		class: unknown, says: "no answer within"},
-	{id: "F19", what: "another type is at the key", environment: inBubble, class: foreign, says: "a string: redbreaker: the key holds another type",
+	{id: "F19", what: "another type is at the key", environment: inBubble, class: foreign, says: "a string: redbreaker: the key holds other data",
 		inject: func(bed *testbed) { bed.mini.Del(key); bed.must(bed.mini.Set(key, "theirs")) },
 		heal: func(bed *testbed) {
 			if got, err := bed.mini.Get(key); got != "theirs" || err != nil {

@@ -12,9 +12,22 @@ local function newer_layout(text)
   return version and version + 0 > $SCHEMA and version + 0 <= $MAX_INT and version
 end
 
+-- is_foreign reports whether the hash belongs to others, if it has no readable head:
+-- a record has at least its tally and an entry of its log. If one of these is
+-- there, the head was damaged or removed, and the record is renewed.
+local function is_foreign(tally)
+  if tally then return false end
+  local names = {}
+  for i = 0, $LOG_SLOTS - 1 do names[i + 1] = string.format('log:%02d', i) end
+  for _, entry in ipairs(redis.call('HMGET', KEYS[1], unpack(names))) do
+    if entry then return false end
+  end
+  return true
+end
+
 -- load_record reads the head, and the tally if the fast path did not read it. It
--- returns a reply if the key must not be touched: it holds another type, or a
--- record of a newer layout.
+-- returns a reply if the key must not be touched: it holds another type, a hash of
+-- others, or a record of a newer layout.
 function m.load_record(tally)
   local head
   if tally then
@@ -23,16 +36,20 @@ function m.load_record(tally)
     local got = redis.pcall('HMGET', KEYS[1], 'head', 'tally')
     if got.err then
       local kind = redis.call('TYPE', KEYS[1]).ok
-      if kind == 'hash' then return got end
+      if kind == 'hash' or kind == 'none' then return got end -- a right is missing
       return '!type ' .. kind
     end
     head, tally = got[1], got[2]
   end
-  if not head then return end
+  if not head then
+    if redis.call('TYPE', KEYS[1]).ok == 'hash' and is_foreign(tally) then return '!type hash' end
+    return
+  end
   local version = newer_layout(head) or newer_layout(tally)
   if version then return '!schema ' .. version end
   m.exists = true
   parse_head(head)
+  if not m.head_readable and is_foreign(tally) then return '!type hash' end
   m.tally = tally or ''
 end
 

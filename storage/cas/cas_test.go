@@ -506,6 +506,7 @@ func TestCAS_recordsOfOthers(t *testing.T) {
 	}{
 		"a newer schema":     {"head 2 closed auto epoch=1\n", engine.ErrNewerLayout},
 		"not a record":       {"\x00\x01 PNG", engine.ErrForeignKey},
+		"a head of others":   {"head junk\n", engine.ErrForeignKey},
 		"fields but no head": {"tally epoch=1\n", engine.ErrForeignKey},
 	} {
 		t.Run(what, func(t *testing.T) {
@@ -533,7 +534,7 @@ func TestCAS_recordsOfOthers(t *testing.T) {
 // What does not read well is healed, as in Redis; an empty blob is no record.
 func TestCAS_heals(t *testing.T) {
 	for blob, cause := range map[string]engine.Cause{
-		"head junk\n": engine.CauseHealed, "head": engine.CauseHealed, "": engine.CauseCreated,
+		"head junk\ntally x\n": engine.CauseHealed, "head\nlog:00 x": engine.CauseHealed, "": engine.CauseCreated,
 	} {
 		s := newMemStore()
 		s.set(name, blob)
