@@ -446,6 +446,9 @@ func (g *goroutine) result(kind string, t engine.Ticket) call {
 	op := call{kind: kind, ticket: t, reporter: g.reporter, outcome: outcomes[rand.N(len(outcomes))]}
 	if op.outcome == engine.Failure && rand.N(4) == 0 { // which shares no step with others
 		op.detail = engine.Detail{OpenFor: 5 * time.Millisecond, Text: "503"}
+		if g.move == nil { // the open time ends at no moment that the model knows
+			op.detail.OpenFor = time.Hour
+		}
 	}
 	return op
 }
