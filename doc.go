@@ -75,8 +75,8 @@
 //
 // # What counts
 //
-// A nil error is a success. Ignored are every error of a call whose caller
-// cancelled its context, and a rejection by another breaker inside the call. Every
+// A nil error is a success. Ignored are every error but a [TripError] of a call whose
+// caller cancelled its context, and a rejection by another breaker inside the call. Every
 // other error is a failure, context.DeadlineExceeded included. A panic and a
 // runtime.Goexit are failures too, and continue. A [Classifier] changes these
 // rules. [RetryAfterError] gives a failure an open time of its own, and [TripError]

@@ -112,8 +112,8 @@ func (p *Permit) Ignore() {
 }
 
 // Settle counts the call as [Breaker.Do] counts a function that returned err: by
-// the rules of [Classifier], with ctx as the caller's context. So whatever err
-// is, the call is ignored if ctx was cancelled.
+// the rules of [Classifier], with ctx as the caller's context: if ctx was cancelled,
+// any err but a [TripError] is ignored. A nil err is a success.
 func (p *Permit) Settle(ctx context.Context, err error) { p.settleError(ctx, err, true) }
 
 // Done settles the call with *err by the rules of [Classifier]. It does not know
