@@ -35,6 +35,13 @@ type Config struct {
 	// server, since its client chose the deadline.
 	CallerDeadline redbreaker.Outcome
 
+	// TripOnRetryAfter lets an Unavailable or ResourceExhausted that says when to
+	// come back, by RetryInfo or grpc-retry-pushback-ms, open the circuit at once,
+	// whatever the thresholds: the server asks for a pause. See
+	// redbreaker.TripError. Leave it off where the server limits single clients
+	// that share the breaker.
+	TripOnRetryAfter bool
+
 	// SlowStream makes the time to the end of a stream the one by which it is
 	// slow. Default: the time to the first message from the server.
 	SlowStream bool
@@ -77,7 +84,7 @@ func (c *Config) settleCall(ctx context.Context, p *redbreaker.Permit, method st
 			p.Success()
 			return
 		case redbreaker.Failure:
-			p.Failure(withOpenTime(err, trailer))
+			p.Failure(c.withOpenTime(err, trailer))
 			return
 		case redbreaker.Ignored:
 			p.Ignore()
@@ -92,7 +99,7 @@ func (c *Config) settleCall(ctx context.Context, p *redbreaker.Permit, method st
 	case c.CallerDeadline == redbreaker.Ignored && errors.Is(ctx.Err(), context.DeadlineExceeded):
 		p.Ignore()
 	default:
-		p.Settle(ctx, withOpenTime(err, trailer)) // ignored if the caller cancelled
+		p.Settle(ctx, c.withOpenTime(err, trailer)) // ignored if the caller cancelled
 	}
 }
 
@@ -119,8 +126,12 @@ func codeOf(err error) codes.Code {
 const pushbackKey = "grpc-retry-pushback-ms"
 
 // withOpenTime gives a failure the open time that the server asks for, if it does.
-func withOpenTime(err error, trailer metadata.MD) error {
-	return redbreaker.RetryAfterError(err, max(readRetryDelay(err), readPushback(trailer)))
+func (c *Config) withOpenTime(err error, trailer metadata.MD) error {
+	d := max(readRetryDelay(err), readPushback(trailer))
+	if code := codeOf(err); d > 0 && c.TripOnRetryAfter && (code == codes.Unavailable || code == codes.ResourceExhausted) {
+		return redbreaker.TripError(err, d)
+	}
+	return redbreaker.RetryAfterError(err, d)
 }
 
 // readRetryDelay returns the delay of the RetryInfo in a status, or 0.

@@ -242,6 +242,35 @@ func TestOpenTime(t *testing.T) {
 	}
 }
 
+// TestTripOnRetryAfter: by option, a server that asks for a pause gets it at once.
+func TestTripOnRetryAfter(t *testing.T) {
+	for _, c := range []struct {
+		code codes.Code
+		wait time.Duration
+		trip bool
+		want redbreaker.State
+	}{
+		{codes.Unavailable, 5 * time.Second, true, redbreaker.StateOpen},
+		{codes.ResourceExhausted, 5 * time.Second, true, redbreaker.StateOpen},
+		{codes.Internal, 5 * time.Second, true, redbreaker.StateClosed},
+		{codes.Unavailable, 0, true, redbreaker.StateClosed},
+		{codes.Unavailable, 5 * time.Second, false, redbreaker.StateClosed},
+	} {
+		s, err := status.New(c.code, "").WithDetails(&errdetails.RetryInfo{RetryDelay: durationpb.New(c.wait)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, storage := newClock()
+		b, _ := newBreaker(t, neverOpens, storage)
+		_ = newClient(t, grpcbreaker.One(b), grpcbreaker.Config{TripOnRetryAfter: c.trip}).Unary(t.Context(), "/s/m", nil, nil, nil,
+			func(context.Context, string, any, any, *grpc.ClientConn, ...grpc.CallOption) error { return s.Err() })
+		wantState(t, b, c.want)
+		if got := b.Status().RetryAfter; c.want == redbreaker.StateOpen && got != c.wait {
+			t.Errorf("open for %v, want %v", got, c.wait)
+		}
+	}
+}
+
 // TestClient_rejected: a rejection is Unavailable with RetryInfo, and still the
 // *RejectedError; the server gets nothing.
 func TestClient_rejected(t *testing.T) {

@@ -21,7 +21,8 @@
 //   - An error of the transport is a failure, a deadline too. If the caller
 //     cancelled the request's context, the call is ignored.
 //   - A status of 500 or more, except 501 and 505, and 429 are failures; see
-//     [JudgeStatus]. A Retry-After becomes the failure's own open time.
+//     [JudgeStatus]. A Retry-After becomes the failure's own open time; by option
+//     it opens the circuit at once.
 //   - Any other response is decided by its body: its end is a success, an error of
 //     Read is a failure, unless the caller cancelled. Closing the body before its
 //     end is a success: the caller had enough. Closing it while another goroutine

@@ -38,6 +38,12 @@ type TransportConfig struct {
 	// x-ratelimit-reset-* and anthropic-ratelimit-*-reset.
 	VendorHeaders bool
 
+	// TripOnRetryAfter lets a 429, 503 or 529 that says when to come back open the
+	// circuit at once, whatever the thresholds: the server asks for a pause. See
+	// redbreaker.TripError. Leave it off where a 429 limits one of the many clients
+	// that share the breaker, such as one tenant's key.
+	TripOnRetryAfter bool
+
 	// SlowBody makes the time to the end of the body the one by which a call is
 	// slow. It includes the time that the caller spends between reads. Default:
 	// the time to the headers.
@@ -129,7 +135,7 @@ func (t *Transport) settleHeaders(c *call, r *http.Request, response *http.Respo
 		c.permit.StopClock()
 	}
 	if failure := t.config.Judge(response); failure != nil {
-		c.permit.Settle(c.ctx, redbreaker.RetryAfterError(failure, t.retryAfter(response)))
+		c.permit.Settle(c.ctx, t.withOpenTime(failure, response))
 		return
 	}
 	if !hasBody(r, response) {
@@ -144,12 +150,24 @@ func (t *Transport) settleHeaders(c *call, r *http.Request, response *http.Respo
 	response.Body = c
 }
 
-// retryAfter returns how long a failed response asks to wait.
-func (t *Transport) retryAfter(r *http.Response) time.Duration {
+// withOpenTime gives a failure the open time that its response asks for, if it does.
+func (t *Transport) withOpenTime(failure error, r *http.Response) error {
+	var d time.Duration
 	if t.config.VendorHeaders {
-		return vendorRetryAfter(r.StatusCode, r.Header, time.Now())
+		d = vendorRetryAfter(r.StatusCode, r.Header, time.Now())
+	} else {
+		d = RetryAfter(r.Header, time.Now())
 	}
-	return RetryAfter(r.Header, time.Now())
+	if d > 0 && t.config.TripOnRetryAfter && asksForPause(r.StatusCode) {
+		return redbreaker.TripError(failure, d)
+	}
+	return redbreaker.RetryAfterError(failure, d)
+}
+
+// asksForPause reports whether a status may mean that all clients should pause. 529
+// is how some APIs say that they are overloaded.
+func asksForPause(status int) bool {
+	return status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable || status == 529
 }
 
 // CloseIdleConnections closes those of the next transport, if it can, for

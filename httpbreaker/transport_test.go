@@ -718,6 +718,7 @@ func TestTransport_retryAfter(t *testing.T) {
 		{503, http.Header{"Retry-After-Ms": {"300000"}}, true, 5 * time.Minute},
 		{429, http.Header{"X-Ratelimit-Reset-Requests": {"4m0s"}}, true, 4 * time.Minute},
 		{500, http.Header{"X-Ratelimit-Reset-Requests": {"4m0s"}}, true, time.Minute},
+		{503, http.Header{"Retry-After": {"5"}}, false, 5 * time.Second},
 		{503, nil, true, time.Minute},
 	} {
 		_, storage := newClock()
@@ -730,6 +731,38 @@ func TestTransport_retryAfter(t *testing.T) {
 		}
 		if got := b.Status().RetryAfter; got != c.want {
 			t.Errorf("%d %v: open for %v, want %v", c.status, c.header, got, c.want)
+		}
+	}
+}
+
+// TestTransport_tripOnRetryAfter: by option, a server that asks for a pause gets it
+// with the first response, whatever the thresholds.
+func TestTransport_tripOnRetryAfter(t *testing.T) {
+	for _, c := range []struct {
+		status int
+		header http.Header
+		trip   bool
+		want   time.Duration // 0: the circuit stays closed
+	}{
+		{429, http.Header{"Retry-After": {"300"}}, true, 5 * time.Minute},
+		{503, http.Header{"Retry-After": {"5"}}, true, 5 * time.Second},
+		{529, http.Header{"Retry-After": {"5"}}, true, 5 * time.Second},
+		{429, http.Header{"Retry-After": {"5"}}, false, 0},
+		{429, http.Header{"Retry-After": {"0"}}, true, 0},
+		{503, nil, true, 0},
+		{500, http.Header{"Retry-After": {"5"}}, true, 0},
+		{200, http.Header{"Retry-After": {"5"}}, true, 0},
+	} {
+		_, storage := newClock()
+		b, _ := newBreaker(t, neverOpens, storage)
+		transport := newTransport(t, httpbreaker.One(b), roundTrip(func(*http.Request) (*http.Response, error) {
+			return &http.Response{StatusCode: c.status, Header: c.header, Body: http.NoBody}, nil
+		}), httpbreaker.TransportConfig{TripOnRetryAfter: c.trip})
+		if _, err := transport.RoundTrip(httptest.NewRequest(http.MethodGet, "http://x/", nil)); err != nil {
+			t.Fatal(err)
+		}
+		if s := b.Status(); s.RetryAfter != c.want || (s.State == redbreaker.StateOpen) != (c.want > 0) {
+			t.Errorf("%d %v, trip %v: %v for %v, want %v", c.status, c.header, c.trip, s.State, s.RetryAfter, c.want)
 		}
 	}
 }
