@@ -46,6 +46,10 @@ hook: Redis does not answer
 3 calls failed since, the next is rejected: true
 hook: Redis is back
 the circuit is closed`,
+	"connectrpc": `
+three answers: not_found and the circuit is closed
+two failures: unavailable and the circuit is open
+the next call: unavailable rejected is true`,
 	"llm": `
 prompt 1: small answers with 2 events
 prompt 2: small answers with 2 events

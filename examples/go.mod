@@ -5,10 +5,12 @@ go 1.24.0
 replace github.com/redbreaker/redbreaker => ../
 
 require (
+	connectrpc.com/connect v1.18.1
 	github.com/alicebob/miniredis/v2 v2.40.0
 	github.com/google/go-cmp v0.7.0
 	github.com/redbreaker/redbreaker v0.0.0-00010101000000-000000000000
 	github.com/redis/go-redis/v9 v9.22.0
+	google.golang.org/protobuf v1.34.2
 	modernc.org/sqlite v1.44.3
 )
 
