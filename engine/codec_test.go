@@ -44,8 +44,8 @@ func mustRules(t testing.TB, p engine.Policy) *engine.Rules {
 	return &rules
 }
 
-// TestRecord_roundTrip: what is written reads back to the same record, in any
-// order of the fields, and goes on as if it had never been text.
+// TestRecord_roundTrip: a written record reads back to the same record, in any order
+// of the fields, and behaves as before.
 func TestRecord_roundTrip(t *testing.T) {
 	window := engine.Window{Period: 10 * time.Second, FailureCount: 5, SlowCallRate: 0.5, SlowCallDuration: time.Second, MinCalls: 10}
 	outcomes := []engine.Outcome{engine.Success, engine.Failure, engine.SlowSuccess, engine.SlowFailure, engine.Success}
@@ -259,8 +259,8 @@ func TestTransition_String(t *testing.T) {
 	}
 }
 
-// TestSnapshot: users see durations, not instants; what is overdue is 0, what is
-// ahead at most as long as it was planned.
+// TestSnapshot: users see durations, not instants; overdue times are 0, times ahead
+// at most as long as planned.
 func TestSnapshot(t *testing.T) {
 	absent := (&engine.Record{}).Snapshot("x", 5)
 	if diff := cmp.Diff(engine.Snapshot{Name: "x", Epoch: -1}, absent); diff != "" {

@@ -206,8 +206,7 @@ func (x *explorer) control(e *effect, c Command) {
 }
 
 // fresh runs the machine on a copy of the record, with a random number that
-// gives no epoch which anyone still remembers: the one chance in 1024 is not what
-// is explored.
+// gives no epoch that any ticket remembers: the one chance in 1024 is not explored.
 func (x *explorer) fresh(r *Record, w *world, run func(rnd int64)) int64 {
 	for rnd := x.random; ; rnd++ {
 		r.become(&w.rec)
@@ -387,8 +386,8 @@ func (x *explorer) write(numbers ...int64) {
 	}
 }
 
-// left writes how long something still lasts. What is overdue by more than a
-// clock goes back stays overdue.
+// left writes how long something still lasts. A time that is overdue by more than
+// a clock goes back stays overdue.
 func (x *explorer) left(end, now int64) { x.write(max(end-now, -x.furthestBack-1)) }
 
 // writeRecord writes the record: times relative to now, epochs and lease numbers
@@ -465,8 +464,8 @@ func (x *explorer) writeLedger(w *world) {
 	}
 }
 
-// code says what a ticket still is to the record and to the saved one. Those
-// that are nothing to either are all the same.
+// code returns the meaning of a ticket for the record and for the saved one. All
+// tickets without a meaning for either are equal.
 func (x *explorer) code(w *world, t ticket) int64 {
 	code := placeOf(&w.rec, t.Ticket)
 	if w.saved != nil {

@@ -179,7 +179,7 @@ func TestTransition_tallies(t *testing.T) {
 	}
 }
 
-// What the machine writes is what Tallies reads.
+// Tallies reads the tallies that the machine writes.
 func TestTransition_talliesOfTheMachine(t *testing.T) {
 	m, _ := memory(t)
 	var moves []engine.Transition

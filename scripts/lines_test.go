@@ -63,7 +63,7 @@ func (h *host) refusals() {
 	}
 }
 
-// checkRefused meets what is at the key and is not ours.
+// checkRefused runs the scripts on keys that hold other data.
 func (h *host) checkRefused() {
 	h.t.Helper()
 	ctx := h.t.Context()

@@ -25,7 +25,7 @@ func DecodeStep(reply any, rules *engine.Rules, b engine.Batch) (engine.Reply, e
 	return decodeWhole(text, b)
 }
 
-// decodeShort reads a reply that names only what is not as usual: an epoch if all
+// decodeShort reads a reply that omits everything usual: an epoch if all
 // was admitted and applied, and the time that is left where an open circuit
 // rejected all.
 func decodeShort(text string, rules *engine.Rules, b engine.Batch) (engine.Reply, error) {

@@ -93,7 +93,7 @@ func TestDecode_surprises(t *testing.T) {
 		checkDecode(t, "ping", reply, errSurprise)
 	}
 
-	// What is shown of it is bounded.
+	// The error shows a bounded part of it.
 	err := decode(t, "step", strings.Repeat("long ", 1000))
 	if n := len(fmt.Sprint(err)); n > 300 {
 		t.Errorf("an error of %d bytes", n)

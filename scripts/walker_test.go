@@ -7,7 +7,7 @@ import (
 )
 
 // walker goes through a script's syntax. block may replace the statements of a
-// block, expr an expression; both see what is within first.
+// block, expr an expression; both see inner nodes first.
 type walker struct {
 	block func([]ast.Stmt) []ast.Stmt
 	expr  func(ast.Expr) ast.Expr

@@ -11,7 +11,9 @@ import (
 	"github.com/redbreaker/redbreaker/storage/internal/transport"
 )
 
-// redisHandle is the handle on one breaker in Redis.
+// redisHandle is the handle on one breaker in Redis. Its operations take the road of
+// handle.Base: they become batches, which the group commit sends as steps. Only
+// commands take a road of their own, see Control.
 type redisHandle struct {
 	handle.Base
 	group groupCommit // the Sender of Base
@@ -34,7 +36,8 @@ func newHandle(r *Redis, name, key string, rules engine.Rules, sink func(engine.
 	return h
 }
 
-// node returns the server that holds the breaker.
+// node returns the server that holds the breaker. It is resolved for each step,
+// because slots move while the handle lives.
 func (h *redisHandle) node() *transport.Node { return h.redis.transport.Node(h.key) }
 
 // startStep sends a batch as one step to the node; the timeout counts from since.
@@ -45,7 +48,8 @@ func (h *redisHandle) startStep(ctx context.Context, since time.Time, node *tran
 	return h.redis.transport.Start(ctx, since, node, h.newCall(op, b))
 }
 
-// runTrial runs an empty step for the guard of the node.
+// runTrial runs an empty step for the guard of the node. An empty step asks for no
+// admission: if its reply is lost, no probe's lease is lost with it.
 func (h *redisHandle) runTrial() error {
 	const op = "step"
 	since, b := time.Now(), engine.Batch{}
@@ -75,7 +79,9 @@ func (h *redisHandle) decodeStep(since time.Time, op string, b engine.Batch, rep
 	return r, nil
 }
 
-// Control applies a command with the handle's policy.
+// Control applies a command with the handle's policy. It runs between the handle's
+// steps, so that the tracker learns of its transitions in their order. It passes the
+// guard, because an operator must reach the storage as soon as it is back.
 func (h *redisHandle) Control(ctx context.Context, c engine.Command) (engine.Snapshot, error) {
 	if err := h.CheckCommand(c); err != nil {
 		return engine.Snapshot{}, err

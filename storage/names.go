@@ -71,7 +71,9 @@ func (l *listing) scanPart(ctx context.Context, key string, yield func(engine.Li
 	return nil
 }
 
-// readMember returns the breaker of a member that is listed still, and was not before.
+// readMember returns the breaker of a member. It returns false for one that was
+// yielded before, whose time is over, or that is no name of this namespace: anyone
+// may write to the index, and a listing must not end because of it.
 func (l *listing) readMember(member, score string) (engine.Listed, bool) {
 	ends, err := strconv.ParseFloat(score, 64)
 	key := l.redis.keys.IndexedKey(member)
@@ -83,7 +85,8 @@ func (l *listing) readMember(member, score string) (engine.Listed, bool) {
 	return engine.Listed{Name: name, Key: key}, true
 }
 
-// withIndexError gives the error of a part of the index its class and its key.
+// withIndexError gives the error of a part of the index its class and its key, so
+// that a reader knows which breakers are missing from the list.
 func withIndexError(err error, key string) error {
 	var e *engine.StorageError
 	if !errors.As(err, &e) {

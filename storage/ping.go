@@ -31,6 +31,8 @@ func (r *Redis) Ping(ctx context.Context) error {
 	if err != nil {
 		return withAdvice(err)
 	}
+	// The script tries each command that step.lua may run, and returns the errors:
+	// a missing right would else show up at the first transition.
 	denied, err := scripts.DecodePing(reply)
 	if err != nil {
 		return newReplyError("ping", "", err)
@@ -70,7 +72,8 @@ func (r *Redis) checkVersion(ctx context.Context) error {
 	return nil
 }
 
-// withAdvice adds to a storage error what to do about it.
+// withAdvice adds to a storage error what to do about it. It looks at prefixes only,
+// because the texts of servers and their versions differ.
 func withAdvice(err error) error {
 	var e *engine.StorageError
 	if !errors.As(err, &e) {

@@ -19,5 +19,4 @@ var notYet = []string{
 	"internal/scenario",
 	"scripts",
 	"scripts/lib",
-	"storage",
 }

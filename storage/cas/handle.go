@@ -7,7 +7,8 @@ import (
 	"github.com/redbreaker/redbreaker/storage/internal/handle"
 )
 
-// breaker is the handle on one breaker in a store.
+// breaker is the handle on one breaker in a store. It is its own handle.Sender: the
+// swap queue gathers operations, so no group commit is needed before it.
 type breaker struct {
 	handle.Base
 	storage *Storage
@@ -22,7 +23,8 @@ func newHandle(s *Storage, name string, rules engine.Rules, sink func(engine.Eve
 	return h
 }
 
-// SendBatch implements handle.Sender.
+// SendBatch implements handle.Sender. The guard is asked once for the operation, however
+// many races it loses: a lost race is an answer of the store.
 func (h *breaker) SendBatch(ctx context.Context, op string, b engine.Batch) (engine.Reply, error) {
 	permission, err := h.Permit(h.storage.guard, op)
 	if err != nil {
@@ -39,6 +41,9 @@ func (h *breaker) Trial() error {
 	return err
 }
 
+// runStep runs a batch on the record. apply may run several times, each time on the
+// record as another process left it; only the run that is swapped in counts, and
+// only then does the tracker learn of the reply.
 func (h *breaker) runStep(ctx context.Context, op string, b engine.Batch) (engine.Reply, error) {
 	var r engine.Reply
 	err := h.queue.runOperation(ctx, &operation{

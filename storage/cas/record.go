@@ -53,6 +53,8 @@ func (s *Storage) readStore(ctx context.Context, name string) (blob []byte, vers
 // are made of the time.
 var lastInstant = time.Date(2101, 1, 1, 0, 0, 0, 0, time.UTC)
 
+// readClock returns the time in ms, by the store's clock if it has one. Without it
+// the clocks of hosts decide, which docs/storages.md warns of.
 func (s *Storage) readClock(ctx context.Context) (int64, error) {
 	if s.clock == nil {
 		return time.Now().UnixMilli(), nil
@@ -64,6 +66,8 @@ func (s *Storage) readClock(ctx context.Context) (int64, error) {
 	return t.UnixMilli(), err
 }
 
+// swapRecord swaps a blob. An error is of class unknown unless the store knows better:
+// the swap may have been done though its reply was lost, so it must not be repeated.
 func (s *Storage) swapRecord(ctx context.Context, name string, version int64, blob []byte, ttl time.Duration) (bool, *engine.StorageError) {
 	swapped, err := s.swapStore(ctx, name, version, blob, ttl)
 	if err != nil {
@@ -72,6 +76,7 @@ func (s *Storage) swapRecord(ctx context.Context, name string, version int64, bl
 	return swapped, nil
 }
 
+// swapStore calls Swap and survives its panic.
 func (s *Storage) swapStore(ctx context.Context, name string, version int64, blob []byte, ttl time.Duration) (swapped bool, err error) {
 	defer recoverTo(&err)
 	return s.store.Swap(ctx, name, version, blob, ttl)

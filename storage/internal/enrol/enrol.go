@@ -119,6 +119,8 @@ func (entry *Entry) scheduleAgain(now int64) {
 	entry.dueNS.Store(max(1, now+quarter-rand.Int64N(quarter/4+1)))
 }
 
+// ttl returns for how long the entry is listed, in ms; 0, without end, in a mode without
+// end: its record does not expire either.
 func (entry *Entry) ttl() int64 {
 	if entry.endless.Load() {
 		return 0
@@ -174,6 +176,8 @@ func (e *Enroller) finish() map[string]int64 {
 	return e.sure
 }
 
+// scheduleLocked starts the timer of the next batch, if entries are due and none is
+// pending. An idle storage owns no timer. The caller holds e.mu.
 func (e *Enroller) scheduleLocked() {
 	if e.timer != nil || e.running || len(e.due) == 0 {
 		return
@@ -189,6 +193,8 @@ func (e *Enroller) run() {
 	}
 }
 
+// takeBatch returns the entries that are due. While the batch runs, later entries
+// collect for the next one.
 func (e *Enroller) takeBatch() map[string]int64 {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -251,13 +257,16 @@ func (e *Enroller) send(batch map[string]int64) (failed map[string]int64) {
 	return failed
 }
 
-// group is one call of enrol.lua.
+// group is one call of enrol.lua: members of one part with one TTL, since a part is one
+// key and a call has one TTL.
 type group struct {
 	part    int
 	ttl     int64
 	members []string
 }
 
+// groupByPart splits a batch into calls of at most scripts.MaxEnrolled members, so that
+// no call blocks a server for long.
 func (e *Enroller) groupByPart(batch map[string]int64) []*group {
 	type place struct {
 		part int
@@ -282,7 +291,8 @@ func (e *Enroller) groupByPart(batch map[string]int64) []*group {
 	return groups
 }
 
-// noteStamp makes all entries due if the part is another one than before.
+// noteStamp makes all entries due if the part is another one than before. A flush or a
+// failover empties the index without an error; only the stamp shows it.
 func (e *Enroller) noteStamp(part int, reply any) error {
 	stamp, err := scripts.DecodeEnrol(reply)
 	if err != nil {

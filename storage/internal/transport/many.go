@@ -67,7 +67,8 @@ func (t *Transport) groupByNode(calls []*Call) map[*Node][]int {
 	return groups
 }
 
-// manyCalls are calls of one caller to one node.
+// manyCalls are calls of one caller to one node. They have their own pipeline and
+// not the node's: an inspection of 500 breakers must not delay the steps of calls.
 type manyCalls struct {
 	transport *Transport
 	node      *Node
@@ -92,6 +93,9 @@ type result struct {
 	err   error
 }
 
+// runOnNode sends the calls and waits for them, at most until the deadline. An attempt
+// decides for each call whether it can have been executed, since a pipeline may
+// break in its middle.
 func (m *manyCalls) runOnNode(ctx context.Context) []Answer {
 	var results []result
 	err := m.transport.waitOrLeave(ctx, m.deadline, func(own context.Context) {
