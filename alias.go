@@ -17,6 +17,8 @@ type (
 	Backoff = engine.Backoff
 	// HalfOpen is how many probes decide about recovery, and how long each may take.
 	HalfOpen = engine.HalfOpen
+	// Initial is the state and the mode in which a new record begins.
+	Initial = engine.Initial
 
 	// State is the state of a circuit: closed, open or half-open.
 	State = engine.State

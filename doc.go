@@ -56,7 +56,9 @@
 //	HalfOpen.Probes           Successes, or 1       the most probes of one round, fleet-wide
 //	HalfOpen.Successes        1                     successful probes that close the circuit
 //	HalfOpen.Lease            30 s, or OpenFor      how long a probe occupies its slot
-//	StartOpen                 start closed          a new circuit starts open
+//	HalfOpen.AllowSlow        slow is a failure     a slow success counts as a success of the round
+//	Initial.State             closed                the state of a new circuit
+//	Initial.Mode              auto                  the mode of a new circuit, such as shadow
 //	MinReporters              1, as in memory       hosts that must have reported failures (to 16)
 //	IdleTTL                   24 hours              how long Redis keeps an unused record
 //

@@ -10,7 +10,9 @@ func (r *Record) Control(p *Rules, now, rnd int64, c Command) ([]Transition, err
 	if !m.matchesEpoch(c.IfEpoch) {
 		return nil, ErrConflict
 	}
-	if m.exists && m.prepareRecord() {
+	if !m.exists && m.p.Initial.Mode != ModeAuto {
+		m.renewRecord(CauseCreated) // the command meets the mode as if it had been set
+	} else if m.exists && m.prepareRecord() {
 		m.reanchorTimes()
 		m.endExpiredMode()
 	}
@@ -90,7 +92,7 @@ func (m *machine) enterShadow(forMS int64) {
 	since, r := m.since, m.round
 	m.makeTransition(m.state, ModeShadow, CauseOperator, forMS)
 	m.since = since
-	m.round = round{probes: r.probes, successes: r.successes, leaseMS: r.leaseMS}
+	m.beginRound(r.probes, r.successes, r.leaseMS)
 }
 
 // setTerm sets how long the mode lasts, its reason, and its actor.

@@ -19,6 +19,7 @@ const (
 	invQuiet    invariant = "an admission that grants no lease writes nothing"
 	invOne      invariant = "at most one transition a step, two a control"
 	invAuthor   invariant = "what time or damage made has no author, and all else has its own"
+	invInitial  invariant = "a new record begins as the policy says, a damaged one keeps its mode"
 	invDemand   invariant = "a trip that a result demands opens at once"
 	invOwnTime  invariant = "a failure's own open time, lengthened by the backoff up to Max, is the open period"
 	invNumber   invariant = "transitions are numbered and chained by their epochs"
@@ -40,6 +41,7 @@ var effectChecks = []struct {
 	{invLeases, (*explorer).leases},
 	{invSpend, (*explorer).spend},
 	{invDemand, (*explorer).demanded},
+	{invInitial, (*explorer).initial},
 	{invFence, (*explorer).fence},
 	{invVerdict, (*explorer).verdict},
 	{invQuiet, (*explorer).quiet},
@@ -285,8 +287,21 @@ func (x *explorer) one(e *effect) string {
 		return fmt.Sprintf("%d transitions, the reply has %q", moves, e.reply.Transition.Cause)
 	case e.commands && (moves > 2 || moves != len(e.moves)):
 		return fmt.Sprintf("%d transitions, the reply has %d", moves, len(e.moves))
-	case e.commands && moves == 2 && e.moves[0].Cause != CauseModeEnded && e.moves[0].Cause != CauseHealed:
+	case e.commands && moves == 2 && !slices.Contains([]Cause{CauseModeEnded, CauseHealed, CauseCreated}, e.moves[0].Cause):
 		return fmt.Sprintf("two transitions, the first of them %q", e.moves[0].Cause)
+	}
+	return ""
+}
+
+// initial: the step that creates a record begins it in the policy's state and mode;
+// a round may have granted leases in the same step.
+func (x *explorer) initial(e *effect) string {
+	if !e.stepped || e.before.rec.exists {
+		return ""
+	}
+	t, want := e.reply.Transition, e.p.Initial
+	if t.Cause != CauseCreated || t.To != want.State || t.ToMode != want.Mode || e.after.rec.state != t.To || e.after.rec.mode != t.ToMode {
+		return fmt.Sprintf("began by %v, want %v in %v", t, want.State, want.Mode)
 	}
 	return ""
 }
@@ -337,7 +352,7 @@ func (x *explorer) numbered(e *effect) string {
 	if !e.before.rec.exists {
 		n, epoch = 0, 0
 	}
-	for _, move := range moves {
+	for i, move := range moves {
 		if move.N != n+1 || move.Was != epoch {
 			return fmt.Sprintf("transition %d of epoch %d follows %d of %d", move.N, move.Was, n, epoch)
 		}
@@ -346,7 +361,7 @@ func (x *explorer) numbered(e *effect) string {
 		if kept.Was = move.Was; !ok || kept != move {
 			return fmt.Sprintf("%+v is logged as %+v", move, kept)
 		}
-		if opens := move.To == StateOpen && move.Cause != CauseOperator; opens && move.For != ms(e.after.rec.openFor) {
+		if opens := move.To == StateOpen && move.Cause != CauseOperator && i == len(moves)-1; opens && move.For != ms(e.after.rec.openFor) {
 			return fmt.Sprintf("opens for %d ms, logged as %v", e.after.rec.openFor, move.For)
 		}
 	}
@@ -465,7 +480,7 @@ func (x *explorer) controlled(e *effect) string {
 		return ""
 	}
 	base := &Record{}
-	if e.before.rec.exists {
+	if e.before.rec.exists || e.p.Initial.Mode != ModeAuto {
 		base = x.settled(e.before, e.p)
 	}
 	r, a := &e.after.rec, e.op.command.Action
@@ -671,7 +686,12 @@ func (x *explorer) recovery(w *world) string {
 	}
 	for i := range x.ruled {
 		for _, overdue := range []bool{false, true} {
-			if text := x.recovers(&w.rec, w.now, &x.ruled[i], overdue); text != "" {
+			if text := x.recovers(&w.rec, w.now, &x.ruled[i], overdue, Success); text != "" {
+				return text
+			}
+		}
+		if x.ruled[i].AllowSlow == 1 {
+			if text := x.recovers(&w.rec, w.now, &x.ruled[i], false, SlowSuccess); text != "" {
 				return text
 			}
 		}
@@ -681,7 +701,7 @@ func (x *explorer) recovery(w *world) string {
 
 // recovers lets a lone client try until the circuit is closed and it is admitted.
 // Where it is overdue, each of its probes outlives its lease.
-func (x *explorer) recovers(from *Record, now int64, p *Rules, overdue bool) string {
+func (x *explorer) recovers(from *Record, now int64, p *Rules, overdue bool, o Outcome) string {
 	r := &x.other
 	r.become(from)
 	steps := 6 + 3*max(p.Successes, from.round.successes)
@@ -693,7 +713,7 @@ func (x *explorer) recovers(from *Record, now int64, p *Rules, overdue bool) str
 		}
 		b = Batch{Admissions: 1}
 		if reply.FirstLease > 0 {
-			b.Results = []Result{result(Ticket{reply.Epoch, reply.FirstLease}, Success)}
+			b.Results = []Result{result(Ticket{reply.Epoch, reply.FirstLease}, o)}
 			if overdue {
 				now += r.round.leaseMS + 1
 			}

@@ -99,7 +99,7 @@ func (x *explorer) junked(w *world, fields []Field) string {
 		if r.mode != ModeAuto && r.modeUntil == 0 && r.isFieldReadable(fieldMode) {
 			continue
 		}
-		if text := x.recovers(&r, w.now, &x.ruled[i], false); text != "" {
+		if text := x.recovers(&r, w.now, &x.ruled[i], false, Success); text != "" {
 			return text
 		}
 	}
@@ -114,6 +114,10 @@ func (x *explorer) heals(junk *Record, now int64, p *Rules, b Batch) string {
 	read, err := ParseRecord(r.Fields())
 	if err != nil || !read.exists || !(&machine{Record: &read}).isStateReadable() {
 		return fmt.Sprintf("step %+v left it unreadable: %v", b, r.Fields())
+	}
+	if mode := junk.mode; reply.Transition.Cause == CauseHealed && reply.Transition.ToMode != ModeAuto &&
+		(reply.Transition.ToMode != mode || !junk.isFieldReadable(fieldMode)) {
+		return fmt.Sprintf("healed into %v, from %v", reply.Transition.ToMode, mode)
 	}
 	if reply.Transition.Cause == CauseHealed && reply.Epoch == junk.epoch {
 		return "healed in the old epoch"
@@ -147,7 +151,7 @@ func (x *explorer) exploreJunk() (records int) {
 	return records
 }
 
-var junkPlans = []string{"streaks", "three probes", "count window", "time window", "two reporters", "start open", "shadow"}
+var junkPlans = []string{"streaks", "three probes", "count window", "time window", "two reporters", "start open", "start in shadow", "shadow"}
 
 func TestExplore_junk(t *testing.T) {
 	for _, name := range junkPlans {
@@ -169,6 +173,7 @@ func TestExplore_junkMutants(t *testing.T) {
 		{"a damaged head is taken as it is", "streaks", invRecovery, credulous(fieldHead)},
 		{"a damaged round is taken as it is", "three probes", invRecovery, credulous(fieldRound)},
 		{"times ahead stay ahead", "streaks", invRecovery, noReanchor},
+		{"the initial mode over a healed record", "start in shadow", invRecovery, initialOverHealed},
 	} {
 		t.Run(m.name, func(t *testing.T) {
 			x := newExplorer(planNamed(m.plan), subject{m.step, (*Record).Control})
@@ -179,6 +184,17 @@ func TestExplore_junkMutants(t *testing.T) {
 			t.Logf("found after %d junk records: %v", records, x.broken)
 		})
 	}
+}
+
+// initialOverHealed takes a damaged record for one that is gone.
+func initialOverHealed(r *Record, p *Rules, now, rnd int64, b Batch) Reply {
+	damaged := len(r.junk) > 0
+	reply := r.Step(p, now, rnd, b)
+	if damaged && reply.Transition.Cause == CauseHealed && p.Initial.Mode != ModeAuto {
+		r.mode, r.modeTerm = p.Initial.Mode, modeTerm{modeReason: initialReason}
+		reply.Mode, reply.Transition.ToMode = r.mode, r.mode
+	}
+	return reply
 }
 
 func credulous(field string) func(r *Record, p *Rules, now, rnd int64, b Batch) Reply {

@@ -40,6 +40,9 @@ var mutants = []mutant{
 	{"a rejection renews the TTL", "streaks", invQuiet, loudRejection},
 	{"a rejection moves the end of the open period", "streaks", invQuiet, movingRejection},
 	{"two transitions in a step", "streaks", invOne, twoTransitions},
+	{"an initial state that is left out", "start half-open", invInitial, notInitial},
+	{"an initial mode that is left out", "start in shadow", invInitial, notInitial},
+	{"a slow success fails in spite of AllowSlow", "slow probes", invRecovery, strictProbes},
 	{"a demand is a failure like others", "streaks", invDemand, demandAsFailure},
 	{"a demand waits for a second reporter", "two reporters", invDemand, gatedDemand},
 	{"a demand of a probe is ignored", "two probes", invDemand, ignoredDemand},
@@ -278,6 +281,18 @@ func twoTransitions(r *Record, p *Rules, now, rnd int64, b Batch) Reply {
 		reply = reply.plus(r.Step(&strict, now, rnd, Batch{Results: []Result{res}}))
 	}
 	return reply.plus(r.Step(p, now, rnd, Batch{Admissions: b.Admissions}))
+}
+
+func strictProbes(r *Record, p *Rules, now, rnd int64, b Batch) Reply {
+	rules := *p
+	rules.AllowSlow = 0
+	return r.Step(&rules, now, rnd, b)
+}
+
+func notInitial(r *Record, p *Rules, now, rnd int64, b Batch) Reply {
+	rules := *p
+	rules.Initial = Initial{}
+	return r.Step(&rules, now, rnd, b)
 }
 
 func demandAsFailure(r *Record, p *Rules, now, rnd int64, b Batch) Reply {

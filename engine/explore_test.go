@@ -254,8 +254,24 @@ var plans = []plan{
 	},
 	{
 		name:     "start open",
-		policies: one(Policy{ConsecutiveFailures: 2, StartOpen: true}),
+		policies: one(Policy{ConsecutiveFailures: 2, Initial: Initial{State: StateOpen}}),
 		holders:  2, outcomes: fast, commands: someCommands, clocks: clocks,
+	},
+	{
+		name:     "start half-open",
+		policies: one(Policy{ConsecutiveFailures: 2, Initial: Initial{State: StateHalfOpen}}),
+		holders:  2, outcomes: fast, commands: someCommands[:2], clocks: clocks,
+	},
+	{
+		name:     "start in shadow",
+		policies: one(Policy{ConsecutiveFailures: 1, Initial: Initial{State: StateOpen, Mode: ModeShadow}}),
+		holders:  1, outcomes: fast, commands: modeCommands, clocks: clocks,
+	},
+	{
+		name:     "slow probes",
+		policies: one(Policy{Window: Window{Calls: 2, SlowCallRate: 1, SlowCallDuration: time.Second}, HalfOpen: HalfOpen{AllowSlow: true}}),
+		begin:    Command{Action: ActionHalfOpen},
+		holders:  1, outcomes: slowToo, commands: someCommands[:1], clocks: clocks,
 	},
 	{
 		name:     "shadow",

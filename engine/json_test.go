@@ -23,8 +23,8 @@ var fullPolicy = engine.Policy{
 	Window: engine.Window{Period: 90 * time.Second, FailureRate: 0.5, FailureCount: 30, SlowCallRate: 0.25,
 		SlowCallDuration: 1500 * time.Millisecond, MinCalls: 20},
 	OpenFor: time.Minute, Backoff: engine.Backoff{Multiplier: 2, Max: time.Hour, Jitter: 0.1},
-	HalfOpen:  engine.HalfOpen{Probes: 3, Successes: 2, Lease: 10 * time.Second},
-	StartOpen: true, MinReporters: 2, IdleTTL: 48 * time.Hour,
+	HalfOpen: engine.HalfOpen{Probes: 3, Successes: 2, Lease: 10 * time.Second, AllowSlow: true},
+	Initial:  engine.Initial{State: engine.StateHalfOpen, Mode: engine.ModeShadow}, MinReporters: 2, IdleTTL: 48 * time.Hour,
 }
 
 const fullJSON = `{
@@ -32,8 +32,8 @@ const fullJSON = `{
 	"window": {"period": "1m30s", "failure_rate": 0.5, "failure_count": 30, "slow_call_rate": 0.25, "slow_call_duration": "1.5s", "min_calls": 20},
 	"open_for": "1m0s",
 	"backoff": {"multiplier": 2, "max": "1h0m0s", "jitter": 0.1},
-	"half_open": {"probes": 3, "successes": 2, "lease": "10s"},
-	"start_open": true,
+	"half_open": {"probes": 3, "successes": 2, "lease": "10s", "allow_slow": true},
+	"initial": {"state": "half_open", "mode": "shadow"},
 	"min_reporters": 2,
 	"idle_ttl": "48h0m0s"
 }`

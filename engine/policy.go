@@ -45,9 +45,8 @@ type Policy struct {
 	Backoff Backoff `json:"backoff,omitzero" yaml:"backoff,omitempty"`
 	// HalfOpen says how the circuit recovers. Zero: one probe that succeeds.
 	HalfOpen HalfOpen `json:"half_open,omitzero" yaml:"half_open,omitempty"`
-	// StartOpen makes a new record begin open for OpenFor, for a dependency
-	// that must prove itself first. Zero: a new record is closed.
-	StartOpen bool `json:"start_open,omitzero" yaml:"start_open,omitempty"`
+	// Initial says how a new record begins. Zero: closed, in auto.
+	Initial Initial `json:"initial,omitzero" yaml:"initial,omitempty"`
 	// MinReporters, 1 to 16, lets a condition hold only if that many distinct
 	// reporters (hosts, by default) reported a failure or slow call within its
 	// window, so that one sick host cannot open the circuit for all.
@@ -56,6 +55,18 @@ type Policy struct {
 	// IdleTTL is how long an idle record outlives its last use in a storage
 	// that expires. Zero: 24 hours.
 	IdleTTL time.Duration `json:"idle_ttl,omitzero" yaml:"idle_ttl,omitempty"`
+}
+
+// Initial is the state and the mode in which a new record begins: one that nothing
+// used yet, or that expired or was lost. A record that exists keeps its own.
+type Initial struct {
+	// State is closed, open (for OpenFor, as the first trip) or half-open, for a
+	// dependency that must prove itself first. Zero: closed.
+	State State `json:"state,omitzero" yaml:"state,omitempty"`
+	// Mode is a mode without an end, until an operator releases it. With shadow a
+	// breaker is rolled out by configuration alone: it counts and trips, and rejects
+	// no call. A forced mode needs a closed State. Zero: auto.
+	Mode Mode `json:"mode,omitzero" yaml:"mode,omitempty"`
 }
 
 // Window is a sliding window over outcomes: exactly one of Calls and Period,
@@ -107,6 +118,10 @@ type HalfOpen struct {
 	// Lease is the longest that a probe may take before its slot is given to
 	// another. Zero: the larger of OpenFor and 30 seconds.
 	Lease time.Duration `json:"lease,omitzero" yaml:"lease,omitempty"`
+	// AllowSlow makes a slow success a success of the round, so that a dependency
+	// that is well again but still slow does not open the circuit again and again.
+	// It matters only with SlowCallRate. Zero: a slow success is a failure there.
+	AllowSlow bool `json:"allow_slow,omitzero" yaml:"allow_slow,omitempty"`
 }
 
 // Validate returns every fault of the policy, joined, each wrapping

@@ -15,7 +15,12 @@ func (m *machine) startProbing(cause Cause) {
 	m.expireTrips()
 	m.makeTransition(StateHalfOpen, m.mode, cause, 0)
 	m.until = 0
-	m.round = round{probes: m.p.Probes, successes: m.p.Successes, leaseMS: m.p.LeaseMS}
+	m.beginRound(m.p.Probes, m.p.Successes, m.p.LeaseMS)
+}
+
+// beginRound sets the numbers of a round without leases.
+func (m *machine) beginRound(probes, successes, leaseMS int64) {
+	m.round = round{probes: probes, successes: successes, leaseMS: leaseMS}
 }
 
 // grantLeases gives leases to as many of n admissions as there are free slots.
@@ -78,7 +83,7 @@ func (m *machine) settleProbe(grant int64, o Outcome) {
 	case o == Ignored: // the slot is free again
 	case o == TripNow:
 		m.openCircuit(CauseDemanded)
-	case o == Success || o == SlowSuccess && m.p.SlowRate == 0:
+	case o == Success || o == SlowSuccess && (m.p.SlowRate == 0 || m.p.AllowSlow == 1):
 		r.succeeded++
 		if r.succeeded >= r.successes {
 			m.closeCircuit(CauseRecovered)

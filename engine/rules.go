@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"math"
+	"slices"
 	"time"
 	"unique"
 )
@@ -46,7 +47,8 @@ type Rules struct {
 	Probes      int64
 	Successes   int64
 	LeaseMS     int64
-	StartOpen   int64 // 0 or 1
+	AllowSlow   int64 // 0 or 1
+	Initial     Initial
 	Reporters   int64
 	IdleMS      int64
 
@@ -56,7 +58,7 @@ type Rules struct {
 // rulesLayout is the text of rules without their fingerprint, for writing and for
 // reading. parse_rules in lib/rules.lua reads the same text.
 const rulesLayout = "consecutive=%d window=%s/%d count=%d rate=%d slow=%d/%d min=%d open_for=%d " +
-	"backoff=%d/%d/%d half_open=%d/%d/%d start_open=%d reporters=%d idle=%d"
+	"backoff=%d/%d/%d half_open=%d/%d/%d/%d initial=%s/%s reporters=%d idle=%d"
 
 // Rules returns the policy after defaults, or every fault it has, each wrapping [ErrInvalid].
 func (p Policy) Rules() (Rules, error) {
@@ -72,9 +74,7 @@ func (p Policy) Rules() (Rules, error) {
 	f.windowRules(p.Window, &r)
 	f.backoffRules(p.Backoff, &r)
 	f.halfOpenRules(p.HalfOpen, &r)
-	if p.StartOpen {
-		r.StartOpen = 1
-	}
+	f.initialRules(p.Initial, &r)
 	if err := f.err(); err != nil {
 		return Rules{}, err
 	}
@@ -169,8 +169,25 @@ func (f *faults) halfOpenRules(h HalfOpen, r *Rules) {
 	if h.Probes > 0 && h.Successes > h.Probes {
 		f.add("HalfOpen.Successes is %d, above Probes (%d) the circuit can never close", h.Successes, h.Probes)
 	}
+	if h.AllowSlow {
+		r.AllowSlow = 1
+	}
 	unset := max(DefaultLease, time.Duration(r.OpenMS)*time.Millisecond)
 	r.LeaseMS = f.millis("HalfOpen.Lease", h.Lease, unset)
+}
+
+// initialRules sets how a new record begins.
+func (f *faults) initialRules(i Initial, r *Rules) {
+	r.Initial = i
+	if !i.isSound() {
+		f.add("Initial is %v in mode %v, use a known state and mode, and closed with a forced mode", i.State, i.Mode)
+	}
+}
+
+// isSound reports whether a record can begin so: a forced mode pauses a closed
+// circuit.
+func (i Initial) isSound() bool {
+	return i.State <= StateHalfOpen && i.Mode <= ModeShadow && (i.State == StateClosed || i.Mode == ModeAuto || i.Mode == ModeShadow)
 }
 
 // Text returns the compact encoding of the rules, their fingerprint first. Scripts
@@ -187,7 +204,7 @@ func (r *Rules) Fingerprint() string { return r.Text()[:8] }
 func (r *Rules) encodeRules() string {
 	body := fmt.Sprintf(rulesLayout, r.Consecutive, r.Window.Kind, r.Window.Size, r.Count, r.Rate,
 		r.SlowRate, r.SlowMS, r.MinCalls, r.OpenMS, r.Multiplier, r.MaxMS, r.Jitter,
-		r.Probes, r.Successes, r.LeaseMS, r.StartOpen, r.Reporters, r.IdleMS)
+		r.Probes, r.Successes, r.LeaseMS, r.AllowSlow, r.Initial.State, r.Initial.Mode, r.Reporters, r.IdleMS)
 	h := fnv.New32a()
 	h.Write([]byte(body))
 	return fmt.Sprintf("%08x %s", h.Sum32(), body)
@@ -197,11 +214,16 @@ func (r *Rules) encodeRules() string {
 // policy could have written.
 func parseRules(text string) (Rules, bool) {
 	r := Rules{text: unique.Make(text)}
-	var fingerprint string
+	var fingerprint, state, mode string
 	read := matchText(text, "%s "+rulesLayout, &fingerprint, &r.Consecutive, &r.Window.Kind, &r.Window.Size,
 		&r.Count, &r.Rate, &r.SlowRate, &r.SlowMS, &r.MinCalls, &r.OpenMS, &r.Multiplier, &r.MaxMS,
-		&r.Jitter, &r.Probes, &r.Successes, &r.LeaseMS, &r.StartOpen, &r.Reporters, &r.IdleMS)
-	return r, read && len(fingerprint) == 8 && r.isSoundRules()
+		&r.Jitter, &r.Probes, &r.Successes, &r.LeaseMS, &r.AllowSlow, &state, &mode, &r.Reporters, &r.IdleMS)
+	st, md := slices.Index(stateNames[:], state), slices.Index(modeNames[:], mode)
+	if !read || st < 0 || md < 0 {
+		return Rules{}, false
+	}
+	r.Initial = Initial{State: State(st), Mode: Mode(md)}
+	return r, len(fingerprint) == 8 && r.isSoundRules()
 }
 
 // isSoundRules reports whether the machine may calculate with the rules.
@@ -211,7 +233,7 @@ func (r *Rules) isSoundRules() bool {
 		within(r.OpenMS, 1, maxMS) && within(r.Multiplier, scale, 10*scale) &&
 		within(r.MaxMS, r.OpenMS, maxMS) && r.Jitter <= scale &&
 		within(r.Probes, 1, MaxProbes) && within(r.Successes, 1, r.Probes) && within(r.LeaseMS, 1, maxMS) &&
-		r.StartOpen <= 1 && within(r.Reporters, 1, MaxReporters) && within(r.IdleMS, 1, maxMS)
+		r.AllowSlow <= 1 && r.Initial.isSound() && within(r.Reporters, 1, MaxReporters) && within(r.IdleMS, 1, maxMS)
 }
 
 // isSoundShape reports whether the kind is known and the size is within its range.
@@ -237,8 +259,8 @@ func (r *Rules) Policy() Policy {
 		},
 		OpenFor:      ms(r.OpenMS),
 		Backoff:      Backoff{Multiplier: float64(r.Multiplier) / scale, Max: ms(r.MaxMS), Jitter: float64(r.Jitter) / scale},
-		HalfOpen:     HalfOpen{Probes: int(r.Probes), Successes: int(r.Successes), Lease: ms(r.LeaseMS)},
-		StartOpen:    r.StartOpen == 1,
+		HalfOpen:     HalfOpen{Probes: int(r.Probes), Successes: int(r.Successes), Lease: ms(r.LeaseMS), AllowSlow: r.AllowSlow == 1},
+		Initial:      r.Initial,
 		MinReporters: int(r.Reporters),
 		IdleTTL:      ms(r.IdleMS),
 	}

@@ -77,24 +77,39 @@ func (m *machine) releaseMode(cause Cause) {
 	m.modeTerm = modeTerm{}
 }
 
+// initialReason is the reason of a mode that the policy sets.
+const initialReason = "initial"
+
 // renewRecord creates a record that is absent, or replaces one that is damaged.
 // The log, the epoch and a sound mode that has not ended survive, because
-// losing an operator's decision is worse than losing counts.
+// losing an operator's decision is worse than losing counts. So the policy's initial
+// mode applies only to a record that is created: a damaged one may have been released
+// from it.
 func (m *machine) renewRecord(cause Cause) {
 	if !m.exists || !m.isFieldReadable(fieldHead) {
 		m.exists = true
 		m.newest = m.findNewest()
 	}
 	mode := m.keepValidMode()
+	if cause == CauseCreated && m.p.Initial.Mode != ModeAuto {
+		mode = m.p.Initial.Mode
+		m.modeTerm = modeTerm{modeReason: initialReason}
+	}
 	state, openFor := StateClosed, int64(0)
-	if m.p.StartOpen == 1 && (mode == ModeAuto || mode == ModeShadow) {
-		state, openFor = StateOpen, m.p.OpenMS
+	if mode == ModeAuto || mode == ModeShadow {
+		state = m.p.Initial.State
+	}
+	if state == StateOpen {
+		openFor = m.p.OpenMS
 	}
 	m.expires = 0
 	m.makeTransition(state, mode, cause, openFor)
 	m.until, m.openFor, m.trips = 0, 0, 0
 	if state == StateOpen {
 		m.until, m.openFor, m.trips = m.now+openFor, openFor, 1
+	}
+	if state == StateHalfOpen {
+		m.beginRound(m.p.Probes, m.p.Successes, m.p.LeaseMS)
 	}
 }
 

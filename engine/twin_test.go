@@ -39,7 +39,10 @@ var twinPolicies = []engine.Policy{
 	{Window: engine.Window{Period: 95 * time.Second, FailureCount: 6}, ConsecutiveFailures: 4, HalfOpen: engine.HalfOpen{Probes: 2}},
 	{ConsecutiveFailures: 3, MinReporters: 2, Window: engine.Window{Period: 20 * time.Second, FailureCount: 5}},
 	{MinReporters: 3, Window: engine.Window{Calls: 12, FailureCount: 4}},
-	{StartOpen: true, OpenFor: 4 * time.Second, HalfOpen: engine.HalfOpen{Probes: 5, Successes: 3, Lease: time.Second}, IdleTTL: time.Minute},
+	{ConsecutiveFailures: 2, Initial: engine.Initial{Mode: engine.ModeShadow}, OpenFor: 3 * time.Second},
+	{Window: engine.Window{Calls: 4, SlowCallRate: 0.5, SlowCallDuration: time.Second}, OpenFor: 2 * time.Second,
+		HalfOpen: engine.HalfOpen{Probes: 2, AllowSlow: true}, Initial: engine.Initial{State: engine.StateHalfOpen}},
+	{Initial: engine.Initial{State: engine.StateOpen}, OpenFor: 4 * time.Second, HalfOpen: engine.HalfOpen{Probes: 5, Successes: 3, Lease: time.Second}, IdleTTL: time.Minute},
 }
 
 // eval runs a script on a twin.

@@ -1,6 +1,7 @@
 package scenario
 
 import (
+	"encoding"
 	"fmt"
 	"strconv"
 	"time"
@@ -20,7 +21,7 @@ func parsePolicy(words map[string]string) (engine.Policy, error) {
 		"min_calls": &p.Window.MinCalls,
 		"open_for":  &p.OpenFor, "multiplier": &p.Backoff.Multiplier, "max": &p.Backoff.Max, "jitter": &p.Backoff.Jitter,
 		"probes": &p.HalfOpen.Probes, "successes": &p.HalfOpen.Successes, "lease": &p.HalfOpen.Lease,
-		"start_open": &p.StartOpen, "reporters": &p.MinReporters, "idle": &p.IdleTTL,
+		"allow_slow": &p.HalfOpen.AllowSlow, "initial": &p.Initial.State, "initial_mode": &p.Initial.Mode, "reporters": &p.MinReporters, "idle": &p.IdleTTL,
 	}
 	for word, text := range words {
 		var err error
@@ -31,6 +32,8 @@ func parsePolicy(words map[string]string) (engine.Policy, error) {
 			*field, err = strconv.ParseFloat(text, 64)
 		case *time.Duration:
 			*field, err = time.ParseDuration(text)
+		case encoding.TextUnmarshaler:
+			err = field.UnmarshalText([]byte(text))
 		case *bool:
 			*field = true
 		default:

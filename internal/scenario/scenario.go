@@ -149,7 +149,7 @@ func (w *world) rulesOf() *engine.Rules {
 func (w *world) policy(d *datadriven.TestData) string {
 	name := ""
 	for _, n := range names(d) {
-		if n == "start_open" {
+		if n == "allow_slow" {
 			w.words[n] = "true"
 		} else {
 			name = n

@@ -2,6 +2,12 @@
 
 local ACTIONS = { trip = true, half_open = true, reset = true, force_open = true, force_closed = true, shadow = true, release = true }
 
+-- is_sound_initial reports whether a record can begin so: a forced mode pauses a
+-- closed circuit.
+local function is_sound_initial(state, mode)
+  return is_known_state(state) and is_known_mode(mode) and (state == 'closed' or mode == 'auto' or mode == 'shadow')
+end
+
 -- is_sound_rules reports whether the machine may calculate with the rules. Only a
 -- record's own policy is checked: a caller's was validated in Go.
 local function is_sound_rules(p)
@@ -10,7 +16,7 @@ local function is_sound_rules(p)
     within(p.open_ms, 1, $MAX_MS) and within(p.multiplier, $SCALE, 10 * $SCALE) and
     within(p.max_ms, p.open_ms, $MAX_MS) and p.jitter <= $SCALE and
     within(p.probes, 1, $MAX_PROBES) and within(p.successes, 1, p.probes) and within(p.lease_ms, 1, $MAX_MS) and
-    p.start_open <= 1 and within(p.reporters, 1, $MAX_REPORTERS) and within(p.idle_ms, 1, $MAX_MS)
+    p.allow_slow <= 1 and is_sound_initial(p.initial_state, p.initial_mode) and within(p.reporters, 1, $MAX_REPORTERS) and within(p.idle_ms, 1, $MAX_MS)
 end
 
 -- control applies a command at the time now: it compares the expected epoch,
@@ -20,7 +26,9 @@ end
 -- writes nothing. A command that changes nothing makes no transition.
 function m.control(if_epoch, action, for_ms)
   if not m.matches_epoch(if_epoch) then return 'conflict' end
-  if m.exists and m.prepare_record() then
+  if not m.exists and p.initial_mode ~= 'auto' then
+    m.renew_record('created') -- the command meets the mode as if it had been set
+  elseif m.exists and m.prepare_record() then
     m.reanchor_times()
     m.end_expired_mode()
   end

@@ -10,6 +10,7 @@ function m.start_probing(cause)
   m.begin_round(p.probes, p.successes, p.lease_ms)
 end
 
+-- begin_round sets the numbers of a round without leases.
 function m.begin_round(probes, successes, lease_ms)
   m.probes, m.successes, m.lease_ms = probes, successes, lease_ms
   m.grants, m.succeeded, m.failed, m.lapsed, m.late, m.leases = 0, 0, 0, 0, {}, {}
@@ -66,7 +67,7 @@ function m.settle_probe(lease, code)
     -- the slot is free again
   elseif code == 't' then
     m.open_circuit('demanded')
-  elseif code == 's' or code == 'S' and p.slow_rate == 0 then
+  elseif code == 's' or code == 'S' and (p.slow_rate == 0 or p.allow_slow == 1) then
     m.succeeded = m.succeeded + 1
     if m.succeeded >= m.successes then m.close_circuit('recovered') end
   else

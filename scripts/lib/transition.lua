@@ -69,21 +69,28 @@ end
 
 -- renew_record creates a record that is absent, or replaces one that is
 -- damaged. The log, the epoch and a sound mode that has not ended survive,
--- because losing an operator's decision is worse than losing counts.
+-- because losing an operator's decision is worse than losing counts. So the
+-- policy's initial mode applies only to a record that is created: a damaged one may
+-- have been released from it.
 function m.renew_record(cause)
   if not m.exists or not m.head_readable then
     m.exists = true
     m.newest = m.find_newest()
   end
   local mode = m.keep_valid_mode()
+  if cause == 'created' and p.initial_mode ~= 'auto' then
+    mode, m.mode_reason, m.mode_by, m.mode_for, m.wrote_mode = p.initial_mode, 'initial', '-', 0, true
+  end
   local state, open_for = 'closed', 0
-  if p.start_open == 1 and (mode == 'auto' or mode == 'shadow') then state, open_for = 'open', p.open_ms end
+  if mode == 'auto' or mode == 'shadow' then state = p.initial_state end
+  if state == 'open' then open_for = p.open_ms end
   m.expires = 0
   m.make_transition(state, mode, cause, open_for)
   m.until_ms, m.open_for, m.trips = 0, 0, 0
   if state == 'open' then
     m.until_ms, m.open_for, m.trips = m.now + open_for, open_for, 1
   end
+  if state == 'half_open' then m.begin_round(p.probes, p.successes, p.lease_ms) end
 end
 
 -- keep_valid_mode returns the mode that a renewed record keeps, and clears its

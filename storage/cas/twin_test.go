@@ -20,7 +20,7 @@ var twinPolicies = []engine.Policy{
 	{Window: engine.Window{Calls: 130, FailureCount: 4, SlowCallRate: 0.5, SlowCallDuration: time.Second}, OpenFor: 2 * time.Second},
 	{Window: engine.Window{Period: 10 * time.Second, FailureRate: 0.5, MinCalls: 4}, HalfOpen: engine.HalfOpen{Probes: 3, Successes: 2, Lease: 4 * time.Second}},
 	{ConsecutiveFailures: 3, MinReporters: 2, Window: engine.Window{Period: 20 * time.Second, FailureCount: 5}},
-	{StartOpen: true, OpenFor: 4 * time.Second, HalfOpen: engine.HalfOpen{Probes: 5, Successes: 3}, IdleTTL: time.Minute},
+	{Initial: engine.Initial{State: engine.StateOpen}, OpenFor: 4 * time.Second, HalfOpen: engine.HalfOpen{Probes: 5, Successes: 3}, IdleTTL: time.Minute},
 }
 
 // casTwin is the pure machine and a CAS storage, whose store loses races, on one

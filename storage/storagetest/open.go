@@ -159,7 +159,7 @@ func jitterShortens(t *testEnv) {
 }
 
 func startOpen(t *testEnv) {
-	a, b := t.pair(engine.Policy{OpenFor: time.Hour, StartOpen: true})
+	a, b := t.pair(engine.Policy{OpenFor: time.Hour, Initial: engine.Initial{State: engine.StateOpen}})
 	a.reject()
 	b.reject()
 	s := t.inspect()
