@@ -353,7 +353,7 @@ func FuzzRules(f *testing.F) {
 		f.Add(mustRules(f, p).Text())
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		r, err := engine.ParseRecord([]engine.Field{{Name: "policy", Value: text}})
+		r, err := engine.ParseRecord([]engine.Field{{Name: "tally", Value: "?"}, {Name: "policy", Value: text}})
 		if err != nil {
 			t.Fatal(err)
 		}
