@@ -23,7 +23,6 @@ type Candidate struct {
 // circuit of its own: a provider limits and loses its models one by one.
 type Gateway struct {
 	candidates []Candidate
-	breakers   *redbreaker.Registry
 	client     *http.Client
 }
 
@@ -32,13 +31,14 @@ type Gateway struct {
 // replica of the gateway learns with all others.
 func NewGateway(candidates []Candidate, breakers *redbreaker.Registry) (*Gateway, error) {
 	transport, err := httpbreaker.NewTransport(httpbreaker.Keyed(breakers, circuitOf), nil, httpbreaker.TransportConfig{
+		Judge:         judgeStatus,
 		BodyJudge:     httpbreaker.EventStream(judgeEvent), // a stream may fail after its 200
 		VendorHeaders: true,
 	})
 	if err != nil {
 		return nil, err
 	}
-	return &Gateway{candidates, breakers, &http.Client{Transport: transport}}, nil
+	return &Gateway{candidates, &http.Client{Transport: transport}}, nil
 }
 
 // modelKey is the key of the model in a request's context: the transport sees the
@@ -48,6 +48,17 @@ type modelKey struct{}
 func circuitOf(r *http.Request) string {
 	model, _ := r.Context().Value(modelKey{}).(string)
 	return httpbreaker.ByHost(r) + "/" + model
+}
+
+// judgeStatus returns the failure of a response. A 429 that says how long to wait opens
+// the circuit at once and for that time: the provider's word needs no further failures.
+// The transport reads the time, up to the policy's Backoff.Max.
+func judgeStatus(r *http.Response) error {
+	err := httpbreaker.JudgeStatus(r)
+	if r.StatusCode == http.StatusTooManyRequests && httpbreaker.RetryAfter(r.Header, time.Now()) > 0 {
+		return redbreaker.TripError(err, 0)
+	}
+	return err
 }
 
 // judgeEvent returns the failure that an event of a stream reports.
@@ -104,26 +115,8 @@ func (g *Gateway) ask(ctx context.Context, c Candidate, prompt string) (io.ReadC
 		return response.Body, nil
 	}
 	defer response.Body.Close()
-	switch {
-	case response.StatusCode == http.StatusTooManyRequests:
-		err = g.tripFor(ctx, circuitOf(request), httpbreaker.RetryAfter(response.Header, time.Now()))
-		return nil, errors.Join(fmt.Errorf("limited: %s", response.Status), err)
-	case response.StatusCode >= http.StatusInternalServerError:
+	if response.StatusCode == http.StatusTooManyRequests || response.StatusCode >= http.StatusInternalServerError {
 		return nil, errors.New(response.Status)
 	}
 	return nil, fmt.Errorf("%w: %s", errRequest, response.Status)
-}
-
-// tripFor opens a circuit at once, for the time that a provider asks for: its word
-// needs no further failures. Without a time the 429 is a failure among others.
-func (g *Gateway) tripFor(ctx context.Context, circuit string, wait time.Duration) error {
-	if wait <= 0 {
-		return nil
-	}
-	b, err := g.breakers.Get(circuit)
-	if err != nil {
-		return err
-	}
-	_, err = b.Control(ctx, redbreaker.Command{Action: redbreaker.ActionTrip, For: wait, Actor: "gateway", Reason: "429 with Retry-After"})
-	return err
 }

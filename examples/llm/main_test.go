@@ -37,9 +37,17 @@ func newProvider(t *testing.T, answers map[string]http.HandlerFunc) *provider {
 	return p
 }
 
-func newTestGateway(t *testing.T, failures int, candidates ...Candidate) *Gateway {
+// testGateway is a gateway and its breakers.
+type testGateway struct {
+	*Gateway
+	breakers *redbreaker.Registry
+}
+
+func newTestGateway(t *testing.T, failures int, candidates ...Candidate) *testGateway {
 	t.Helper()
-	breakers, err := redbreaker.NewRegistry(redbreaker.RegistryConfig{Policy: redbreaker.Policy{ConsecutiveFailures: failures, OpenFor: time.Minute}})
+	breakers, err := redbreaker.NewRegistry(redbreaker.RegistryConfig{Policy: redbreaker.Policy{
+		ConsecutiveFailures: failures, OpenFor: time.Minute, Backoff: redbreaker.Backoff{Max: time.Hour},
+	}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,7 +57,7 @@ func newTestGateway(t *testing.T, failures int, candidates ...Candidate) *Gatewa
 		t.Fatal(err)
 	}
 	t.Cleanup(g.client.CloseIdleConnections)
-	return g
+	return &testGateway{g, breakers}
 }
 
 func stream(text string) http.HandlerFunc {
@@ -70,7 +78,7 @@ func status(code int, retryAfter string) http.HandlerFunc {
 }
 
 // complete returns the model that answered and the error of its stream.
-func complete(t *testing.T, g *Gateway) (model string, err error) {
+func complete(t *testing.T, g *testGateway) (model string, err error) {
 	t.Helper()
 	answer, err := g.Complete(t.Context(), "hello")
 	if err != nil {
@@ -81,7 +89,7 @@ func complete(t *testing.T, g *Gateway) (model string, err error) {
 	return answer.Model, err
 }
 
-func (g *Gateway) stateOf(t *testing.T, c Candidate) redbreaker.Status {
+func (g *testGateway) stateOf(t *testing.T, c Candidate) redbreaker.Status {
 	t.Helper()
 	for _, b := range g.breakers.All() {
 		if strings.HasSuffix(b.Name(), "/"+c.Model) {
