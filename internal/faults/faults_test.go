@@ -641,8 +641,11 @@ func blackhole256(bed *testbed) {
 	bed.net.Set(faultproxy.Pass())
 	m.mustRecover(guardMax + quietTime + bed.timeout)
 	time.Sleep(time.Second)
-	if log := lines.String(); strings.Count(log, "\n") != 3 || !strings.Contains(log, "created") || !strings.Contains(log, "storage unavailable") || !strings.Contains(log, "storage available again") {
-		bed.Errorf("the log says\n%s", log)
+	log := lines.String()
+	for _, want := range []string{"created", "storage unavailable", "storage available again"} {
+		if strings.Count(log, "\n") != 3 || !strings.Contains(log, want) {
+			bed.Errorf("the log says\n%s\nwant three lines, one with %q", log, want)
+		}
 	}
 }
 

@@ -26,7 +26,10 @@ func moment(c *Config) frame {
 			{Transition: redbreaker.Transition{Epoch: 1, Cause: redbreaker.CauseCreated}, elapsed: 20 * time.Millisecond, by: "replica-1"},
 			{Transition: redbreaker.Transition{Epoch: 2, To: redbreaker.StateOpen, Cause: redbreaker.CauseConsecutive, Tally: "streak=5 calls=0 failures=0 slow=0"}, elapsed: 4050 * time.Millisecond, by: "replica-3"},
 			{Transition: redbreaker.Transition{Epoch: 3, From: redbreaker.StateOpen, To: redbreaker.StateHalfOpen, Cause: redbreaker.CauseElapsed}, elapsed: 5060 * time.Millisecond, by: "replica-2"},
-			{Transition: redbreaker.Transition{Epoch: 4, From: redbreaker.StateHalfOpen, To: redbreaker.StateOpen, Cause: redbreaker.CauseProbeFailed, Tally: "succeeded=0 failed=2 lapsed=0"}, elapsed: 5090 * time.Millisecond, by: "replica-1"},
+			{
+				Transition: redbreaker.Transition{Epoch: 4, From: redbreaker.StateHalfOpen, To: redbreaker.StateOpen, Cause: redbreaker.CauseProbeFailed, Tally: "succeeded=0 failed=2 lapsed=0"},
+				elapsed:    5090 * time.Millisecond, by: "replica-1",
+			},
 			{Transition: redbreaker.Transition{Epoch: 4}, elapsed: 5500 * time.Millisecond, by: "replica-2", note: "redis does not answer: i/o timeout"},
 		},
 	}
