@@ -167,6 +167,8 @@ const (
 	EventDropped      = engine.EventDropped
 	EventStatus       = engine.EventStatus
 	EventUnlisted     = engine.EventUnlisted
+	EventMissed       = engine.EventMissed
+	EventPushLost     = engine.EventPushLost
 )
 
 // Sentinel errors. Match them with errors.Is.

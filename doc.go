@@ -111,8 +111,9 @@
 //
 // [Hooks] are called for transitions, calls, rejections, outages and anomalies;
 // [LogHooks] logs them. A log or a counter wants OnTransition, which is called in the
-// process that made the transition; a gauge wants OnStatus, which is called in every
-// process that learns of it. Hooks may be slow, panic, or call the breaker. Only
+// process that made the transition, and with storage.WithWatch in all others, where
+// Own is false; a gauge wants OnStatus, which is called in every process that learns
+// of it. Hooks may be slow, panic, or call the breaker. Only
 // OnCall and OnReject run on the caller's goroutine. [Breaker.Shutdown] waits for the
 // others at the end of a program.
 //

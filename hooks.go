@@ -25,9 +25,11 @@ import (
 // ends the caller's goroutine after the call was counted.
 type Hooks struct {
 	// OnTransition is called for each change of state or mode that a step of this
-	// process made. It suits logs and counters, whose sum over a fleet is then
-	// exact. It does not suit a gauge: when another process closes the circuit,
-	// no OnTransition is called here.
+	// process made: then Own is true. Over a storage that watches the fleet
+	// (storage.WithWatch) it is called for the transitions of other processes too.
+	// It suits logs and counters: page and count on Own, and each transition of a
+	// fleet counts once. It does not suit a gauge: without WithWatch it is not
+	// called when another process closes the circuit.
 	OnTransition func(Transition)
 	// OnStatus is called when this process learns of another state or mode, by
 	// whatever way: its own step, a reply that shows another process's transition,
@@ -55,8 +57,9 @@ type Hooks struct {
 	// read (EventHealed, for which OnTransition is called too) or that was lost
 	// (EventLost), another policy under this name (EventSkew), a probe that
 	// outlived its lease (EventProbeOverdue, once for each round of probes), events
-	// that were dropped (EventDropped), and breakers that cannot be listed
-	// (EventUnlisted).
+	// that were dropped (EventDropped), breakers that cannot be listed
+	// (EventUnlisted), transitions that could not be delivered (EventMissed), and
+	// push that does not work (EventPushLost).
 	OnAnomaly func(Event)
 }
 
@@ -95,9 +98,9 @@ const (
 
 // LogHooks returns hooks that log transitions, outages and anomalies, but no
 // single calls. A circuit that opens, an outage and an anomaly are logged as
-// warnings, the rest as information. Transitions are those that this process made,
-// so that a fleet logs each once; a gauge wants OnStatus instead. If l is nil, the
-// hooks use slog.Default as it is at the time of the event.
+// warnings, the rest as information. Transitions that other processes made are
+// logged at Debug, so that a fleet logs each once; a gauge wants OnStatus instead.
+// If l is nil, the hooks use slog.Default as it is at the time of the event.
 func LogHooks(l *slog.Logger) Hooks {
 	log := func(level slog.Level, msg, name string, attrs ...slog.Attr) {
 		to := l
@@ -111,6 +114,9 @@ func LogHooks(l *slog.Logger) Hooks {
 			level := slog.LevelInfo
 			if t.To == StateOpen || t.ToMode == ModeForcedOpen {
 				level = slog.LevelWarn
+			}
+			if !t.Own {
+				level = slog.LevelDebug
 			}
 			log(level, "redbreaker: transition", t.Name, slog.String("transition", t.String()))
 		},
@@ -138,7 +144,9 @@ func anomalyAttr(e Event) slog.Attr {
 		return slog.Group("probe", slog.Duration("took", e.Took), slog.Duration("lease", e.Lease))
 	case EventDropped:
 		return slog.Int("dropped", e.Dropped)
-	case EventUnlisted:
+	case EventMissed:
+		return slog.Int64("missed", e.Missed)
+	case EventUnlisted, EventPushLost:
 		return slog.Any("error", e.Err)
 	}
 	return slog.String("transition", e.Transition.String())
@@ -182,7 +190,7 @@ func (h *hooks) add(u Hooks) {
 	}
 	h.addListener(u.OnDegraded, EventDegraded)
 	h.addListener(u.OnRestored, EventRestored)
-	h.addListener(u.OnAnomaly, EventHealed, EventLost, EventSkew, EventProbeOverdue, EventDropped, EventUnlisted)
+	h.addListener(u.OnAnomaly, EventHealed, EventLost, EventSkew, EventProbeOverdue, EventDropped, EventUnlisted, EventMissed, EventPushLost)
 }
 
 func (h *hooks) addListener(f func(Event), kinds ...EventKind) {

@@ -240,11 +240,14 @@ func TestLogHooks(t *testing.T) {
 	newBreaker(t, opensAtOnce, redbreaker.WithStorage(store),
 		redbreaker.WithHooks(redbreaker.LogHooks(newLogger(&out))),
 		redbreaker.WithHooks(redbreaker.Hooks{OnAnomaly: done.hooks().OnAnomaly}))
-	opened := redbreaker.Transition{To: redbreaker.StateOpen, Cause: redbreaker.CauseConsecutive}
-	closed := redbreaker.Transition{From: redbreaker.StateHalfOpen, Cause: redbreaker.CauseRecovered}
+	opened := redbreaker.Transition{To: redbreaker.StateOpen, Cause: redbreaker.CauseConsecutive, Own: true}
+	closed := redbreaker.Transition{From: redbreaker.StateHalfOpen, Cause: redbreaker.CauseRecovered, Own: true}
+	foreign := opened
+	foreign.Own = false
 	for _, e := range []redbreaker.Event{
 		{Kind: redbreaker.EventTransition, Transition: opened},
 		{Kind: redbreaker.EventTransition, Transition: closed},
+		{Kind: redbreaker.EventTransition, Transition: foreign},
 		{Kind: redbreaker.EventDegraded, Err: errDown},
 		{Kind: redbreaker.EventRestored, Outage: time.Second},
 		{Kind: redbreaker.EventLost, Epoch: 7},
@@ -252,15 +255,18 @@ func TestLogHooks(t *testing.T) {
 		{Kind: redbreaker.EventDropped, Dropped: 3},
 		{Kind: redbreaker.EventProbeOverdue, Took: time.Minute, Lease: time.Second},
 		{Kind: redbreaker.EventUnlisted, Err: errDown},
-		{Kind: redbreaker.EventHealed, Transition: redbreaker.Transition{Cause: redbreaker.CauseHealed}},
+		{Kind: redbreaker.EventMissed, Missed: -1},
+		{Kind: redbreaker.EventPushLost, Err: errDown},
+		{Kind: redbreaker.EventHealed, Transition: redbreaker.Transition{Cause: redbreaker.CauseHealed, Own: true}},
 	} {
 		store.raise("dep", e)
 	}
-	for range 6 {
+	for range 8 {
 		next(t, done)
 	}
 	want := `level=WARN msg="redbreaker: transition" redbreaker.circuit_breaker.name=dep transition="closed > open (consecutive)"
 level=INFO msg="redbreaker: transition" redbreaker.circuit_breaker.name=dep transition="half_open > closed (recovered)"
+level=DEBUG msg="redbreaker: transition" redbreaker.circuit_breaker.name=dep transition="closed > open (consecutive)"
 level=WARN msg="redbreaker: storage unavailable, the fallback decides" redbreaker.circuit_breaker.name=dep error="dependency is down"
 level=INFO msg="redbreaker: storage available again" redbreaker.circuit_breaker.name=dep outage=1s admitted=0 rejected=0 outcomes=0
 level=WARN msg="redbreaker: anomaly" redbreaker.circuit_breaker.name=dep kind=lost epoch=7
@@ -268,6 +274,8 @@ level=WARN msg="redbreaker: anomaly" redbreaker.circuit_breaker.name=dep kind=sk
 level=WARN msg="redbreaker: anomaly" redbreaker.circuit_breaker.name=dep kind=dropped dropped=3
 level=WARN msg="redbreaker: anomaly" redbreaker.circuit_breaker.name=dep kind=probe_overdue probe.took=1m0s probe.lease=1s
 level=WARN msg="redbreaker: anomaly" redbreaker.circuit_breaker.name=dep kind=unlisted error="dependency is down"
+level=WARN msg="redbreaker: anomaly" redbreaker.circuit_breaker.name=dep kind=missed missed=-1
+level=WARN msg="redbreaker: anomaly" redbreaker.circuit_breaker.name=dep kind=push_lost error="dependency is down"
 level=INFO msg="redbreaker: transition" redbreaker.circuit_breaker.name=dep transition="closed > closed (healed)"
 level=WARN msg="redbreaker: anomaly" redbreaker.circuit_breaker.name=dep kind=healed transition="closed > closed (healed)"
 `
@@ -297,6 +305,7 @@ func (s *syncBuffer) String() string {
 // newLogger logs without the time.
 func newLogger(out *syncBuffer) *slog.Logger {
 	return slog.New(slog.NewTextHandler(out, &slog.HandlerOptions{
+		Level: slog.LevelDebug,
 		ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
 			if a.Key == slog.TimeKey {
 				return slog.Attr{}

@@ -17,9 +17,19 @@ const (
 	EventDropped                           // the queue of hooks was full
 	EventStatus                            // a transition of another process was noticed by its epoch; Handle.Status shows the state after it
 	EventUnlisted                          // this process cannot enter its breakers into the index, so listings may lack them; they work
+
+	// EventMissed reports transitions that are not delivered one by one. Missed is
+	// their count; State, Mode and Epoch are those that the record has now.
+	EventMissed
+	// EventPushLost reports that push does not work: this process learns of other
+	// processes' transitions only by polling, or its own transitions are not
+	// published. Err is the reason.
+	EventPushLost
+	// EventReady reports that a Watch delivers transitions from now on.
+	EventReady
 )
 
-var eventNames = [...]string{"none", "transition", "healed", "lost", "skew", "probe_overdue", "degraded", "restored", "dropped", "status", "unlisted"}
+var eventNames = [...]string{"none", "transition", "healed", "lost", "skew", "probe_overdue", "degraded", "restored", "dropped", "status", "unlisted", "missed", "push_lost", "ready"}
 
 // String returns the kind's name, such as degraded.
 func (k EventKind) String() string { return nameOf(eventNames[:], int(k), "event") }
@@ -43,12 +53,12 @@ type Event struct {
 	// Transition is set for EventTransition and EventHealed.
 	Transition Transition `json:"transition,omitzero"`
 	// Err is the storage's failure, for EventDegraded, or the reason of
-	// EventUnlisted.
+	// EventUnlisted and EventPushLost.
 	Err error `json:"-"`
 	// Policy is the fingerprint of the other policy, for EventSkew.
 	Policy string `json:"policy,omitzero"`
-	// Epoch is the epoch of the lost record, for EventLost, and that of the round of
-	// probes, for EventProbeOverdue.
+	// Epoch is the epoch of the lost record, for EventLost, that of the round of
+	// probes, for EventProbeOverdue, and the present one, for EventMissed.
 	Epoch int64 `json:"epoch,omitzero"`
 	// Dropped is the number of events dropped, for EventDropped.
 	Dropped int `json:"dropped,omitzero"`
@@ -56,6 +66,11 @@ type Event struct {
 	// EventProbeOverdue: HalfOpen.Lease should be longer than any call.
 	Lease time.Duration `json:"lease,omitzero"`
 	Took  time.Duration `json:"took,omitzero"`
+	// Missed is the number of missed transitions, for EventMissed; -1 means unknown.
+	Missed int64 `json:"missed,omitzero"`
+	// State and Mode are those that the record has now, for EventMissed.
+	State State `json:"state,omitzero"`
+	Mode  Mode  `json:"mode,omitzero"`
 	// Outage is how long the storage did not answer, for EventRestored.
 	Outage time.Duration `json:"outage,omitzero"`
 	// Admitted and Rejected are the calls that the fallback decided during the

@@ -175,7 +175,7 @@ func roundTrips[T any](t *testing.T) {
 		reflect.TypeFor[engine.Outcome](): rapid.Custom(func(t *rapid.T) any { return engine.Outcome(rapid.IntRange(0, 5).Draw(t, "outcome")) }),
 		reflect.TypeFor[engine.Action]():  rapid.Custom(func(t *rapid.T) any { return engine.Action(rapid.IntRange(0, 7).Draw(t, "action")) }),
 		reflect.TypeFor[engine.EventKind](): rapid.Custom(func(t *rapid.T) any {
-			return engine.EventKind(rapid.IntRange(0, int(engine.EventUnlisted)).Draw(t, "kind"))
+			return engine.EventKind(rapid.IntRange(0, int(engine.EventReady)).Draw(t, "kind"))
 		}),
 		reflect.TypeFor[error](): rapid.Custom(func(t *rapid.T) any {
 			return errors.New(rapid.StringN(1, -1, -1).Draw(t, "error"))

@@ -127,6 +127,14 @@ func (r *Record) pastCells() []cell {
 	return r.cells[:]
 }
 
+// Number returns the number of the newest transition; 0 if there is no record.
+func (r *Record) Number() int64 {
+	if !r.exists {
+		return 0
+	}
+	return r.newest
+}
+
 // slotEntry returns the entry in a slot of the log; "" if none was written yet.
 func (r *Record) slotEntry(slot int64) string {
 	if i := logIndex(slot); i < len(r.log) {

@@ -99,6 +99,10 @@ type Transition struct {
 	// the command's reason.
 	By   string `json:"by,omitzero"`
 	Text string `json:"text,omitzero"`
+	// Own reports whether a step of this process made the transition and its reply
+	// arrived. It is always true in a storage that delivers no other transitions.
+	// The entries of a log do not keep it.
+	Own bool `json:"own,omitzero"`
 	// Local is true if the fallback in this process made the transition, while the
 	// storage did not answer. It is not in the record.
 	Local bool `json:"local,omitzero"`

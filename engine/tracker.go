@@ -170,7 +170,7 @@ func (n *notifier) emitTransition(move Transition, err error) Transition {
 	if move.Cause == CauseHealed {
 		kind = EventHealed
 	}
-	move.Name = n.name
+	move.Name, move.Own = n.name, true
 	if move.Cause.isByOutcome() {
 		move.Err = err
 	}

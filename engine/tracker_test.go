@@ -59,9 +59,9 @@ func TestTracker_transitions(t *testing.T) {
 	w.ApplyReply(engine.Batch{}, w.reply(2, ""))
 	w.ApplyReply(engine.Batch{}, w.reply(3, engine.CauseHealed))
 	want := []engine.Event{
-		{Kind: engine.EventTransition, Name: "payments", Transition: engine.Transition{Name: "payments", Epoch: 1, Cause: engine.CauseCreated}},
-		{Kind: engine.EventTransition, Name: "payments", Transition: engine.Transition{Name: "payments", Epoch: 2, Cause: engine.CauseConsecutive}},
-		{Kind: engine.EventHealed, Name: "payments", Transition: engine.Transition{Name: "payments", Epoch: 3, Cause: engine.CauseHealed}},
+		{Kind: engine.EventTransition, Name: "payments", Transition: engine.Transition{Name: "payments", Epoch: 1, Cause: engine.CauseCreated, Own: true}},
+		{Kind: engine.EventTransition, Name: "payments", Transition: engine.Transition{Name: "payments", Epoch: 2, Cause: engine.CauseConsecutive, Own: true}},
+		{Kind: engine.EventHealed, Name: "payments", Transition: engine.Transition{Name: "payments", Epoch: 3, Cause: engine.CauseHealed, Own: true}},
 	}
 	if diff := cmp.Diff(want, w.taken()); diff != "" {
 		t.Errorf("events (-want +got):\n%s", diff)

@@ -32,6 +32,8 @@ type world struct {
 	store  *storage.Redis
 	handle engine.Handle
 	events *events
+
+	watched bool // a process of it watches
 }
 
 // inBubble runs test in a bubble, over a client that keeps to contexts by itself

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/redbreaker/redbreaker/engine"
+	"github.com/redbreaker/redbreaker/storage/internal/follow"
 	"github.com/redbreaker/redbreaker/storage/internal/guard"
 	"github.com/redbreaker/redbreaker/storage/internal/transport"
 )
@@ -61,26 +62,26 @@ func (g *groupCommit) SendBatch(ctx context.Context, op string, b engine.Batch) 
 // caller's goroutine. If the caller leaves while the step is in flight, a goroutine
 // waits in its place.
 func (g *groupCommit) sendInline(ctx context.Context, node *transport.Node, permission guard.Permission, p *pendingOp) (engine.Reply, error) {
-	f, err := g.handle.startStep(ctx, p.since, node, p.op, p.batch)
+	f, id, err := g.handle.startStep(ctx, p.since, node, p.op, p.batch)
 	if err != nil {
 		g.finishInline()
 		return engine.Reply{}, err
 	}
 	reply, err, ok := f.Await(ctx)
-	if !ok && g.handle.redis.transport.Spawn(func() { g.finishAbandoned(ctx, f, permission, p) }) {
+	if !ok && g.handle.redis.transport.Spawn(func() { g.finishAbandoned(ctx, f, id, permission, p) }) {
 		return engine.Reply{}, err
 	}
 	defer g.finishInline()
-	r, err := g.handle.decodeStep(p.since, p.op, p.batch, reply, err)
+	r, err := g.handle.decodeStep(id, p.since, p.op, p.batch, reply, err)
 	permission.Release(err)
 	return r, err
 }
 
 // finishAbandoned waits for a step whose caller has left, returns its leases, and
 // finishes it as its caller would have.
-func (g *groupCommit) finishAbandoned(ctx context.Context, f *transport.Flight, permission guard.Permission, p *pendingOp) {
+func (g *groupCommit) finishAbandoned(ctx context.Context, f *transport.Flight, id follow.StepID, permission guard.Permission, p *pendingOp) {
 	reply, err, _ := f.Await(context.WithoutCancel(ctx))
-	r, err := g.handle.decodeStep(p.since, p.op, p.batch, reply, err)
+	r, err := g.handle.decodeStep(id, p.since, p.op, p.batch, reply, err)
 	permission.Release(err)
 	g.mu.Lock()
 	if err == nil {
@@ -223,12 +224,12 @@ func (g *groupCommit) sendShared(s *sharedStep) (engine.Reply, error) {
 	if err != nil {
 		return engine.Reply{}, err
 	}
-	f, err := g.handle.startStep(s.ctx, s.since, node, op, s.batch)
+	f, id, err := g.handle.startStep(s.ctx, s.since, node, op, s.batch)
 	if err != nil {
 		return engine.Reply{}, err
 	}
 	reply, err, _ := f.Await(s.ctx) // it does not end
-	r, err := g.handle.decodeStep(s.since, op, s.batch, reply, err)
+	r, err := g.handle.decodeStep(id, s.since, op, s.batch, reply, err)
 	permission.Release(err)
 	return r, err
 }

@@ -2,13 +2,17 @@ package storage
 
 import (
 	"context"
+	"errors"
+	"sync/atomic"
 	"time"
 
 	"github.com/redbreaker/redbreaker/engine"
 	"github.com/redbreaker/redbreaker/scripts"
 	"github.com/redbreaker/redbreaker/storage/internal/enrol"
+	"github.com/redbreaker/redbreaker/storage/internal/follow"
 	"github.com/redbreaker/redbreaker/storage/internal/handle"
 	"github.com/redbreaker/redbreaker/storage/internal/transport"
+	"github.com/redbreaker/redbreaker/storage/internal/watch"
 )
 
 // redisHandle is the handle on one breaker in Redis. Its operations take the road of
@@ -21,6 +25,10 @@ type redisHandle struct {
 	key   string
 	rules engine.Rules
 	entry *enrol.Entry // in the index
+	// followed delivers the transitions of all processes; nil without WithWatch.
+	followed *watch.Followed
+	// unpublished is set once the server has refused to publish a transition.
+	unpublished atomic.Bool
 }
 
 func newHandle(r *Redis, name, key string, rules engine.Rules, sink func(engine.Event)) *redisHandle {
@@ -33,6 +41,9 @@ func newHandle(r *Redis, name, key string, rules engine.Rules, sink func(engine.
 			sink(engine.Event{Kind: engine.EventUnlisted, Name: name, Err: err})
 		}
 	})
+	if r.watcher != nil {
+		h.followed = r.watcher.Follow(key, h.Tracker)
+	}
 	return h
 }
 
@@ -41,11 +52,17 @@ func newHandle(r *Redis, name, key string, rules engine.Rules, sink func(engine.
 func (h *redisHandle) node() *transport.Node { return h.redis.transport.Node(h.key) }
 
 // startStep sends a batch as one step to the node; the timeout counts from since.
-func (h *redisHandle) startStep(ctx context.Context, since time.Time, node *transport.Node, op string, b engine.Batch) (*transport.Flight, error) {
+// Unless it fails, decodeStep must be called with the id.
+func (h *redisHandle) startStep(ctx context.Context, since time.Time, node *transport.Node, op string, b engine.Batch) (*transport.Flight, follow.StepID, error) {
 	if h.redis.closed.Load() {
-		return nil, engine.ErrStopped
+		return nil, 0, engine.ErrStopped
 	}
-	return h.redis.transport.Start(ctx, since, node, h.newCall(op, b))
+	id := h.beginFollowed()
+	f, err := h.redis.transport.Start(ctx, since, node, h.newCall(op, b))
+	if err != nil {
+		h.endFollowed(id)
+	}
+	return f, id, err
 }
 
 // runTrial runs an empty step for the guard of the node. An empty step asks for no
@@ -53,8 +70,9 @@ func (h *redisHandle) startStep(ctx context.Context, since time.Time, node *tran
 func (h *redisHandle) runTrial() error {
 	const op = "step"
 	since, b := time.Now(), engine.Batch{}
+	id := h.beginFollowed()
 	reply, err := h.redis.transport.RunTrial(h.node(), h.newCall(op, b))
-	_, err = h.decodeStep(since, op, b, reply, err)
+	_, err = h.decodeStep(id, since, op, b, reply, err)
 	return err
 }
 
@@ -66,17 +84,44 @@ func (h *redisHandle) newCall(op string, b engine.Batch) *transport.Call {
 
 // decodeStep reads the reply of a step and passes it on to the tracker and the
 // index.
-func (h *redisHandle) decodeStep(since time.Time, op string, b engine.Batch, reply any, err error) (engine.Reply, error) {
+func (h *redisHandle) decodeStep(id follow.StepID, since time.Time, op string, b engine.Batch, reply any, err error) (engine.Reply, error) {
 	if err != nil {
+		h.endFollowed(id)
 		return engine.Reply{}, err
 	}
 	r, err := scripts.DecodeStep(reply, &h.rules, b)
 	if err != nil {
+		h.endFollowed(id)
 		return engine.Reply{}, newReplyError(op, h.Name, err)
 	}
-	h.ApplyReply(b, r)
+	if h.followed != nil {
+		h.followed.ApplyReply(id, h.Tracker, b, r)
+	} else {
+		h.ApplyReply(b, r)
+	}
+	if r.Unpublished && !h.unpublished.Swap(true) {
+		h.Raise(engine.Event{Kind: engine.EventPushLost, Err: errUnpublished})
+	}
 	h.entry.Observe(since, &r)
 	return r, nil
+}
+
+var errUnpublished = errors.New("redbreaker: the user may not publish transitions, so other processes learn of them late; grant what docs/operations.md lists")
+
+// beginFollowed registers a step that is about to be sent: the event of its
+// transition may arrive before its reply.
+func (h *redisHandle) beginFollowed() follow.StepID {
+	if h.followed == nil {
+		return 0
+	}
+	return h.followed.BeginStep()
+}
+
+// endFollowed ends a step whose reply was lost or makes no sense.
+func (h *redisHandle) endFollowed(id follow.StepID) {
+	if h.followed != nil {
+		h.followed.EndStep(id)
+	}
 }
 
 // Control applies a command with the handle's policy. It runs between the handle's
@@ -90,8 +135,13 @@ func (h *redisHandle) Control(ctx context.Context, c engine.Command) (engine.Sna
 	var verdict error
 	err := h.group.runExclusive(ctx, func(ctx context.Context, since time.Time) {
 		var transitions []engine.Transition
+		id := h.beginFollowed()
 		s, transitions, verdict = h.redis.controlRecord(ctx, since, h.Name, h.key, scripts.ControlArgs(&h.rules, false, engine.Random(), c))
-		h.ApplyCommand(s, transitions)
+		if h.followed != nil {
+			h.followed.ApplyCommand(id, h.Tracker, s, transitions)
+		} else {
+			h.ApplyCommand(s, transitions)
+		}
 		if verdict == nil {
 			h.redis.enterAfterCommand(h.key, &s)
 		}
@@ -105,5 +155,8 @@ func (h *redisHandle) Control(ctx context.Context, c engine.Command) (engine.Sna
 // Close makes further operations fail with engine.ErrStopped.
 func (h *redisHandle) Close() error {
 	h.entry.Remove()
+	if h.followed != nil {
+		h.followed.Unfollow(h.Tracker)
+	}
 	return h.Base.Close()
 }

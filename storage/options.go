@@ -21,6 +21,7 @@ type options struct {
 	settings.Common
 	namespace string
 	tag       *string
+	watch     bool
 }
 
 // WithNamespace puts the keys under <namespace>:, so that several fleets share a
@@ -47,6 +48,15 @@ func WithReporter(name string) Option {
 // agree. Default: breakers spread over all slots.
 func WithColocation(tag string) Option {
 	return func(o *options) { o.tag = &tag }
+}
+
+// WithWatch keeps a subscription through which the breakers of this storage learn
+// of transitions that other processes make: their hooks and their Status follow.
+// It takes one more connection (a Ring: one to each shard). Transitions that push
+// does not deliver are read. Close ends the subscription. Default: breakers learn
+// of other processes' transitions by their own calls.
+func WithWatch() Option {
+	return func(o *options) { o.watch = true }
 }
 
 // newOptions applies the options and returns every fault of them.

@@ -13,6 +13,7 @@ import (
 	"github.com/redbreaker/redbreaker/scripts"
 	"github.com/redbreaker/redbreaker/storage/internal/enrol"
 	"github.com/redbreaker/redbreaker/storage/internal/transport"
+	"github.com/redbreaker/redbreaker/storage/internal/watch"
 )
 
 // Redis keeps breakers in a Redis, Valkey or cluster of them. Make it with
@@ -25,6 +26,7 @@ type Redis struct {
 	start     time.Time
 	closed    atomic.Bool
 	index     *enrol.Enroller
+	watcher   *watch.Watcher // nil without WithWatch
 }
 
 var (
@@ -62,6 +64,9 @@ func NewRedis(client redis.UniversalClient, opts ...Option) (*Redis, error) {
 	}
 	r := &Redis{transport: t, keys: keys, reporter: o.Reporter, zeroRules: zero, start: time.Now()}
 	r.index = enrol.New(keys, t, r.start)
+	if o.watch {
+		r.watcher = watch.New(client, t, keys, r.start)
+	}
 	return r, nil
 }
 
@@ -73,6 +78,9 @@ func (r *Redis) Kind() string { return "redis" }
 // timeout. The client stays open.
 func (r *Redis) Close() error {
 	r.closed.Store(true)
+	if r.watcher != nil {
+		r.watcher.Close()
+	}
 	r.index.Close()
 	return r.transport.Close()
 }

@@ -31,7 +31,8 @@ func eventsInOrder(t *testEnv) {
 		if i > 0 {
 			t.checkEqual("epoch before", log[i-1].Epoch, e.Transition.Was)
 		}
-		e.Transition.Was = 0 // the log does not keep it
+		t.checkEqual("own", true, e.Transition.Own)
+		e.Transition.Was, e.Transition.Own = 0, false // the log does not keep them
 		t.checkEqual("transition", log[i], e.Transition)
 	}
 }

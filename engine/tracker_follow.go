@@ -1,0 +1,115 @@
+package engine
+
+import "time"
+
+// A storage that follows records delivers the transitions of all processes, in the
+// order of the record's log. Replies come in another order, and some of them are
+// older than what was delivered. So such a storage gives replies to the Follow
+// methods, which raise no event of a transition, and raises those itself.
+
+// OwnTransitions returns the transition that the step of the batch made, with the
+// error of its outcomes; none if it made none.
+func (r *Reply) OwnTransitions(b Batch) []Transition {
+	move := r.Transition
+	if move.Cause == "" {
+		return nil
+	}
+	if move.Cause.isByOutcome() {
+		move.Err = b.Detail.Err
+	}
+	return []Transition{move}
+}
+
+// FollowReply is [Tracker.ApplyReply] without the event of the transition. A reply
+// that is not current, because something newer is known, leaves the status as it
+// is.
+func (t *Tracker) FollowReply(b Batch, r Reply, current bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.emitSkew(r.Policy)
+	t.emitOverdue(&r)
+	if !current {
+		return
+	}
+	now := t.nowNS()
+	if r.Transition.Cause == CauseCreated {
+		t.emitLostLocked(r.Epoch, now)
+	}
+	k := knownState{state: r.State, mode: r.Mode, epoch: r.Epoch, leftMS: r.LeftMS, modeLeftMS: r.ModeLeftMS}
+	t.followLocked(k, now, len(b.Results) > 0, r.Transition, r.Transition.Cause == "")
+}
+
+// FollowCommand is [Tracker.ApplyCommand] without the events of the transitions.
+func (t *Tracker) FollowCommand(s Snapshot, moves []Transition, current bool) {
+	if !s.Exists || !current {
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	now := t.nowNS()
+	if createsRecord(moves) {
+		t.emitLostLocked(s.Epoch, now)
+	}
+	var last Transition
+	if len(moves) > 0 {
+		last = moves[len(moves)-1]
+	}
+	k := knownState{state: s.State, mode: s.Mode, epoch: s.Epoch, leftMS: CeilMillis(s.RetryAfter), modeLeftMS: CeilMillis(s.ModeFor)}
+	if s.Mode == ModeForcedOpen {
+		k.leftMS = k.modeLeftMS
+	}
+	t.followLocked(k, now, len(moves) > 0, last, len(moves) == 0)
+}
+
+// FollowTransition makes the status follow a transition of which an event arrived
+// just now. The event carries no time that is left, so the time that the
+// transition began is taken to begin now.
+func (t *Tracker) FollowTransition(move Transition) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	k := knownState{state: move.To, mode: move.ToMode, epoch: move.Epoch}
+	switch length := CeilMillis(move.For); {
+	case move.ToMode != move.FromMode && move.ToMode != ModeAuto:
+		k.modeLeftMS = length
+		if move.ToMode == ModeForcedOpen {
+			k.leftMS = length
+		}
+	case move.To == StateOpen:
+		k.leftMS = length
+	}
+	t.followLocked(k, t.nowNS(), false, move, true)
+}
+
+// FollowRecord makes the status follow a record that was read just now: its state,
+// mode and epoch, and how long the open period and the mode still last.
+func (t *Tracker) FollowRecord(s State, m Mode, epoch int64, left, modeLeft time.Duration) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	k := knownState{state: s, mode: m, epoch: epoch, leftMS: CeilMillis(left), modeLeftMS: CeilMillis(modeLeft)}
+	t.followLocked(k, t.nowNS(), false, Transition{}, true)
+}
+
+// followLocked records the state that is known now, and the transition that led to
+// it, if known. For an epoch that no own step began it raises EventStatus.
+func (t *Tracker) followLocked(k knownState, now int64, renews bool, move Transition, foreign bool) {
+	before, known := t.last, t.learnedNS != 0
+	if move.Cause != "" {
+		move.Name = t.name
+	}
+	t.learnLocked(k, now, renews)
+	t.noteOpenedLocked(before, move)
+	if foreign && before.epoch != k.epoch {
+		t.emitStatus(known, k.state, k.mode)
+	}
+}
+
+// Raise hands an event of the followed record to the sink, under the handle's name.
+func (t *Tracker) Raise(e Event) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	e.Name = t.name
+	if e.Transition.Cause != "" {
+		e.Transition.Name = t.name
+	}
+	t.sink(e)
+}

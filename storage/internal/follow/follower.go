@@ -1,0 +1,222 @@
+package follow
+
+import (
+	"slices"
+	"time"
+
+	"github.com/redbreaker/redbreaker/engine"
+)
+
+// Grace is how long an event waits for the one before it, and a reply for its
+// event, before the record is read. It covers the delay between the two.
+const Grace = 50 * time.Millisecond
+
+const (
+	// maxVisited is how many epochs a follower remembers. The log has as many
+	// entries, so that an event of any of them is known when it comes late.
+	maxVisited = 16
+	// maxWaiting is how many events wait for an earlier one. The log can replace
+	// no more than that.
+	maxWaiting = 16
+)
+
+// follows reports whether the transition comes right after the epoch. An event
+// of a new record does not show whose record that is: every record begins after
+// epoch 0. Only an own step, or reading, shows that.
+func follows(t *engine.Transition, epoch, highest int64) bool {
+	return t.Was == epoch && t.Epoch > highest && (epoch != 0 || t.Own)
+}
+
+// Follower follows the transitions of one record. The zero value knows nothing
+// of the record.
+type Follower struct {
+	based   bool  // epoch is known; 0 then means that there is no record
+	epoch   int64 // of the record, as far as followed
+	n       int64 // number of the transition that began epoch; 0: unknown
+	max     int64 // highest epoch that the follower was at
+	start   int64 // epoch at which the follower began without delivering its transition
+	visited []int64
+	changes uint32 // how often epoch changed, to recognize older read results
+
+	waiting  []event // not delivered yet, in order of arrival
+	arrivals uint32
+	steps    steps    // own steps in flight
+	unheard  []missed // transitions whose event has not arrived
+
+	// status is the epoch that Status and views follow: that of the newest event,
+	// delivered or not.
+	status   int64
+	statusAt time.Duration
+
+	heardAt time.Duration // last time that something confirmed or moved epoch
+	read    readState
+	push    pushState
+}
+
+// event is a transition that waits for the one before it or for own steps.
+type event struct {
+	engine.Transition
+	at       time.Duration
+	order    uint32 // among all arrivals
+	received bool   // by push
+	// behind holds it back until every own step that began up to it has ended.
+	behind stepID
+}
+
+// missed is a transition that was learned without its event.
+type missed struct {
+	epoch int64
+	at    time.Duration // when it was learned
+	since time.Duration // when it happened, at the earliest
+}
+
+// Output collects what follows from one input. The caller empties it.
+type Output struct {
+	// Events are for hooks: transitions, healed records, missed transitions and
+	// lost push, in order.
+	Events []engine.Event
+	// Status is the newest transition that Status has to follow, if Cause is set.
+	Status engine.Transition
+	// Voided reports whether views of the record no longer apply.
+	Voided bool
+	// Known is the record as it was read. Status follows it.
+	Known *Known
+	// Signs are the instants of transitions that were learned without their
+	// events, although the grace period is over: signs of a subscription that
+	// receives nothing.
+	Signs []time.Duration
+}
+
+// Known is the state of a record that was read.
+type Known struct {
+	Exists bool
+	State  engine.State
+	Mode   engine.Mode
+	Epoch  int64
+	// Left is how long the open period still lasts, ModeLeft the mode.
+	Left, ModeLeft time.Duration
+}
+
+// Push applies an event that the subscription received.
+func (f *Follower) Push(now time.Duration, t engine.Transition, out *Output) {
+	f.unheard = slices.DeleteFunc(f.unheard, func(u missed) bool { return u.epoch == t.Epoch })
+	if f.isKnown(t.Epoch) {
+		return
+	}
+	if i := f.indexWaiting(t.Epoch); i >= 0 {
+		f.waiting[i].received = true
+		return
+	}
+	chains := f.chainsFromEpoch(t)
+	if !chains && f.push.isIgnored(now) {
+		return
+	}
+	if chains {
+		f.heardAt = now
+	}
+	f.addWaiting(event{Transition: t, at: now, received: true, behind: f.steps.newest})
+	f.showStatus(now, t, out)
+	f.deliverNext(now, out)
+}
+
+// isKnown reports whether the follower is or was at the epoch.
+func (f *Follower) isKnown(epoch int64) bool {
+	return f.based && epoch == f.epoch || slices.Contains(f.visited, epoch)
+}
+
+// chainsFromEpoch reports whether the event follows the epoch that the follower is at,
+// directly or through events that wait. An epoch that does not rise never does,
+// since it shows that the record went back.
+func (f *Follower) chainsFromEpoch(t engine.Transition) bool {
+	if !f.based {
+		return false
+	}
+	epoch, highest := f.epoch, f.max
+	for {
+		if follows(&t, epoch, highest) {
+			return true
+		}
+		i := f.indexNext(epoch, highest)
+		if i < 0 {
+			return false
+		}
+		epoch, highest = f.waiting[i].Epoch, f.waiting[i].Epoch
+	}
+}
+
+// indexNext returns the event that waits and follows the epoch; -1 if none does.
+func (f *Follower) indexNext(epoch, highest int64) int {
+	return slices.IndexFunc(f.waiting, func(e event) bool { return follows(&e.Transition, epoch, highest) })
+}
+
+func (f *Follower) indexWaiting(epoch int64) int {
+	return slices.IndexFunc(f.waiting, func(e event) bool { return e.Epoch == epoch })
+}
+
+// addWaiting keeps an event until it is delivered or the record was read. The
+// oldest event of another process gives way: the log has it, but the log does
+// not say which transitions are own.
+func (f *Follower) addWaiting(e event) {
+	if len(f.waiting) == maxWaiting {
+		i := max(0, slices.IndexFunc(f.waiting, func(e event) bool { return !e.Own }))
+		f.waiting = slices.Delete(f.waiting, i, i+1)
+	}
+	f.arrivals++
+	e.order = f.arrivals
+	f.waiting = append(f.waiting, e)
+}
+
+// showStatus makes Status and views follow an event at once, whether or not it
+// can be delivered yet.
+func (f *Follower) showStatus(now time.Duration, t engine.Transition, out *Output) {
+	out.Voided = true
+	if t.Epoch > f.status {
+		f.status, f.statusAt = t.Epoch, now
+		out.Status = t
+	}
+}
+
+// deliverNext delivers the events that follow each other from the follower's
+// epoch on, up to one that own steps in flight hold back.
+func (f *Follower) deliverNext(now time.Duration, out *Output) {
+	for f.based {
+		i := f.indexNext(f.epoch, f.max)
+		if i < 0 || f.steps.hasStepUpTo(f.waiting[i].behind) {
+			return
+		}
+		e := f.waiting[i]
+		f.waiting = slices.Delete(f.waiting, i, i+1)
+		f.heardAt = now
+		f.deliverTransition(e.Transition, out)
+		f.moveToEpoch(e.Epoch, e.N)
+	}
+}
+
+// deliverTransition hands a transition to hooks.
+func (f *Follower) deliverTransition(t engine.Transition, out *Output) {
+	kind := engine.EventTransition
+	if t.Cause == engine.CauseHealed {
+		kind = engine.EventHealed
+	}
+	out.Events = append(out.Events, engine.Event{Kind: kind, Transition: t})
+}
+
+// moveToEpoch makes epoch the one that the follower is at.
+func (f *Follower) moveToEpoch(epoch, n int64) {
+	if !f.based {
+		f.based, f.start = true, epoch
+	}
+	f.changes++
+	f.epoch, f.n = epoch, n
+	f.max = max(f.max, epoch)
+	if epoch != 0 {
+		f.rememberEpoch(epoch)
+	}
+}
+
+func (f *Follower) rememberEpoch(epoch int64) {
+	if len(f.visited) == maxVisited {
+		f.visited = slices.Delete(f.visited, 0, 1)
+	}
+	f.visited = append(f.visited, epoch)
+}

@@ -1,0 +1,55 @@
+package follow
+
+import (
+	"math/rand/v2"
+	"testing"
+
+	"pgregory.net/rapid"
+)
+
+var mixes = map[string]mix{
+	"calm":       {},
+	"loss":       {loss: true},
+	"flush":      {loss: true, flush: true},
+	"rollback":   {loss: true, rollback: true},
+	"slow clock": {loss: true, rollback: true, slowClock: true},
+	"twin":       {loss: true, twin: true},
+	"all":        {loss: true, flush: true, rollback: true, slowClock: true, twin: true},
+}
+
+// Whatever happens to messages and to the record, transitions are delivered at
+// most once, in order and never from another record; the others are
+// counted; and the follower ends where the record is.
+func TestFollower_world(t *testing.T) {
+	for name, m := range mixes {
+		t.Run(name, func(t *testing.T) {
+			rapid.Check(t, func(t *rapid.T) {
+				draw := func(n int) int { return rapid.IntRange(0, n-1).Draw(t, "choice") }
+				if fault := newTestWorld(draw, m, &Follower{}).runWorld(40); fault != "" {
+					t.Fatal(fault)
+				}
+			})
+		})
+	}
+}
+
+// Longer worlds, from plain random numbers.
+func TestFollower_manyWorlds(t *testing.T) {
+	worlds := 150
+	if testing.Short() {
+		worlds = 30
+	}
+	for name, m := range mixes {
+		t.Run(name, func(t *testing.T) {
+			for seed := range uint64(worlds) {
+				if fault := newTestWorld(seeded(seed), m, &Follower{}).runWorld(300); fault != "" {
+					t.Fatalf("seed %d: %s", seed, fault)
+				}
+			}
+		})
+	}
+}
+
+func seeded(seed uint64) func(int) int {
+	return rand.New(rand.NewPCG(seed, 0)).IntN
+}

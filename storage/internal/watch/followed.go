@@ -1,0 +1,162 @@
+package watch
+
+import (
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/redbreaker/redbreaker/engine"
+	"github.com/redbreaker/redbreaker/storage/internal/follow"
+)
+
+// Followed is a record that handles of a storage follow. All methods are safe for
+// concurrent use.
+type Followed struct {
+	watcher *Watcher
+	key     string
+	handles int // guarded by the watcher's mu
+	// pollNow is set when the head has to be polled whatever is known.
+	pollNow atomic.Bool
+
+	mu       sync.Mutex
+	follower follow.Follower
+	trackers []*engine.Tracker
+	polling  bool
+	retryAt  time.Duration // no poll before, since one failed
+}
+
+func (r *Followed) addTracker(t *engine.Tracker) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.trackers = append(slices.Clip(r.trackers), t)
+}
+
+// Unfollow ends the deliveries to a tracker.
+func (r *Followed) Unfollow(t *engine.Tracker) {
+	r.mu.Lock()
+	before := len(r.trackers)
+	r.trackers = slices.DeleteFunc(slices.Clone(r.trackers), func(other *engine.Tracker) bool { return other == t })
+	removed := len(r.trackers) < before
+	r.mu.Unlock()
+	if removed {
+		r.watcher.unfollow(r)
+	}
+}
+
+// BeginStep registers a step of a handle that is about to be sent.
+func (r *Followed) BeginStep() follow.StepID {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.follower.BeginStep(r.watcher.now())
+}
+
+// EndStep ends a step without a reply.
+func (r *Followed) EndStep(id follow.StepID) {
+	r.applyInput(func(now time.Duration, out *follow.Output) { r.follower.EndStep(now, id, out) })
+}
+
+// ApplyReply ends a step with its reply, on behalf of the handle of the tracker.
+func (r *Followed) ApplyReply(id follow.StepID, t *engine.Tracker, b engine.Batch, reply engine.Reply) {
+	r.applyInput(func(now time.Duration, out *follow.Output) {
+		own := reply.OwnTransitions(b)
+		current := r.follower.Reply(now, id, reply.Epoch, own, reply.Unpublished, out)
+		t.FollowReply(b, reply, current)
+		if current && len(own) > 0 {
+			r.showOthers(t, reply.State, reply.Mode, reply.Epoch, millis(reply.LeftMS), millis(reply.ModeLeftMS))
+		}
+	})
+}
+
+func millis(n int64) time.Duration { return time.Duration(n) * time.Millisecond }
+
+// showOthers makes the other handles of the storage show what a step of one
+// of them did.
+func (r *Followed) showOthers(t *engine.Tracker, s engine.State, m engine.Mode, epoch int64, left, modeLeft time.Duration) {
+	for _, other := range r.trackers {
+		if other != t {
+			other.FollowRecord(s, m, epoch, left, modeLeft)
+		}
+	}
+}
+
+// ApplyCommand ends a command with the record after it, on behalf of the handle of
+// the tracker.
+func (r *Followed) ApplyCommand(id follow.StepID, t *engine.Tracker, s engine.Snapshot, moves []engine.Transition) {
+	if !s.Exists {
+		r.EndStep(id)
+		return
+	}
+	r.applyInput(func(now time.Duration, out *follow.Output) {
+		current := r.follower.Reply(now, id, s.Epoch, moves, false, out)
+		t.FollowCommand(s, moves, current)
+		if current && len(moves) > 0 {
+			k := knownOf(&s)
+			r.showOthers(t, k.State, k.Mode, k.Epoch, k.Left, k.ModeLeft)
+		}
+	})
+}
+
+// applyInput gives an input to the follower, delivers its output, and
+// schedules the record for later.
+func (r *Followed) applyInput(input func(now time.Duration, out *follow.Output)) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var out follow.Output
+	now := r.watcher.now()
+	input(now, &out)
+	r.deliverLocked(&out)
+	if due := r.dueLocked(now); due > 0 {
+		r.watcher.schedule(r, due)
+	}
+	if len(out.Signs) > 0 {
+		r.watcher.addSigns(now, out.Signs)
+	}
+}
+
+// deliverLocked updates the status of all handles, then raises the events: a hook
+// that asks for the status finds that of its event, or a newer one.
+func (r *Followed) deliverLocked(out *follow.Output) {
+	if r.watcher.closed.Load() {
+		return
+	}
+	for _, t := range r.trackers {
+		if k := out.Known; k != nil {
+			t.FollowRecord(k.State, k.Mode, k.Epoch, k.Left, k.ModeLeft)
+		}
+		if out.Status.Cause != "" {
+			t.FollowTransition(out.Status)
+		}
+		for _, e := range out.Events {
+			t.Raise(e)
+		}
+	}
+}
+
+// dueLocked returns when the Watcher has to look at the record; 0 if nothing is
+// due before it was silent for long.
+func (r *Followed) dueLocked(now time.Duration) time.Duration {
+	due := r.follower.ReadDue()
+	if sign := r.follower.SignDue(); sign > 0 && (due == 0 || sign < due) {
+		due = sign
+	}
+	if r.needsPollLocked() {
+		if at := max(now, r.retryAt); due == 0 || at < due {
+			due = at
+		}
+	}
+	return due
+}
+
+func (r *Followed) needsPollLocked() bool {
+	return !r.polling && (r.pollNow.Load() || r.follower.NeedsPoll())
+}
+
+// raiseOnce raises an event for one handle.
+func (r *Followed) raiseOnce(e engine.Event) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.trackers) > 0 && !r.watcher.closed.Load() {
+		r.trackers[0].Raise(e)
+	}
+}

@@ -1,0 +1,95 @@
+package watch
+
+import (
+	"errors"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/redbreaker/redbreaker/storage/internal/follow"
+)
+
+const (
+	// Two signs within signsWithin renew the subscription.
+	signsWithin = 10 * time.Second
+	// Renewals are at least minRenewal apart. If they do not help, the time between
+	// them doubles, up to maxRenewal.
+	minRenewal = time.Second
+	maxRenewal = 30 * time.Second
+)
+
+// errStarved is the reason of an EventPushLost.
+var errStarved = errors.New("redbreaker: transitions are not received although the subscription works; is a node of the cluster cut off, or does a proxy stand between?")
+
+// starvation finds a subscription that works but receives no events, by transitions
+// that were learned in another way.
+type starvation struct {
+	signedAt  time.Duration // last sign; 0: none
+	renewedAt time.Duration
+	interval  time.Duration // to the next renewal
+	reported  bool
+}
+
+// addSign counts a sign, and returns whether the subscription has to be renewed and
+// whether that was reported.
+func (s *starvation) addSign(now time.Duration) (renew, report bool) {
+	before := s.signedAt
+	s.signedAt = now
+	if before == 0 || now-before > maxRenewal {
+		s.interval, s.reported = minRenewal, false // renewing has helped, or was not needed
+	}
+	if before == 0 || now-before > signsWithin || s.renewedAt != 0 && now-s.renewedAt < s.interval {
+		return false, false
+	}
+	again := s.renewedAt != 0 && now-s.renewedAt <= maxRenewal+signsWithin
+	s.renewedAt = now
+	if !again {
+		return true, false
+	}
+	s.interval = min(2*s.interval, maxRenewal)
+	report = !s.reported
+	s.reported = true
+	return true, report
+}
+
+// addSigns counts transitions that a subscription should have received: it was up
+// when they happened.
+func (w *Watcher) addSigns(now time.Duration, happened []time.Duration) {
+	w.mu.Lock()
+	var renew []*subscription
+	report := false
+	for _, at := range happened {
+		if !w.areUpSinceLocked(at - follow.Grace) {
+			continue
+		}
+		if again, why := w.starved.addSign(now); again {
+			report = report || why
+			for _, s := range w.subs {
+				renew = append(renew, s)
+			}
+		}
+	}
+	w.mu.Unlock()
+	for _, s := range renew {
+		s.dropConnection()
+	}
+	if report {
+		w.transport.Spawn(func() { w.reportPushLost(errStarved) })
+	}
+}
+
+// areUpSinceLocked reports whether all subscriptions were up, without a break, from
+// the time on.
+func (w *Watcher) areUpSinceLocked(at time.Duration) bool {
+	for _, s := range w.subs {
+		if up := s.upSince.Load(); up == 0 || time.Duration(up) > at {
+			return false
+		}
+	}
+	return len(w.subs) > 0
+}
+
+func (w *Watcher) isRing() bool {
+	_, ok := w.client.(*redis.Ring)
+	return ok
+}

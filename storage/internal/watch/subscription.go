@@ -1,0 +1,256 @@
+package watch
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+const (
+	// pingAfter is how long a subscription is silent before it is asked for a sign
+	// of life, giveUpAfter how long before it is given up.
+	pingAfter   = 10 * time.Second
+	giveUpAfter = 20 * time.Second
+	// confirmLimit is how long a server may take to confirm a subscription.
+	confirmLimit = 5 * time.Second
+	// A subscription that failed is made again after minBackoff, then after twice
+	// as long each time, up to maxBackoff; one that was refused, after refusedPause.
+	minBackoff   = 50 * time.Millisecond
+	maxBackoff   = 2 * time.Second
+	refusedPause = 30 * time.Second
+)
+
+// subscription keeps one channel of one server subscribed. Its goroutine reads
+// with PubSub.Receive without a timeout: a read that times out may end within a
+// frame, and PubSub.Channel hides failures and drops messages. A connection that
+// is silent is found out by pings, see keepAlive.
+type subscription struct {
+	channel string
+	// subscribe returns a PubSub on the channel, and the server's address if there
+	// are several; avoid is the address that failed last.
+	subscribe func(ctx context.Context, avoid string) (ps *redis.PubSub, addr string, err error)
+	receive   func(payload string)
+	becameUp  func() // each time the server has confirmed the subscription
+	refused   func(err error)
+	now       func() time.Duration
+	spawn     func(func()) bool
+
+	ctx    context.Context
+	cancel context.CancelFunc
+	done   chan struct{}
+	// soundAt is when anything was received, upSince when the server confirmed the
+	// subscription, 0 while it has not: both in ns since the start.
+	soundAt, upSince atomic.Int64
+
+	mu       sync.Mutex
+	pubsub   *redis.PubSub // nil while there is none
+	openedAt time.Duration
+	pinged   time.Duration // the silence that was pinged already, by the time of its last sound
+	dropped  *redis.PubSub // closed by dropConnection, not by the client
+}
+
+// refusedError wraps a server's refusal to subscribe.
+type refusedError struct{ error }
+
+func (e refusedError) Unwrap() error { return e.error }
+
+// keepSubscribed keeps the channel subscribed until the subscription is closed, or the
+// client.
+func (s *subscription) keepSubscribed() {
+	defer close(s.done)
+	backoff, avoid := minBackoff, ""
+	for s.ctx.Err() == nil {
+		addr, wasUp, err := s.runConnection(avoid)
+		var refusal refusedError
+		pause := backoff
+		switch {
+		case errors.Is(err, redis.ErrClosed):
+			return // the client is closed
+		case errors.As(err, &refusal):
+			s.refused(refusal.error)
+			pause = refusedPause
+		case wasUp:
+			backoff, pause = minBackoff, minBackoff
+		}
+		avoid = addr
+		s.sleepOrClose(pause)
+		backoff = min(2*backoff, maxBackoff)
+	}
+}
+
+func (s *subscription) sleepOrClose(d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-s.ctx.Done():
+	}
+}
+
+// runConnection subscribes and reads until the connection is of no more use.
+func (s *subscription) runConnection(avoid string) (addr string, wasUp bool, err error) {
+	ctx, cancel := context.WithTimeout(s.ctx, confirmLimit)
+	ps, addr, err := s.subscribe(ctx, avoid)
+	cancel()
+	if err != nil {
+		return addr, false, err
+	}
+	s.openConnection(ps)
+	defer s.closeConnection(ps)
+	for failures := 0; failures < 2; {
+		message, err := ps.Receive(s.ctx)
+		var answer redis.Error
+		switch {
+		case err == nil:
+			failures = 0
+			s.soundAt.Store(int64(s.now()))
+			wasUp = s.takeMessage(message) || wasUp
+		case errors.As(err, &answer): // an answer, even if it refuses
+			s.soundAt.Store(int64(s.now()))
+			if s.upSince.Load() == 0 {
+				return addr, wasUp, refusedError{err}
+			}
+		case errors.Is(err, redis.ErrClosed) && s.wasDropped(ps):
+			return addr, wasUp, errDropped
+		case errors.Is(err, redis.ErrClosed):
+			return addr, wasUp, err
+		default: // go-redis has connected again already
+			failures++
+			s.upSince.Store(0)
+		}
+	}
+	return addr, wasUp, errDropped
+}
+
+var errDropped = errors.New("the connection was given up")
+
+// takeMessage reports whether the message confirms the subscription.
+func (s *subscription) takeMessage(message any) (confirmed bool) {
+	switch m := message.(type) {
+	case *redis.Subscription:
+		if m.Kind == "subscribe" {
+			s.upSince.Store(int64(s.now()))
+			s.becameUp()
+			return true
+		}
+	case *redis.Message:
+		s.receive(m.Payload)
+	}
+	return false
+}
+
+func (s *subscription) openConnection(ps *redis.PubSub) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.pubsub, s.openedAt, s.pinged = ps, s.now(), 0
+	s.soundAt.Store(int64(s.openedAt))
+	if s.ctx.Err() != nil { // close came while there was no connection
+		s.dropConnectionLocked()
+	}
+}
+
+func (s *subscription) closeConnection(ps *redis.PubSub) {
+	s.upSince.Store(0)
+	s.mu.Lock()
+	s.pubsub = nil
+	s.mu.Unlock()
+	go func() { _ = ps.Close() }() // it may wait for a lock under which go-redis dials
+}
+
+func (s *subscription) wasDropped(ps *redis.PubSub) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.dropped == ps
+}
+
+// dropConnection makes keepSubscribed subscribe again, on a cluster at another node.
+func (s *subscription) dropConnection() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.dropConnectionLocked()
+}
+
+func (s *subscription) dropConnectionLocked() {
+	if ps := s.pubsub; ps != nil && s.dropped != ps {
+		s.dropped = ps
+		go func() { _ = ps.Close() }()
+	}
+}
+
+// keepAlive pings a connection that is silent, and gives up one that stays silent. It
+// returns when it has to be called next.
+func (s *subscription) keepAlive(now time.Duration) (next time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.pubsub == nil {
+		return now + pingAfter
+	}
+	sound := time.Duration(s.soundAt.Load())
+	switch {
+	case s.upSince.Load() == 0 && now >= s.openedAt+confirmLimit, now >= sound+giveUpAfter:
+		s.dropConnectionLocked()
+		return now + pingAfter
+	case s.upSince.Load() == 0:
+		return s.openedAt + confirmLimit
+	case now < sound+pingAfter:
+		return sound + pingAfter
+	case s.pinged != sound:
+		s.pinged = sound
+		ps := s.pubsub
+		s.spawn(func() { _ = ps.Ping(s.ctx) })
+	}
+	return sound + giveUpAfter
+}
+
+// endSubscription ends the subscription; done is closed when its goroutine has ended.
+func (s *subscription) endSubscription() {
+	s.cancel()
+	s.dropConnection()
+}
+
+// subscribeTo returns how to subscribe to a channel over the client. It takes a
+// node of a cluster at random: ClusterClient.Subscribe would take the same one in
+// all processes, which would do the work for all of them.
+func subscribeTo(client redis.UniversalClient, channel string) func(context.Context, string) (*redis.PubSub, string, error) {
+	nodes, ok := client.(*redis.ClusterClient)
+	if !ok {
+		return func(ctx context.Context, _ string) (*redis.PubSub, string, error) {
+			return client.Subscribe(ctx, channel), "", nil
+		}
+	}
+	return func(ctx context.Context, avoid string) (*redis.PubSub, string, error) {
+		node, err := pickNode(ctx, nodes, avoid)
+		if err != nil {
+			return nil, "", err
+		}
+		return node.Subscribe(ctx, channel), node.Options().Addr, nil
+	}
+}
+
+// pickNode returns a node of the cluster at random, but avoid only if there is no
+// other.
+func pickNode(ctx context.Context, client *redis.ClusterClient, avoid string) (*redis.Client, error) {
+	var mu sync.Mutex
+	var all, others []*redis.Client
+	err := client.ForEachShard(ctx, func(_ context.Context, node *redis.Client) error {
+		mu.Lock()
+		defer mu.Unlock()
+		all = append(all, node)
+		if node.Options().Addr != avoid {
+			others = append(others, node)
+		}
+		return nil
+	})
+	if len(others) == 0 {
+		others = all
+	}
+	if len(others) == 0 {
+		return nil, errors.Join(errors.New("redbreaker: the cluster has no nodes"), err)
+	}
+	return others[rand.IntN(len(others))], nil
+}

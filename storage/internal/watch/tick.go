@@ -1,0 +1,284 @@
+package watch
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/redbreaker/redbreaker/engine"
+	"github.com/redbreaker/redbreaker/scripts"
+	"github.com/redbreaker/redbreaker/storage/internal/follow"
+	"github.com/redbreaker/redbreaker/storage/internal/transport"
+)
+
+const (
+	// retryAfter is how long a read or poll that failed waits.
+	retryAfter = time.Second
+	// unreadableAfter is the same for a record that cannot be read, such as that
+	// of a newer release.
+	unreadableAfter = 30 * time.Second
+)
+
+// limiter lets most things happen within a time.
+type limiter struct {
+	most  int
+	per   time.Duration
+	since time.Duration
+	used  int
+}
+
+// take returns how many of n may happen now.
+func (l *limiter) take(now time.Duration, n int) int {
+	if now >= l.since+l.per {
+		l.since, l.used = now, 0
+	}
+	n = min(n, l.most-l.used)
+	l.used += n
+	return n
+}
+
+// schedule makes the Watcher look at the record at the time.
+func (w *Watcher) schedule(r *Followed, at time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.scheduleLocked(r, at)
+}
+
+func (w *Watcher) scheduleLocked(r *Followed, at time.Duration) {
+	if w.followed[r.key] == r {
+		w.pending[r] = true
+		w.armLocked(at)
+	}
+}
+
+// armLocked sets the timer, unless it is due earlier anyway.
+func (w *Watcher) armLocked(at time.Duration) {
+	if w.closed.Load() || w.wakeAt != 0 && w.wakeAt <= at {
+		return
+	}
+	w.wakeAt = at
+	if w.ticking {
+		return // its end sets the timer
+	}
+	wait := max(0, at-w.now())
+	if w.timer == nil {
+		w.timer = time.AfterFunc(wait, func() { w.transport.Spawn(w.tick) })
+		return
+	}
+	w.timer.Reset(wait)
+}
+
+// tick counts overdue events, reads and polls the records that are due, and pings
+// the subscription.
+func (w *Watcher) tick() {
+	now := w.now()
+	records, subs := w.beginTick(now)
+	var reads, polls, silent []*Followed
+	next := now + pingAfter
+	for r := range records {
+		read, poll, quiet, due := r.findDue(now)
+		switch {
+		case read:
+			reads = append(reads, r)
+		case poll:
+			polls = append(polls, r)
+		case quiet:
+			silent = append(silent, r)
+		}
+		if due > 0 {
+			w.schedule(r, due)
+		}
+	}
+	for _, s := range subs {
+		next = min(next, s.keepAlive(now))
+	}
+	w.startReads(now, reads)
+	w.startPolls(now, &w.polls, polls)
+	w.startPolls(now, &w.silent, silent)
+	w.endTick(next)
+}
+
+// beginTick returns the records to look at: those that have something due, or all
+// of them if it is time to look for silent ones.
+func (w *Watcher) beginTick(now time.Duration) (map[*Followed]bool, []*subscription) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.ticking, w.wakeAt = true, 0
+	records := w.pending
+	w.pending = map[*Followed]bool{}
+	if now >= w.scanAt {
+		w.scanAt = now + scanEvery
+		for _, r := range w.followed {
+			records[r] = true
+		}
+	}
+	var subs []*subscription
+	for _, s := range w.subs {
+		subs = append(subs, s)
+	}
+	return records, subs
+}
+
+// scanEvery is how often all records are looked at, for those that were silent.
+const scanEvery = 5 * time.Second
+
+func (w *Watcher) endTick(next time.Duration) {
+	w.startSubscriptionsOfRing()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if len(w.followed) > 0 {
+		next = min(next, w.scanAt)
+	}
+	w.ticking = false
+	if w.wakeAt != 0 {
+		next = min(next, w.wakeAt)
+	}
+	w.wakeAt = 0
+	w.armLocked(next)
+}
+
+// startSubscriptionsOfRing subscribes to shards that were down before.
+func (w *Watcher) startSubscriptionsOfRing() {
+	if w.isRing() {
+		w.startSubscriptions()
+	}
+}
+
+// findDue counts the record's overdue events, and returns whether to read or poll it
+// now, and when to look again; 0 if only after a long silence.
+func (r *Followed) findDue(now time.Duration) (read, poll, silent bool, due time.Duration) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var out follow.Output
+	r.follower.Tick(now, &out)
+	r.deliverLocked(&out)
+	if len(out.Signs) > 0 {
+		r.watcher.addSigns(now, out.Signs)
+	}
+	due = r.dueLocked(now)
+	switch at := r.follower.ReadDue(); {
+	case at > 0 && at <= now:
+		return true, false, false, 0
+	case r.needsPollLocked() && now >= r.retryAt:
+		return false, true, false, 0
+	case !r.polling && now >= r.retryAt && now >= r.follower.HeardAt()+follow.PollAfter:
+		return false, false, true, due
+	}
+	return false, false, false, due
+}
+
+// startReads reads as many of the records as the limit allows. The others wait.
+func (w *Watcher) startReads(now time.Duration, records []*Followed) {
+	records = w.takeAllowed(now, &w.reads, records)
+	if len(records) == 0 {
+		return
+	}
+	calls := make([]*transport.Call, len(records))
+	for i, r := range records {
+		r.mu.Lock()
+		known := r.follower.SendRead(now)
+		r.mu.Unlock()
+		calls[i] = &transport.Call{Op: "watch", Name: r.key, Key: r.key, Script: scripts.Since, Args: scripts.SinceArgs(known)}
+	}
+	w.transport.Spawn(func() {
+		answers, err := w.transport.RunMany(context.Background(), calls)
+		for i, r := range records {
+			var a transport.Answer
+			if a.Err = err; err == nil {
+				a = answers[i]
+			}
+			r.applyRead(a)
+		}
+	})
+}
+
+// takeAllowed returns as many records as the limit allows, and schedules the rest.
+func (w *Watcher) takeAllowed(now time.Duration, l *limiter, records []*Followed) []*Followed {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	n := l.take(now, len(records))
+	for _, r := range records[n:] {
+		w.scheduleLocked(r, l.since+l.per)
+	}
+	return records[:n]
+}
+
+func (r *Followed) applyRead(a transport.Answer) {
+	record, now, err := engine.Record{}, int64(0), a.Err
+	if err == nil {
+		record, now, err = scripts.DecodeInspect(a.Reply)
+	}
+	r.applyInput(func(at time.Duration, out *follow.Output) {
+		s := record.Snapshot("", now)
+		switch {
+		case err != nil && !isPermanent(err):
+			r.follower.FailRead(at + retryAfter)
+		case err != nil || slices.Contains(s.Unreadable, "head"):
+			r.follower.FailRead(at + unreadableAfter)
+		default:
+			r.follower.Read(at, follow.Record{Known: knownOf(&s), N: record.Number(), Log: s.Log}, out)
+		}
+	})
+}
+
+// isPermanent reports whether the record itself cannot be read.
+func isPermanent(err error) bool {
+	return errors.Is(err, engine.ErrForeignKey) || errors.Is(err, engine.ErrNewerLayout)
+}
+
+func knownOf(s *engine.Snapshot) follow.Known {
+	k := follow.Known{Exists: s.Exists, State: s.State, Mode: s.Mode, Epoch: max(0, s.Epoch), Left: s.RetryAfter, ModeLeft: s.ModeFor}
+	if s.Mode == engine.ModeForcedOpen {
+		k.Left = s.ModeFor
+	}
+	return k
+}
+
+// startPolls polls as many of the records as the limit allows. The others wait.
+func (w *Watcher) startPolls(now time.Duration, l *limiter, records []*Followed) {
+	records = w.takeAllowed(now, l, records)
+	if len(records) == 0 {
+		return
+	}
+	keys := make([]string, len(records))
+	marks := make([]uint32, len(records))
+	for i, r := range records {
+		r.mu.Lock()
+		r.polling = true
+		r.pollNow.Store(false)
+		marks[i] = r.follower.SendPoll()
+		r.mu.Unlock()
+		keys[i] = r.key
+	}
+	w.transport.Spawn(func() {
+		answers, err := w.transport.ReadField(context.Background(), "watch", "head", keys)
+		for i, r := range records {
+			var a transport.Answer
+			if a.Err = err; err == nil {
+				a = answers[i]
+			}
+			r.applyPoll(marks[i], a)
+		}
+	})
+}
+
+func (r *Followed) applyPoll(mark uint32, a transport.Answer) {
+	var record engine.Record
+	err := a.Err
+	if head, ok := a.Reply.(string); ok && err == nil {
+		record, err = engine.ParseRecord([]engine.Field{{Name: "head", Value: head}})
+	}
+	r.applyInput(func(now time.Duration, out *follow.Output) {
+		r.polling = false
+		s := record.Snapshot("", 0)
+		switch {
+		case err != nil && !isPermanent(err):
+			r.retryAt = now + retryAfter
+		case err != nil || slices.Contains(s.Unreadable, "head"):
+			r.retryAt = now + unreadableAfter
+		default:
+			r.follower.Polled(now, mark, knownOf(&s), record.Number(), out)
+		}
+	})
+}

@@ -1,0 +1,303 @@
+//go:build go1.25
+
+package storage_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"net"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/alicebob/miniredis/v2/server"
+	"github.com/redis/go-redis/v9"
+
+	"github.com/redbreaker/redbreaker/engine"
+	"github.com/redbreaker/redbreaker/internal/faultproxy"
+	"github.com/redbreaker/redbreaker/scripts"
+	"github.com/redbreaker/redbreaker/storage"
+)
+
+// watcher is a process that watches the fleet of a bubble, over connections whose
+// faults it controls.
+type watcher struct {
+	store  *storage.Redis
+	handle engine.Handle
+	events *events
+	road   *road
+}
+
+// road makes the connections of a process. It knows which one is subscribed, by
+// what is written to it.
+type road struct {
+	dial func(context.Context, string, string) (net.Conn, error)
+
+	mu          sync.Mutex
+	dropsEvents bool          // of the subscription, without a cut
+	pushDelay   time.Duration // of the subscription
+	replyDelay  time.Duration // of other connections
+	subscribed  []*roadConn
+}
+
+type roadConn struct {
+	net.Conn
+	road       *road
+	subscribes bool
+	hung       bool
+}
+
+func (r *road) connect(ctx context.Context, network, addr string) (net.Conn, error) {
+	conn, err := r.dial(ctx, network, addr)
+	if err != nil {
+		return nil, err
+	}
+	return &roadConn{Conn: conn, road: r}, nil
+}
+
+func (c *roadConn) Write(b []byte) (int, error) {
+	if bytes.Contains(b, []byte("subscribe")) {
+		c.road.mu.Lock()
+		c.subscribes = true
+		c.road.subscribed = append(c.road.subscribed, c)
+		c.road.mu.Unlock()
+	}
+	return c.Conn.Write(b)
+}
+
+func (c *roadConn) Read(b []byte) (int, error) {
+	for {
+		n, err := c.Conn.Read(b)
+		c.road.mu.Lock()
+		drop := c.subscribes && c.road.dropsEvents && bytes.Contains(b[:n], []byte("message"))
+		drop = drop || c.hung
+		delay := c.road.replyDelay
+		if c.subscribes {
+			delay = c.road.pushDelay
+		}
+		c.road.mu.Unlock()
+		if err == nil && drop {
+			continue
+		}
+		if delay > 0 {
+			time.Sleep(delay)
+		}
+		return n, err
+	}
+}
+
+// set changes the faults.
+func (r *road) set(change func(r *road)) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	change(r)
+}
+
+// hangSubscription makes the connections that are subscribed now receive nothing.
+func (r *road) hangSubscription() {
+	r.set(func(r *road) {
+		for _, c := range r.subscribed {
+			c.hung = true
+		}
+	})
+}
+
+func (w *world) watcher(t *testing.T, p engine.Policy, inline bool) *watcher {
+	t.Helper()
+	if !w.watched {
+		w.watched = true
+		t.Cleanup(func() { // after all of them are closed
+			synctest.Wait()
+			if stack := watchGoroutines(); stack != "" {
+				t.Errorf("goroutines outlive Close:\n%s", stack)
+			}
+		})
+	}
+	r := &road{dial: w.net.Dial}
+	rdb := redis.NewClient(&redis.Options{Addr: "192.0.2.1:6379", Dialer: r.connect, ContextTimeoutEnabled: inline})
+	t.Cleanup(func() { _ = rdb.Close() })
+	s := newStorage(t, rdb, storage.WithTimeout(bound), storage.WithWatch())
+	h, e := bind(t, s, p)
+	return &watcher{store: s, handle: h, events: e, road: r}
+}
+
+// watchGoroutines returns the stacks of subscriptions.
+func watchGoroutines() string {
+	buf := make([]byte, 1<<20)
+	var found []string
+	for _, stack := range strings.Split(string(buf[:runtime.Stack(buf, true)]), "\n\n") {
+		if strings.Contains(stack, "internal/watch.(*subscription)") {
+			found = append(found, stack)
+		}
+	}
+	return strings.Join(found, "\n\n")
+}
+
+// Whatever happens to messages, every process agrees within 30 s and one reading,
+// and each transition is delivered or counted.
+func TestWatch_silentLoss(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *world) {
+		must(t, w.client.ScriptLoad(ctx, scripts.Since.Source).Err())
+		acquire(t, w.handle)
+		var all []*watcher
+		for i := range 3 {
+			all = append(all, w.watcher(t, opensAtOnce, i == 1))
+		}
+		time.Sleep(time.Second)
+		all[2].road.set(func(r *road) { r.dropsEvents = true })
+		rnd := rand.New(rand.NewPCG(1, 2))
+		for i := range 200 {
+			must(t, act(all[i%2].handle, i))
+			time.Sleep(time.Duration(rnd.IntN(rnd.IntN(4000)+1)) * time.Millisecond)
+			if i == 100 {
+				all[2].road.set(func(r *road) { r.dropsEvents = false })
+			}
+			if i == 150 {
+				all[2].road.set(func(r *road) { r.dropsEvents = true })
+			}
+		}
+		time.Sleep(31 * time.Second)
+		last := inspect(t, w.store)
+		for i, p := range all {
+			if s := p.handle.Status(); s.State != last.State || s.Mode != last.Mode {
+				t.Errorf("process %d shows %v, the record is %v", i, s.State, last.State)
+			}
+			wantDelivered(t, p.events, last.Log, 1)
+		}
+		if n, _ := all[2].events.missed(); n == 0 {
+			t.Error("nothing was missed: the test shows little")
+		}
+	})
+}
+
+// A push may come before the reply of its step or after it: the transition is own
+// both times, and delivered once.
+func TestWatch_ownBeforeAndAfter(t *testing.T) {
+	for what, set := range map[string]func(r *road){
+		"push first":  func(r *road) { r.replyDelay = 40 * time.Millisecond },
+		"reply first": func(r *road) { r.pushDelay = 100 * time.Millisecond },
+	} {
+		t.Run(what, func(t *testing.T) {
+			inBubble(t, func(t *testing.T, w *world) {
+				p := w.watcher(t, opensAtOnce, true)
+				must(t, act(p.handle, 0))
+				time.Sleep(time.Second)
+				p.road.set(set)
+				for i := range 4 {
+					i++
+					must(t, act(p.handle, i))
+					time.Sleep(time.Second)
+				}
+				list := p.events.transitions()
+				for _, move := range list {
+					if !move.Own {
+						t.Errorf("%v is not own", move)
+					}
+				}
+				wantDelivered(t, p.events, inspect(t, w.store).Log, 0)
+				if len(list) != 5 {
+					t.Errorf("%d transitions, want 5", len(list))
+				}
+			})
+		})
+	}
+}
+
+// A subscription that hangs is found out and made again.
+func TestWatch_blackHole(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *world) {
+		p := w.watcher(t, opensAtOnce, true)
+		time.Sleep(time.Second)
+		p.road.hangSubscription()
+		time.Sleep(25 * time.Second)
+		_, err := w.store.Control(ctx, name, engine.Command{Action: engine.ActionTrip})
+		must(t, err)
+		time.Sleep(100 * time.Millisecond)
+		if s := p.handle.Status(); s.State != engine.StateOpen {
+			t.Errorf("25 s after the subscription hung, the process shows %v", s.State)
+		}
+	})
+}
+
+// Close ends within the timeout while nothing arrives, and at any moment of the
+// subscription's life.
+func TestWatch_closeInBlackHole(t *testing.T) {
+	for _, wait := range []time.Duration{0, time.Millisecond, time.Second, 15 * time.Second} {
+		t.Run(fmt.Sprint(wait), func(t *testing.T) {
+			inBubble(t, func(t *testing.T, w *world) {
+				p := w.watcher(t, opensAtOnce, true)
+				time.Sleep(wait)
+				p.road.hangSubscription()
+				w.net.Set(faultproxy.Blackhole())
+				start := time.Now()
+				must(t, p.store.Close())
+				if took := time.Since(start); took > bound {
+					t.Errorf("Close took %v, want at most %v", took, bound)
+				}
+				time.Sleep(10 * time.Second) // go-redis ends its dials
+			})
+		})
+	}
+}
+
+// An idle process sends a ping for each 10 s of silence and polls each record every
+// 30 s, no more.
+func TestWatch_idleCost(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *world) {
+		acquire(t, w.handle)
+		commands := countCommands(w)
+		w.watcher(t, opensAtOnce, true)
+		time.Sleep(10 * time.Second)
+		before := commands()
+		time.Sleep(time.Hour)
+		after := commands()
+		for command, most := range map[string]int{"PING": 361, "HGET": 121, "EVALSHA": 1, "SUBSCRIBE": 0} {
+			if n := after[command] - before[command]; n > most {
+				t.Errorf("%d times %s in an hour, want at most %d", n, command, most)
+			}
+		}
+		if n := after["HGET"] - before["HGET"]; n < 100 {
+			t.Errorf("%d polls in an hour: nothing would find what was lost", n)
+		}
+	})
+}
+
+// Without WithWatch there is no subscription.
+func TestWatch_off(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *world) {
+		commands := countCommands(w)
+		acquire(t, w.handle)
+		time.Sleep(time.Hour)
+		for command, n := range commands() {
+			if command == "SUBSCRIBE" || command == "PING" {
+				t.Errorf("%d times %s without WithWatch", n, command)
+			}
+		}
+		if stack := watchGoroutines(); stack != "" {
+			t.Errorf("goroutines without WithWatch:\n%s", stack)
+		}
+	})
+}
+
+// countCommands returns how often each command was called so far.
+func countCommands(w *world) func() map[string]int {
+	var mu sync.Mutex
+	counts := map[string]int{}
+	w.mini.Server().SetPreHook(func(_ *server.Peer, cmd string, _ ...string) bool {
+		mu.Lock()
+		defer mu.Unlock()
+		counts[strings.ToUpper(cmd)]++
+		return false
+	})
+	return func() map[string]int {
+		mu.Lock()
+		defer mu.Unlock()
+		return maps.Clone(counts)
+	}
+}
