@@ -4,6 +4,8 @@ import (
 	"errors"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"github.com/redbreaker/redbreaker/cluster"
 	"github.com/redbreaker/redbreaker/storage/internal/settings"
 )
@@ -19,9 +21,10 @@ type Option func(*options)
 
 type options struct {
 	settings.Common
-	namespace string
-	tag       *string
-	watch     bool
+	namespace  string
+	tag        *string
+	underlying redis.UniversalClient
+	watch      bool
 }
 
 // WithNamespace puts the keys under <namespace>:, so that several fleets share a
@@ -57,6 +60,15 @@ func WithColocation(tag string) Option {
 // of other processes' transitions by their own calls.
 func WithWatch() Option {
 	return func(o *options) { o.watch = true }
+}
+
+// WithUnderlying names the client that the storage's client wraps. A wrapper, such as
+// one that traces calls, hides whether it talks to a cluster; then the storage has one
+// guard for all nodes, and learns late that a master was replaced. A wrapper with a
+// method Unwrap() redis.UniversalClient does not need this option. Calls go through
+// the wrapper either way. Default: what Unwrap returns, or the client itself.
+func WithUnderlying(client redis.UniversalClient) Option {
+	return func(o *options) { o.underlying = client }
 }
 
 // newOptions applies the options and returns every fault of them.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -17,6 +18,10 @@ import (
 	"github.com/redbreaker/redbreaker/scripts"
 	"github.com/redbreaker/redbreaker/storage/internal/transport"
 )
+
+// otherProduct matches the version of a server that is neither Redis nor Valkey, in
+// the answer to INFO.
+var otherProduct = regexp.MustCompile(`(?m)^(?:kvrocks|dragonfly|keydb|garnet)_version:`)
 
 // oldestMajor is the major version of the oldest server that is supported.
 const oldestMajor = 6
@@ -37,6 +42,12 @@ func (r *Redis) Ping(ctx context.Context) error {
 	if err != nil {
 		return newReplyError("ping", "", err)
 	}
+	for _, text := range denied {
+		if strings.Contains(text, "non deterministic") {
+			return &engine.StorageError{Class: engine.ClassRefused, Op: "ping", Err: fmt.Errorf(
+				"the server does not let scripts read its clock and write (%s), set lua-replicate-commands yes", text)}
+		}
+	}
 	if len(denied) > 0 {
 		names := slices.Sorted(maps.Keys(denied))
 		for _, why := range denied {
@@ -51,12 +62,16 @@ func (r *Redis) Ping(ctx context.Context) error {
 	return r.checkVersion(ctx)
 }
 
-// checkVersion refuses a server that is too old. A server that hides its version
-// has run a script, which is enough.
+// checkVersion refuses a Redis that is too old. A server that hides its version, or
+// is another product that names the version of Redis that it resembles, has run a
+// script, which is enough.
 func (r *Redis) checkVersion(ctx context.Context) error {
 	info, err := r.transport.Info(ctx)
 	if err != nil {
 		return nil //nolint:nilerr // INFO may be denied
+	}
+	if otherProduct.MatchString(info) {
+		return nil
 	}
 	for line := range strings.Lines(info) {
 		version, found := strings.CutPrefix(strings.TrimSpace(line), "redis_version:")

@@ -78,13 +78,14 @@ func TestPing_passwords(t *testing.T) {
 
 func TestPing_version(t *testing.T) {
 	for version, want := range map[string]string{
-		"redis_version:5.0.14": "the server is version 5.0.14, use 6.0 or later",
-		"redis_version:2.8":    "the server is version 2.8",
-		"redis_version:6.0.0":  "",
-		"redis_version:255.1":  "", // a build of its unstable branch
-		"redis_version:new":    "",
-		"server_name:another":  "",
-		"-ERR no version":      "",
+		"redis_version:5.0.14":                         "the server is version 5.0.14, use 6.0 or later",
+		"redis_version:2.8":                            "the server is version 2.8",
+		"redis_version:6.0.0":                          "",
+		"redis_version:255.1":                          "", // a build of its unstable branch
+		"redis_version:new":                            "",
+		"redis_version:4.0.0\r\nkvrocks_version:2.9.0": "",
+		"server_name:another":                          "",
+		"-ERR no version":                              "",
 	} {
 		m, rdb := redistest.Mini(t)
 		m.Server().SetPreHook(func(c *server.Peer, cmd string, _ ...string) bool {
@@ -117,7 +118,7 @@ func TestPing_noScripts(t *testing.T) {
 		return cmd == "EVALSHA"
 	})
 	err := newStorage(t, rdb).Ping(ctx)
-	wantSays(t, wantClass(t, err, engine.ClassUnknown, "ping"), "unknown command", "runs no scripts", "Redis 6.0 or later")
+	wantSays(t, wantClass(t, err, engine.ClassRefused, "ping"), "unknown command", "runs no scripts", "Redis 6.0 or later")
 }
 
 // F52 and worse: what answers is not a Redis, or not in the way it is asked.

@@ -58,7 +58,7 @@ func NewRedis(client redis.UniversalClient, opts ...Option) (*Redis, error) {
 	if err != nil {
 		return nil, err
 	}
-	t, err := transport.New(client, o.Timeout)
+	t, err := transport.New(client, o.underlying, o.Timeout)
 	if err != nil {
 		return nil, err
 	}

@@ -19,7 +19,7 @@ import (
 func main() {
 	rdb := redis.NewUniversalClient(&redis.UniversalOptions{
 		Addrs:                 []string{"localhost:6379"},
-		ContextTimeoutEnabled: true, // saves a goroutine per call
+		ContextTimeoutEnabled: true, // gives up on a reply at the timeout
 		DialerRetries:         1,    // errors then name the last dial error
 	})
 	store, err := storage.NewRedis(rdb, storage.WithNamespace("shop"))

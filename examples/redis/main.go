@@ -83,7 +83,7 @@ func newReplica(ctx context.Context, url string) (*replica, error) {
 	if err != nil {
 		return nil, err
 	}
-	options.ContextTimeoutEnabled = true // saves a goroutine for each call
+	options.ContextTimeoutEnabled = true // gives up on a reply at the timeout
 	rdb := redis.NewClient(options)
 	store, err := storage.NewRedis(rdb, storage.WithNamespace("example"))
 	if err != nil {

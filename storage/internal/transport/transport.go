@@ -39,7 +39,8 @@ type Transport struct {
 	tasks    taskgroup.Group // calls, trials, the cluster's upkeep
 	closing  context.Context // ends when Close has waited for callers
 	endCalls context.CancelFunc
-	cluster  *clusterMap // nil for a single server
+	cluster  *clusterMap // nil unless the client is that of a cluster
+	ring     *redis.Ring // nil unless the client is one
 
 	// single is the only server, and a cluster as long as its map is not known.
 	single *Node
@@ -61,15 +62,24 @@ const (
 )
 
 // New returns a transport over the client, which it never closes. It does no I/O.
-func New(client redis.UniversalClient, limit time.Duration) (*Transport, error) {
+// If the client wraps another one, underlying is that one, or nil if its Unwrap
+// method returns it. Calls go through the wrapper; the underlying client knows
+// the servers.
+func New(client, underlying redis.UniversalClient, limit time.Duration) (*Transport, error) {
+	if underlying == nil {
+		underlying = unwrap(client)
+	}
 	t := &Transport{client: client, timeout: limit, timeoutErr: timeout.Error(limit)}
 	t.closing, t.endCalls = context.WithCancel(context.Background())
 	var dialTimeout, readTimeout time.Duration
-	switch c := client.(type) {
+	switch c := underlying.(type) {
 	case *redis.Client:
 		dialTimeout, readTimeout = c.Options().DialTimeout, c.Options().ReadTimeout
 	case *redis.ClusterClient:
 		dialTimeout, readTimeout = c.Options().DialTimeout, c.Options().ReadTimeout
+	case *redis.Ring:
+		dialTimeout, readTimeout = c.Options().DialTimeout, c.Options().ReadTimeout
+		t.ring = c
 	}
 	if dialTimeout <= 0 {
 		dialTimeout = defaultDialTimeout
@@ -78,16 +88,32 @@ func New(client redis.UniversalClient, limit time.Duration) (*Transport, error) 
 		readTimeout = defaultCloseLimit
 	}
 	t.connectLimit, t.closeLimit = dialTimeout+limit, readTimeout
-	t.cluster = newClusterMap(client, t.tasks.Spawn)
+	t.cluster = newClusterMap(underlying, t.tasks.Spawn)
 	g, err := guard.New(t.tasks.Spawn, judgeError)
 	if err != nil {
 		return nil, err
 	}
 	t.single = &Node{guard: g, server: client}
-	if _, ok := client.(*redis.Client); ok {
+	if _, ok := underlying.(*redis.Client); ok {
 		t.single.pipeline = &pipeline{transport: t}
 	}
 	return t, nil
+}
+
+// unwrap returns the client that wrappers, such as those that trace calls, offer by
+// a method Unwrap.
+func unwrap(client redis.UniversalClient) redis.UniversalClient {
+	for {
+		w, ok := client.(interface{ Unwrap() redis.UniversalClient })
+		if !ok {
+			return client
+		}
+		inner := w.Unwrap()
+		if inner == nil {
+			return client
+		}
+		client = inner
+	}
 }
 
 // Timeout is the longest that a call takes.
@@ -105,17 +131,30 @@ func (t *Transport) Spawn(f func()) bool { return t.tasks.Spawn(f) }
 // slots move meanwhile, a call must not ask one server's guard and then go to
 // another.
 func (t *Transport) Node(key string) *Node {
-	master := t.cluster.masterOf(key)
-	if master == nil {
+	server := t.serverOf(key)
+	if server == nil {
 		return t.single
 	}
-	return t.nodes.getOrAdd(master, func() *Node {
+	return t.nodes.getOrAdd(server, func() *Node {
 		g, err := guard.New(t.tasks.Spawn, judgeError)
 		if err != nil { // not for a policy that was valid before
 			g = t.single.guard
 		}
-		return &Node{guard: g, server: master, pipeline: &pipeline{transport: t}}
+		return &Node{guard: g, server: server, pipeline: &pipeline{transport: t}}
 	})
+}
+
+// serverOf returns the client of the cluster's master or the ring's shard that holds
+// the key, nil if there is one server or it is not known.
+func (t *Transport) serverOf(key string) *redis.Client {
+	if t.ring == nil {
+		return t.cluster.masterOf(key)
+	}
+	shard, err := t.ring.GetShardClientForKey(key)
+	if err != nil { // all shards are down
+		return nil
+	}
+	return shard
 }
 
 // Info returns what the server says about itself.
