@@ -25,9 +25,9 @@ var (
 	ErrForced = errors.New("redbreaker: the breaker is in a forced mode, release it first")
 	// ErrNewerLayout is wrapped by the error about a record that a newer release wrote.
 	ErrNewerLayout = errors.New("redbreaker: the record was written by a newer release, upgrade this process")
-	// ErrClock is wrapped by the error about a storage whose clock is beyond the year
-	// 2109, where the numbers of a record end. Nothing was written.
-	ErrClock = errors.New("redbreaker: the storage's clock is beyond the year 2109, set it to the time of day")
+	// ErrClock is wrapped by the error about a storage whose clock is before 1970 or
+	// after the year 2108, where the numbers of a record end. Nothing was written.
+	ErrClock = errors.New("redbreaker: the storage's clock is out of range, set it to the time of day")
 	// ErrForeignKey is wrapped by the error about a key that holds no record: another
 	// type, or fields of another application.
 	ErrForeignKey = errors.New("redbreaker: the key holds other data, choose another namespace")

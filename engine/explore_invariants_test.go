@@ -33,7 +33,7 @@ const (
 
 func (x *explorer) checks(i invariant) bool { return x.only == "" || x.only == i }
 
-// What is checked of one operation; "" is all well.
+// effectChecks are made after each operation; "" is no violation.
 var effectChecks = []struct {
 	invariant
 	broken func(*explorer, *effect) string
@@ -54,7 +54,7 @@ var effectChecks = []struct {
 	{invControl, (*explorer).controlled},
 }
 
-// What is checked of a world, and of every step from it that is not gone into.
+// worldChecks are made in each world, and of each step from it that is not explored.
 var worldChecks = []struct {
 	invariant
 	broken func(*explorer, *world) string
@@ -573,7 +573,8 @@ func (x *explorer) batches(w *world) string {
 	return ""
 }
 
-// results are what may be reported: every outcome of every ticket, and runs.
+// results returns the results that may be reported: every outcome of every ticket,
+// and runs.
 func (x *explorer) results(w *world) (singles, runs []Result) {
 	for i, t := range w.tickets {
 		same := func(o ticket) bool { return o.Ticket == t.Ticket }

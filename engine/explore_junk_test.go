@@ -128,7 +128,7 @@ func (x *explorer) heals(junk *Record, now int64, p *Rules, b Batch) string {
 	return ""
 }
 
-// exploreJunk lets junk be made of what is reached.
+// exploreJunk damages each record that the exploration reaches.
 func (x *explorer) exploreJunk() (records int) {
 	x.plan.depth, x.only = 5, invRecovery
 	if shallow() {

@@ -34,6 +34,16 @@ func CheckName(name string) error {
 	return nil
 }
 
+// CheckClock returns an error that wraps [ErrClock] if the machine cannot calculate
+// with the time: now must be from 1 to 2^42 - 1, in ms. A storage checks the clock of
+// its server by it before a step.
+func CheckClock(now int64) error {
+	if within(now, 1, maxClock) {
+		return nil
+	}
+	return fmt.Errorf("at %d ms: %w", now, ErrClock)
+}
+
 // faults collects everything that is wrong with one argument.
 type faults struct {
 	subject string // policy, command

@@ -1,6 +1,8 @@
 package engine
 
-// schema is the version of the record's layout. It changes only when an older
+// schema is the version of the record's layout, which head and tally begin with. A
+// release with another layout writes it in both with its first step, because the fast
+// path reads the tally without the head. It changes only when an older
 // release could no longer read what a newer one writes: in a rolling update both
 // work on the same records.
 const schema = 1

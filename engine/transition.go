@@ -8,7 +8,7 @@ package engine
 // openCircuit begins an open period. A failure's own open time, such as a
 // Retry-After, takes the place of OpenFor, be it longer or shorter: the dependency
 // knows best. The backoff applies to it too, so that a dependency that keeps asking
-// for one second is left alone for longer and longer. It has no jitter, because a
+// for one second is not called for longer and longer. It has no jitter, because a
 // time that was asked for must not be shortened.
 func (m *machine) openCircuit(cause Cause) {
 	m.expireTrips()
@@ -22,8 +22,8 @@ func (m *machine) openCircuit(cause Cause) {
 
 // expireTrips ends the row of opens if the circuit stayed closed for at least
 // as long as it was last open. This is the only way in which the backoff
-// shortens, so that a dependency that fails soon after each recovery is left
-// alone for longer and longer.
+// shortens, so that a dependency that fails soon after each recovery is not
+// called for longer and longer.
 func (m *machine) expireTrips() {
 	if m.state == StateClosed && m.now-m.since >= m.openFor {
 		m.trips = 0

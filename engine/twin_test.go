@@ -25,7 +25,7 @@ import (
 // The twins: the pure machine, the in-memory engine and the Lua take one stream
 // of operations; after each, replies and whole records must agree.
 
-// twinPolicies are what the stream draws two of: every rule, alone and together.
+// twinPolicies have every rule, alone and together. A stream of operations draws two.
 var twinPolicies = []engine.Policy{
 	{},
 	{ConsecutiveFailures: 2, OpenFor: 5 * time.Second},

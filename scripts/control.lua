@@ -13,7 +13,7 @@ ARGV[6]  the reason, a token; "-" for none
 Returns  {verdict, now, events, field, value, field, value, ...}: "done", "conflict" (another epoch) or "forced" (refused in a forced mode); the server's time in ms; the events of the transitions made, a line each: the epoch before, then the log entry; then the record as it is now
          "!type <type>": the key holds another type; nothing was written
          "!schema <n>": the record is of a newer layout; nothing was written
-         "!clock <ms>": the server's clock is beyond the year 2109; nothing was written
+         "!clock <ms>": the server's clock is not from 1 to 2^42 - 1 ms, in the year 2109; nothing was written
          "!args <n>": ARGV[n] is not of the form above; nothing was written
 
 Writes   HSET, HDEL, PERSIST, PEXPIRE, PUBLISH; in this order, PUBLISH at most twice, the others at most once
@@ -42,7 +42,7 @@ m.by, m.text = ARGV[5], ARGV[6]
 local refused = m.load_record()
 if refused then return refused end
 m.now = clock()
-if m.now > $MAX_CLOCK then return string.format('!clock %d', m.now) end
+if m.now < 1 or m.now > $MAX_CLOCK then return string.format('!clock %d', m.now) end
 if m.exists then m.parse_tally(m.tally) end
 p = own
 if ARGV[3] == 'stored' then

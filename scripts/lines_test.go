@@ -110,6 +110,10 @@ func (h *host) checkRefused() {
 			continue // it has no use for the time
 		}
 		before := h.now
+		h.now = 0
+		if got, err := h.run(script, "late:{"+script+"}", args...); got != "!clock 0" || err != nil {
+			h.t.Errorf("%s with a clock that is at 0: %v, %v", script, got, err)
+		}
 		h.now = 1 << 42
 		if got, err := h.run(script, "late:{"+script+"}", args...); got != "!clock 4398046511104" || err != nil || h.rdb.Exists(ctx, "late:{"+script+"}").Val() != 0 {
 			h.t.Errorf("%s in the year 2109: %v, %v", script, got, err)

@@ -16,7 +16,7 @@ Returns  "<epoch>": closed, auto, all admitted, all applied, no transition, the 
          "<state> <mode> epoch=<n> left=<ms> mode_left=<ms> granted=<n> lease=<first> applied=<n> stale=<n> policy=<fingerprint>", then if any are stale " applied_each=<n>,<n>,...", how many outcomes of each result were applied, the first ones, if a probe outlived its lease " overdue=<ms>/<ms>", how long it took and its lease, then, a line each, the event of a transition if there was one ("<epoch before> <log entry>") and "!unpublished" if the server refused to publish it
          "!type <type>": the key holds another type; nothing was written
          "!schema <n>": the record is of a newer layout; nothing was written
-         "!clock <ms>": the server's clock is beyond the year 2109; nothing was written
+         "!clock <ms>": the server's clock is not from 1 to 2^42 - 1 ms, in the year 2109; nothing was written
          "!args <n>": ARGV[n] is not of the form above, and the step looks at it; nothing was written
 
 Writes   HSET, HDEL, PERSIST, PEXPIRE, PUBLISH; in this order, each at most once; nothing for a rejection or an admission while closed
@@ -61,7 +61,7 @@ if refused then return refused end
 local needs_clock = m.needs_clock(reports)
 if needs_clock then
   m.now = time or clock()
-  if m.now > $MAX_CLOCK then return string.format('!clock %d', m.now) end
+  if m.now < 1 or m.now > $MAX_CLOCK then return string.format('!clock %d', m.now) end
   if m.exists then m.parse_tally(m.tally) end
 end
 if m.prepare_record() and needs_clock then

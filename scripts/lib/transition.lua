@@ -15,8 +15,8 @@ end
 
 -- expire_trips ends the row of opens if the circuit stayed closed for at least
 -- as long as it was last open. This is the only way in which the backoff
--- shortens, so that a dependency that fails soon after each recovery is left
--- alone for longer and longer.
+-- shortens, so that a dependency that fails soon after each recovery is not
+-- called for longer and longer.
 function m.expire_trips()
   if m.state == 'closed' and m.now - m.since >= m.open_for then m.trips = 0 end
 end

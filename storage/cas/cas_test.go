@@ -353,9 +353,10 @@ func TestCAS_badStores(t *testing.T) {
 		"a blob without a version": {memStore: s, load: func(context.Context, string) ([]byte, int64, error) {
 			return []byte("head 1"), 0, nil
 		}},
-		"a clock that fails":       {memStore: s, time: func(context.Context) (time.Time, error) { return time.Time{}, errors.New("no") }},
-		"a clock before 1970":      {memStore: s, time: func(context.Context) (time.Time, error) { return time.Time{}, nil }},
-		"a clock of another world": {memStore: s, time: func(context.Context) (time.Time, error) { return time.UnixMilli(1 << 50), nil }},
+		"a clock that fails":          {memStore: s, time: func(context.Context) (time.Time, error) { return time.Time{}, errors.New("no") }},
+		"a clock before 1970":         {memStore: s, time: func(context.Context) (time.Time, error) { return time.Time{}, nil }},
+		"a clock at the last instant": {memStore: s, time: func(context.Context) (time.Time, error) { return time.UnixMilli(1 << 42), nil }},
+		"a clock of another world":    {memStore: s, time: func(context.Context) (time.Time, error) { return time.UnixMilli(1 << 50), nil }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			wantClass(t, second(openCAS(t, bad, engine.Policy{}).Acquire(ctx)), engine.ClassNotExecuted, "acquire")

@@ -49,21 +49,17 @@ func (s *Storage) readStore(ctx context.Context, name string) (blob []byte, vers
 	return blob, version, now, err
 }
 
-// lastInstant is the last time that the machine can calculate with: its epochs
-// are made of the time.
-var lastInstant = time.Date(2101, 1, 1, 0, 0, 0, 0, time.UTC)
-
 // readClock returns the time in ms, by the store's clock if it has one. Without it
 // the clocks of hosts decide, which docs/storages.md warns of.
 func (s *Storage) readClock(ctx context.Context) (int64, error) {
-	if s.clock == nil {
-		return time.Now().UnixMilli(), nil
+	now := time.Now()
+	if s.clock != nil {
+		var err error
+		if now, err = s.clock.Now(ctx); err != nil {
+			return 0, err
+		}
 	}
-	t, err := s.clock.Now(ctx)
-	if err == nil && (t.UnixMilli() < 1 || t.After(lastInstant)) {
-		err = fmt.Errorf("the clock of the store is at %v, it must be after 1970 and before 2101", t)
-	}
-	return t.UnixMilli(), err
+	return now.UnixMilli(), engine.CheckClock(now.UnixMilli())
 }
 
 // swapRecord swaps a blob. An error is of class unknown unless the store knows better:
