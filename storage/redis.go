@@ -173,7 +173,10 @@ func (r *Redis) runCall(ctx context.Context, since time.Time, c *transport.Call)
 	return r.transport.Run(ctx, since, r.transport.Node(c.Key), c)
 }
 
-// newReplyError returns the error of a reply that cannot be used.
+// newReplyError returns the error of a reply that cannot be used. A key of others and
+// a clock out of range were refused before anything was written, so their classes say
+// that the operation had no effect. Of any other reply, such as one that a proxy made
+// up, nothing is known.
 func newReplyError(op, name string, err error) error {
 	class := engine.ClassUnknown
 	switch {
