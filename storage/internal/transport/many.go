@@ -21,7 +21,7 @@ type Answer struct {
 // calls; the error is the context's.
 func (t *Transport) RunMany(ctx context.Context, calls []*Call) ([]Answer, error) {
 	return t.runGrouped(ctx, calls, func(node *Node, own []*Call) []Answer {
-		m := &manyCalls{transport: t, node: node, calls: own, deadline: time.Now().Add(t.timeout)}
+		m := &manyCalls{transport: t, node: node, calls: own, batch: batch{deadline: time.Now().Add(t.timeout)}}
 		for range own {
 			m.attempts = append(m.attempts, &attempt{})
 		}
@@ -69,22 +69,17 @@ func (t *Transport) groupByNode(calls []*Call) map[*Node][]int {
 
 // manyCalls are calls of one caller to one node. They have their own pipeline and
 // not the node's: an inspection of 500 breakers must not delay the steps of calls.
+//
+// They are a batch, whose pipeline is written whole or not at all, though the caller
+// may leave meanwhile: a large one reaches the server in parts, and go-redis keeps
+// the connection if the rest is refused. The replies to the first part would then be
+// taken for those of the next commands on it.
 type manyCalls struct {
+	batch     batch
 	transport *Transport
 	node      *Node
 	calls     []*Call
 	attempts  []*attempt
-	deadline  time.Time
-}
-
-// replyDeadline implements deadliner. All commands are written at once.
-func (m *manyCalls) replyDeadline() (time.Time, bool) {
-	for _, a := range m.attempts {
-		if a.state.Load() == sent {
-			return m.deadline, true
-		}
-	}
-	return time.Time{}, false
 }
 
 // result is the raw end of a call.
@@ -98,9 +93,14 @@ type result struct {
 // break in its middle.
 func (m *manyCalls) runOnNode(ctx context.Context) []Answer {
 	var results []result
-	err := m.transport.waitOrLeave(ctx, m.deadline, func(own context.Context) {
-		results = m.sendBatch(m.transport.newContext(own, m))
+	err := m.transport.waitOrLeave(ctx, m.batch.deadline, func(own context.Context) {
+		results = m.sendBatch(m.transport.newContext(own, &m.batch))
 	})
+	if err == nil || m.batch.state.CompareAndSwap(waiting, left) {
+		for _, a := range m.attempts {
+			a.unclaim() // it was not written, and will not be
+		}
+	}
 	answers := make([]Answer, len(m.calls))
 	for i, c := range m.calls {
 		executable := m.attempts[i].leave()
@@ -142,8 +142,13 @@ func (m *manyCalls) sendBatch(ctx context.Context) []result {
 }
 
 // sendPipeline sends the calls of the given indexes, and returns the indexes of those
-// whose script the server does not know.
+// whose script the server does not know. It sends nothing if the caller has left.
 func (m *manyCalls) sendPipeline(ctx context.Context, verb string, indexes []int, results []result) (missing []int) {
+	for _, i := range indexes {
+		if !m.attempts[i].claim(&m.batch) {
+			return nil
+		}
+	}
 	cmds := make([]command, len(indexes))
 	_, refused := m.transport.client.Pipelined(ctx, func(p redis.Pipeliner) error {
 		for n, i := range indexes {
@@ -160,7 +165,7 @@ func (m *manyCalls) sendPipeline(ctx context.Context, verb string, indexes []int
 	for n, i := range indexes {
 		setMissingError(cmds[n].Cmd, refused)
 		reply, err := cmds[n].Result()
-		results[i] = result{reply, m.transport.withTimeout(m.deadline, err)}
+		results[i] = result{reply, m.transport.withTimeout(m.batch.deadline, err)}
 		if redis.HasErrorPrefix(err, "NOSCRIPT") {
 			missing = append(missing, i)
 		}
