@@ -4,6 +4,7 @@ package storage_test
 
 import (
 	"fmt"
+	"runtime"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -84,4 +85,25 @@ func TestHangingClient_panics(t *testing.T) {
 		u.set(nil)
 		acquire(t, w.handle)
 	})
+}
+
+// The same holds for commands that are not steps, and for a hook that ends its
+// goroutine.
+func TestHangingClient_panicsElsewhere(t *testing.T) {
+	for want, fail := range map[string]func(){
+		"the Redis client panicked: a bug in a hook": func() { panic("a bug in a hook") },
+		"the Redis client ended its goroutine":       runtime.Goexit,
+	} {
+		inBubble(t, func(t *testing.T, w *world) {
+			acquire(t, w.handle)
+			var u userCode
+			w.client.AddHook(hooks{&u})
+			u.set(fail)
+			_, err := w.store.InspectMany(ctx, []string{name})
+			wantSays(t, err, want)
+			for _, err := range w.store.Names(ctx) {
+				wantSays(t, err, want)
+			}
+		})
+	}
 }

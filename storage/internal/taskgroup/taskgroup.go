@@ -63,8 +63,16 @@ func (g *Group) Spawn(f func()) bool {
 func (g *Group) work(f func()) {
 	w := &worker{tasks: make(chan func(), 1)}
 	var timer *time.Timer
+	inTask := true
+	defer func() {
+		if inTask { // it called runtime.Goexit
+			g.endTask()
+		}
+	}()
 	for f != nil {
+		inTask = true
 		f()
+		inTask = false
 		if !g.park(w) {
 			return
 		}
@@ -89,16 +97,27 @@ func (g *Group) work(f func()) {
 func (g *Group) park(w *worker) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.running--
-	if g.running == 0 && g.idle != nil {
-		close(g.idle)
-		g.idle = nil
-	}
+	g.endTaskLocked()
 	if g.stopped || len(g.parked) >= maxParked {
 		return false
 	}
 	g.parked = append(g.parked, w)
 	return true
+}
+
+// endTask ends the task of a goroutine that ends with it.
+func (g *Group) endTask() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.endTaskLocked()
+}
+
+func (g *Group) endTaskLocked() {
+	g.running--
+	if g.running == 0 && g.idle != nil {
+		close(g.idle)
+		g.idle = nil
+	}
 }
 
 // unpark returns false if the worker was given a task meanwhile, or stopped.

@@ -144,6 +144,8 @@ func (m *clusterMap) reloadMap() {
 	}
 	if !m.spawn(func() {
 		defer m.reloads.Add(-1)
+		var ignored error
+		defer recoverPanic(&ignored)
 		// This reads the map, then does nothing with the masters.
 		_ = m.client.ForEachMaster(context.Background(), func(context.Context, *redis.Client) error { return nil })
 	}) {
@@ -185,7 +187,8 @@ func (m *clusterMap) loadOnAllNodes(s *scripts.Script) {
 	ctx, cancel := context.WithTimeout(context.Background(), spreadTimeout)
 	defer cancel()
 	// A node that is away is given the script when a call finds it missing there.
-	_ = m.client.ForEachShard(ctx, func(ctx context.Context, node *redis.Client) error {
+	_ = m.client.ForEachShard(ctx, func(ctx context.Context, node *redis.Client) (err error) {
+		defer recoverPanic(&err)
 		return node.ScriptLoad(ctx, s.Source).Err()
 	})
 }

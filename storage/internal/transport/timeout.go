@@ -2,6 +2,7 @@ package transport
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -56,12 +57,15 @@ type withoutDeadline struct{}
 func (withoutDeadline) replyDeadline() (time.Time, bool) { return time.Time{}, false }
 
 // waitOrLeave runs f in a goroutine and returns when it does, at the deadline or
-// when the context ends. Then f goes on alone.
+// when the context ends. Then f goes on alone. If it panics, that is the error.
 func (t *Transport) waitOrLeave(ctx context.Context, deadline time.Time, f func(context.Context)) error {
 	done := make(chan struct{})
+	ended := errGoroutineEnded
 	if !t.tasks.Spawn(func() {
 		defer close(done)
+		defer recoverPanic(&ended)
 		f(t.newContext(ctx, withoutDeadline{}))
+		ended = nil
 	}) {
 		return engine.ErrStopped
 	}
@@ -69,11 +73,24 @@ func (t *Transport) waitOrLeave(ctx context.Context, deadline time.Time, f func(
 	defer timer.Stop()
 	select {
 	case <-done:
-		return nil
+		return ended
 	case <-ctx.Done():
 		return ctx.Err()
 	case <-timer.C:
 		return t.timeoutErr
+	}
+}
+
+// errGoroutineEnded is the error of a client in which the user's code calls
+// runtime.Goexit, as a test does that fails in a hook.
+var errGoroutineEnded = errors.New("the Redis client ended its goroutine")
+
+// recoverPanic makes an error of a panic of the client, which may come from the
+// user's code: it must not end the process, and the goroutine has no caller that
+// could recover it. It is deferred.
+func recoverPanic(err *error) {
+	if p := recover(); p != nil {
+		*err = fmt.Errorf("the Redis client panicked: %v", p)
 	}
 }
 
