@@ -31,8 +31,9 @@ type Gateway struct {
 // replica of the gateway learns with all others.
 func NewGateway(candidates []Candidate, breakers *redbreaker.Registry) (*Gateway, error) {
 	transport, err := httpbreaker.NewTransport(httpbreaker.Keyed(breakers, circuitOf), nil, httpbreaker.TransportConfig{
-		Judge:         judgeStatus,
-		BodyJudge:     httpbreaker.EventStream(judgeEvent), // a stream may fail after its 200
+		Judge: judgeStatus,
+		// A stream may fail after its 200.
+		BodyJudge:     httpbreaker.EventStream(judgeEvent), //nolint:bodyclose // a function of responses, not a response
 		VendorHeaders: true,
 	})
 	if err != nil {

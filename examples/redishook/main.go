@@ -110,7 +110,7 @@ func run(ctx context.Context) error {
 	fmt.Println("three misses:", errors.Is(err, redis.Nil), "and the circuit is", hook.breaker.State())
 	server.Close()
 	for range 2 {
-		_, err = cache.Get(ctx, "absent").Result()
+		_ = cache.Get(ctx, "absent").Err()
 	}
 	before := dials
 	_, err = cache.Get(ctx, "absent").Result()

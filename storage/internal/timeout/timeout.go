@@ -22,7 +22,7 @@ func WithCause(ctx context.Context, err error) error {
 		return err
 	}
 	<-ctx.Done() // its timer is due, but may not have run yet
-	if err == context.DeadlineExceeded {
+	if err == context.DeadlineExceeded { //nolint:errorlint // an error that wraps it says more
 		return context.Cause(ctx)
 	}
 	return fmt.Errorf("%w (%w)", context.Cause(ctx), err)

@@ -136,5 +136,5 @@ func (v *verdict) formatVerdict() string {
 	case !v.opened:
 		return "Verdict: no promise was broken; the circuit never opened."
 	}
-	return fmt.Sprintf("Verdict: all promises kept; the breaker spared the failing dependency %.1f %% of its calls.", 100-r.shareReached())
+	return fmt.Sprintf("Verdict: all promises kept; %.1f %% of calls did not reach the failing dependency.", 100-r.shareReached())
 }

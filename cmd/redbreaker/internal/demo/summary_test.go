@@ -41,7 +41,7 @@ reached the dependency               4         5         4        13
      4.50s  closed    > closed     recovered                 succeeded=1
             (the record keeps 2, there were 4 more before)
 
-Verdict: all promises kept; the breaker spared the failing dependency 88.9 % of its calls.
+Verdict: all promises kept; 88.9 % of calls did not reach the failing dependency.
 `
 	if diff := cmp.Diff(want, out.String()); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
