@@ -21,7 +21,7 @@ func WithCause(ctx context.Context, err error) error {
 	if err == nil || Ended(ctx) == nil {
 		return err
 	}
-	<-ctx.Done() // its timer is due, but may not have run yet
+	<-ctx.Done()                         // its timer is due, but may not have run yet
 	if err == context.DeadlineExceeded { //nolint:errorlint // an error that wraps it says more
 		return context.Cause(ctx)
 	}
