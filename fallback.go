@@ -113,6 +113,17 @@ func (f *fallbackHandle) localVoter(lease int64) *outage {
 	return o
 }
 
+// untilLocalAdmission returns how long the local breaker rejects what the storage
+// would admit, see localVoter: at most until results are tried again.
+func (f *fallbackHandle) untilLocalAdmission() time.Duration {
+	o := f.outage.Load()
+	if o == nil || o.local == nil || o.failing.Load()&reportBit == 0 {
+		return 0
+	}
+	untilTried := time.Duration(o.failed.Load() + recoveryQuiet - f.Now())
+	return max(0, min(untilAdmission(o.local.Status()), untilTried))
+}
+
 // decideAdmission admits or rejects a call in place of the storage.
 func (f *fallbackHandle) decideAdmission(ctx context.Context, o *outage, failure *StorageError) (Ticket, error) {
 	switch {

@@ -19,7 +19,8 @@ const waitPoll = 5 * time.Second
 //
 // If this process knows the circuit as closed, Wait returns at once, without I/O.
 // While it waits, it reads the record at the known end of the rejection, and at
-// least every 5 s. While the storage fails, it waits as the fallback rejects. It
+// least every 5 s. While the storage fails, it waits as the fallback rejects; if the
+// storage answers but takes no results, until they are tried again at most. It
 // returns the error of ctx, or [ErrStopped].
 func (b *Breaker) Wait(ctx context.Context) error {
 	if err := b.checkWaiting(ctx); err != nil {
@@ -64,7 +65,8 @@ func (b *Breaker) readPause(ctx context.Context) (time.Duration, error) {
 	s, err := b.storage.Inspect(ctx, b.name)
 	switch {
 	case err == nil:
-		return untilAdmission(Status{State: s.State, Mode: s.Mode, RetryAfter: s.RetryAfter, ModeFor: s.ModeFor}), nil
+		shared := untilAdmission(Status{State: s.State, Mode: s.Mode, RetryAfter: s.RetryAfter, ModeFor: s.ModeFor})
+		return max(shared, b.untilLocalAdmission()), nil
 	case ctx.Err() != nil:
 		return 0, ctx.Err()
 	case errors.Is(err, ErrStopped):
@@ -75,6 +77,16 @@ func (b *Breaker) readPause(ctx context.Context) (time.Duration, error) {
 		return waitPoll, nil
 	}
 	return untilAdmission(b.handle.Status()), nil
+}
+
+// untilLocalAdmission returns how long the local breaker rejects while the storage
+// answers, but takes no results.
+func (b *Breaker) untilLocalAdmission() time.Duration {
+	f, ok := b.handle.(*fallbackHandle)
+	if !ok {
+		return 0
+	}
+	return f.untilLocalAdmission()
 }
 
 // untilAdmission returns how long no call will be admitted: 0 if one may be now,

@@ -20,6 +20,7 @@ import (
 type bubbleStore struct {
 	*engine.Memory
 	fails    atomic.Pointer[redbreaker.StorageError]
+	readOnly atomic.Bool // it takes no results
 	inspects int
 }
 
@@ -46,6 +47,13 @@ func (h *bubbleHandle) Acquire(ctx context.Context) (redbreaker.Ticket, error) {
 		return redbreaker.Ticket{}, err
 	}
 	return h.Handle.Acquire(ctx)
+}
+
+func (h *bubbleHandle) Report(ctx context.Context, t redbreaker.Ticket, o redbreaker.Outcome, at int64, d *engine.Detail) (bool, error) {
+	if h.s.readOnly.Load() {
+		return false, readOnly("report")
+	}
+	return h.Handle.Report(ctx, t, o, at, d)
 }
 
 // took returns how long Wait took.
@@ -153,6 +161,25 @@ func TestWait_inAnOutage(t *testing.T) {
 			wantTook(t, b, want)
 		})
 	}
+}
+
+// A storage that takes no results says closed while the local breaker rejects. A
+// consumer that calls Wait after each rejection must not spin.
+func TestWait_resultsRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := &bubbleStore{Memory: engine.NewMemory()}
+		b := newBreaker(t, opensAtOnce, redbreaker.WithStorage(store))
+		store.readOnly.Store(true)
+		_ = b.Do(ctx, fail) // its result is refused
+		_ = b.Do(ctx, fail) // counts locally, and opens the local breaker
+		wantRejected(t, b.Do(ctx, succeed), redbreaker.ReasonOpen)
+		wantTook(t, b, time.Second) // then a result is tried again
+		store.readOnly.Store(false)
+		if err := b.Do(ctx, succeed); err != nil {
+			t.Error(err)
+		}
+		wantTook(t, b, 0)
+	})
 }
 
 // Known as open before the outage, the circuit does not hold back what the fallback
