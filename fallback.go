@@ -63,6 +63,7 @@ type outage struct {
 	// server admits calls but takes no results: without the bits, each admission
 	// would look like the end of the outage.
 	failing atomic.Uint32
+	trialAt atomic.Int64  // when an admission was last let through to try a report
 	local   *localBreaker // set with FallbackLocal only
 
 	admitted, rejected, outcomes atomic.Int64 // decided or counted by the fallback
@@ -104,10 +105,17 @@ func (f *fallbackHandle) Acquire(ctx context.Context) (Ticket, error) {
 // nothing would count them and the circuit could never open. So the local breaker
 // counts and decides too, until a result is sent again. lease is that of the
 // admission: a probe is always sent.
+//
+// Whether results are taken again shows only by a report. So one admission a second
+// is let through without the local breaker. If all were, each second would admit
+// every caller for as long as the first report takes.
 func (f *fallbackHandle) localVoter(lease int64) *outage {
 	o := f.outage.Load()
-	if o == nil || o.local == nil || lease != 0 || o.failing.Load()&reportBit == 0 ||
-		f.Now()-o.failed.Load() >= recoveryQuiet {
+	if o == nil || o.local == nil || lease != 0 || o.failing.Load()&reportBit == 0 {
+		return nil
+	}
+	now, last := f.Now(), o.trialAt.Load()
+	if now-max(o.failed.Load(), last) >= recoveryQuiet && o.trialAt.CompareAndSwap(last, now) {
 		return nil
 	}
 	return o

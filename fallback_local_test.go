@@ -161,6 +161,37 @@ func TestFallbackLocal_resultsRefused(t *testing.T) {
 	}
 }
 
+// TestFallbackLocal_oneTrialOfResults: while the local breaker is open, one admission
+// a second tries whether results are taken again, not all that come while it runs.
+func TestFallbackLocal_oneTrialOfResults(t *testing.T) {
+	b, store, _ := dark(t, redbreaker.Policy{ConsecutiveFailures: 2}, healthy)
+	store.breaks("acquire", nil)
+	store.breaks("report", readOnly("report"))
+	for range 3 {
+		wantErr(t, b.Do(ctx, fail), errDown)
+	}
+	for second := range 5 {
+		store.clock.advance(time.Second)
+		var admitted []func() // end a call
+		for range 50 {        // at the same time: each call takes longer than all of them
+			if p, err := b.Acquire(ctx); err == nil {
+				admitted = append(admitted, func() { p.Failure(errDown) })
+			}
+		}
+		if len(admitted) != 1 {
+			t.Errorf("second %d: %d of 50 calls were admitted, want 1", second, len(admitted))
+		}
+		for _, end := range admitted {
+			end()
+		}
+	}
+	store.breaks("report", nil)
+	store.clock.advance(time.Second)
+	if err := b.Do(ctx, succeed); err != nil || b.Status().Degraded {
+		t.Errorf("when results are taken again: %v, %+v", err, b.Status())
+	}
+}
+
 func TestFallbackLocal_transitionsAreMarked(t *testing.T) {
 	store := newFake()
 	events := make(chan redbreaker.Transition, 10)
