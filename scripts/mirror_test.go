@@ -43,8 +43,8 @@ var luaOnly = map[string]string{
 	"tally.clear_tally":        "in Go a new tally is a literal",
 	"tally.scan_tally":         "in Go matchText reads the whole layout",
 	"window.same_shape":        "in Go shapes compare",
-	"window.remove_window":     "in Go what is emptied is not written",
-	"transition.remove_state":  "in Go what is emptied is not written",
+	"window.remove_window":     "in Go an empty field is not written",
+	"transition.remove_state":  "in Go an empty field is not written",
 	"control.is_sound_rules":   "in Go it is in rules.go",
 	"control.is_sound_initial": "in Go it is in rules.go",
 }

@@ -18,11 +18,11 @@ const clockFromArgs = "local function clock() return ARGV[7] + 0 end\n"
 // onArgs holds the scripts with that clock, by name; plain holds them without
 // their fast path too.
 var (
-	onArgs = assemble(true)
-	plain  = assemble(false)
+	onArgs = assembleScripts(true)
+	plain  = assembleScripts(false)
 )
 
-func assemble(fast bool) map[string]*scripts.Script {
+func assembleScripts(fast bool) map[string]*scripts.Script {
 	files := Files(scripts.Files)
 	files["lib/clock.lua"] = &fstest.MapFile{Data: []byte(clockFromArgs)}
 	if !fast {

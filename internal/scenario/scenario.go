@@ -47,11 +47,11 @@ import (
 // replaces.
 func Run(t *testing.T, path string, twins ...*Lua) {
 	t.Helper()
-	w := &world{twins: twins, rules: map[string]*engine.Rules{}, tickets: map[string]engine.Ticket{}}
-	w.load(t, nil)
+	w := &scenarioRun{twins: twins, rules: map[string]*engine.Rules{}, tickets: map[string]engine.Ticket{}}
+	w.loadFields(t, nil)
 	datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string {
 		t.Helper()
-		w.t, w.words = t, words(d)
+		w.t, w.words = t, wordsOf(d)
 		command, ok := commands[d.Cmd]
 		if !ok {
 			d.Fatalf(t, "no such command")
@@ -64,16 +64,16 @@ func Run(t *testing.T, path string, twins ...*Lua) {
 	})
 }
 
-var commands = map[string]func(*world, *datadriven.TestData) string{
-	"policy": (*world).policy, "at": (*world).at, "wait": (*world).wait, "rnd": (*world).random,
-	"acquire": (*world).acquire, "report": (*world).report, "step": (*world).batch, "control": (*world).control,
-	"inspect": (*world).inspect, "log": (*world).log, "record": (*world).record,
-	"edit": (*world).edit, "put": (*world).put, "drop": (*world).drop, "flush": (*world).flush,
-	"see": (*world).see, "save": (*world).save, "restore": (*world).restore,
+var commands = map[string]func(*scenarioRun, *datadriven.TestData) string{
+	"policy": (*scenarioRun).runPolicy, "at": (*scenarioRun).runSetTime, "wait": (*scenarioRun).runAdvance, "rnd": (*scenarioRun).runRandom,
+	"acquire": (*scenarioRun).runAcquire, "report": (*scenarioRun).runReport, "step": (*scenarioRun).runBatch, "control": (*scenarioRun).runControl,
+	"inspect": (*scenarioRun).runInspect, "log": (*scenarioRun).runShowLog, "record": (*scenarioRun).runRecord,
+	"edit": (*scenarioRun).runEditField, "put": (*scenarioRun).runPutField, "drop": (*scenarioRun).runDropField, "flush": (*scenarioRun).runFlush,
+	"see": (*scenarioRun).runSeeEpoch, "save": (*scenarioRun).runSaveRecord, "restore": (*scenarioRun).runRestore,
 }
 
-// world is one scenario in progress.
-type world struct {
+// scenarioRun is one scenario in progress.
+type scenarioRun struct {
 	t     *testing.T
 	words map[string]string // the command's key=value words that are not used yet
 
@@ -86,8 +86,8 @@ type world struct {
 	saved    []engine.Field
 }
 
-// words are a command's words with a value.
-func words(d *datadriven.TestData) map[string]string {
+// wordsOf returns a command's words with a value.
+func wordsOf(d *datadriven.TestData) map[string]string {
 	all := map[string]string{}
 	for _, a := range d.CmdArgs {
 		if len(a.Vals) > 0 {
@@ -97,8 +97,8 @@ func words(d *datadriven.TestData) map[string]string {
 	return all
 }
 
-// names are a command's words without one.
-func names(d *datadriven.TestData) []string {
+// namesOf returns a command's words without one.
+func namesOf(d *datadriven.TestData) []string {
 	var list []string
 	for _, a := range d.CmdArgs {
 		if len(a.Vals) == 0 {
@@ -108,14 +108,14 @@ func names(d *datadriven.TestData) []string {
 	return list
 }
 
-// take returns a word's value, "" if it was not given.
-func (w *world) take(word string) string {
+// takeWord returns a word's value, "" if it was not given.
+func (w *scenarioRun) takeWord(word string) string {
 	value := w.words[word]
 	delete(w.words, word)
 	return strings.ReplaceAll(value, "_", " ")
 }
 
-func (w *world) duration(text string) time.Duration {
+func (w *scenarioRun) parseDuration(text string) time.Duration {
 	w.t.Helper()
 	if text == "" {
 		return 0
@@ -127,7 +127,7 @@ func (w *world) duration(text string) time.Duration {
 	return d
 }
 
-func (w *world) integer(text string) int64 {
+func (w *scenarioRun) parseInteger(text string) int64 {
 	w.t.Helper()
 	n, err := strconv.ParseInt(text, 10, 64)
 	if err != nil {
@@ -137,18 +137,18 @@ func (w *world) integer(text string) int64 {
 }
 
 // rulesOf returns the rules that policy=NAME asks for.
-func (w *world) rulesOf() *engine.Rules {
+func (w *scenarioRun) rulesOf() *engine.Rules {
 	w.t.Helper()
-	name := w.take("policy")
+	name := w.takeWord("policy")
 	if w.rules[name] == nil {
 		w.t.Fatalf("no policy %q yet", name)
 	}
 	return w.rules[name]
 }
 
-func (w *world) policy(d *datadriven.TestData) string {
+func (w *scenarioRun) runPolicy(d *datadriven.TestData) string {
 	name := ""
-	for _, n := range names(d) {
+	for _, n := range namesOf(d) {
 		if n == "allow_slow" {
 			w.words[n] = "true"
 		} else {
@@ -168,57 +168,57 @@ func (w *world) policy(d *datadriven.TestData) string {
 	return "ok"
 }
 
-func (w *world) at(d *datadriven.TestData) string {
-	w.now = w.duration(names(d)[0]).Milliseconds()
+func (w *scenarioRun) runSetTime(d *datadriven.TestData) string {
+	w.now = w.parseDuration(namesOf(d)[0]).Milliseconds()
 	return "ok"
 }
 
-func (w *world) wait(d *datadriven.TestData) string {
-	w.now += w.duration(names(d)[0]).Milliseconds()
-	return "at " + instant(w.now)
+func (w *scenarioRun) runAdvance(d *datadriven.TestData) string {
+	w.now += w.parseDuration(namesOf(d)[0]).Milliseconds()
+	return "at " + formatInstant(w.now)
 }
 
-func (w *world) random(d *datadriven.TestData) string {
-	w.rnd = w.integer(names(d)[0])
+func (w *scenarioRun) runRandom(d *datadriven.TestData) string {
+	w.rnd = w.parseInteger(namesOf(d)[0])
 	return "ok"
 }
 
-// instant shows a time on the clock, such as 1004.999s.
-func instant(ms int64) string { return strconv.FormatFloat(float64(ms)/1000, 'f', -1, 64) + "s" }
+// formatInstant shows a time on the clock, such as 1004.999s.
+func formatInstant(ms int64) string { return strconv.FormatFloat(float64(ms)/1000, 'f', -1, 64) + "s" }
 
-// length shows a duration in ms.
-func length(ms int64) string { return (time.Duration(ms) * time.Millisecond).String() }
+// formatLength shows a duration in ms.
+func formatLength(ms int64) string { return (time.Duration(ms) * time.Millisecond).String() }
 
-func (w *world) acquire(d *datadriven.TestData) string {
-	callers := names(d)
-	return w.step(engine.Batch{Admissions: int64(len(callers))}, callers)
+func (w *scenarioRun) runAcquire(d *datadriven.TestData) string {
+	callers := namesOf(d)
+	return w.runStep(engine.Batch{Admissions: int64(len(callers))}, callers)
 }
 
-func (w *world) report(d *datadriven.TestData) string {
-	list := names(d)
+func (w *scenarioRun) runReport(d *datadriven.TestData) string {
+	list := namesOf(d)
 	run := list[1]
 	if len(list) > 2 {
 		run += "*" + strings.TrimPrefix(list[2], "x")
 	}
-	return w.step(engine.Batch{Reporter: list[0], Results: []engine.Result{w.result(list[0] + ":" + run)}}, nil)
+	return w.runStep(engine.Batch{Reporter: list[0], Results: []engine.Result{w.parseResult(list[0] + ":" + run)}}, nil)
 }
 
-func (w *world) batch(d *datadriven.TestData) string {
+func (w *scenarioRun) runBatch(d *datadriven.TestData) string {
 	var b engine.Batch
-	for _, name := range names(d) {
-		b.Results = append(b.Results, w.result(name))
+	for _, name := range namesOf(d) {
+		b.Results = append(b.Results, w.parseResult(name))
 	}
 	var callers []string
-	if list := w.take("acquire"); list != "" {
+	if list := w.takeWord("acquire"); list != "" {
 		callers = strings.Split(list, ",")
 	}
 	b.Admissions = int64(len(callers))
-	return w.step(b, callers)
+	return w.runStep(b, callers)
 }
 
-// result reads CALLER:OUTCOME*3,OUTCOME,... The ticket's lease can be left out
+// parseResult reads CALLER:OUTCOME*3,OUTCOME,... The ticket's lease can be left out
 // or replaced: CALLER.0:..., CALLER.7:...
-func (w *world) result(text string) engine.Result {
+func (w *scenarioRun) parseResult(text string) engine.Result {
 	w.t.Helper()
 	caller, list, _ := strings.Cut(text, ":")
 	caller, lease, forged := strings.Cut(caller, ".")
@@ -227,7 +227,7 @@ func (w *world) result(text string) engine.Result {
 		w.t.Fatalf("%q has no ticket", caller)
 	}
 	if forged {
-		ticket.Lease = w.integer(lease)
+		ticket.Lease = w.parseInteger(lease)
 	}
 	res := engine.Result{Ticket: ticket}
 	for _, part := range strings.Split(list, ",") {
@@ -242,20 +242,20 @@ func (w *world) result(text string) engine.Result {
 			w.t.Fatalf("no outcome %q", name)
 		}
 		if repeated {
-			run.N = w.integer(count)
+			run.N = w.parseInteger(count)
 		}
 		res.Runs = append(res.Runs, run)
 	}
 	return res
 }
 
-// step runs a batch on every twin and describes the result.
-func (w *world) step(b engine.Batch, callers []string) string {
+// runStep runs a batch on every twin and describes the result.
+func (w *scenarioRun) runStep(b engine.Batch, callers []string) string {
 	w.t.Helper()
-	if by := w.take("by"); by != "" {
+	if by := w.takeWord("by"); by != "" {
 		b.Reporter = by
 	}
-	b.Detail = engine.Detail{OpenFor: w.duration(w.take("retry_after")), Text: w.take("text")}
+	b.Detail = engine.Detail{OpenFor: w.parseDuration(w.takeWord("retry_after")), Text: w.takeWord("text")}
 	rules := w.rulesOf()
 	before := w.pure.Fields()
 	reply := w.pure.Step(rules, w.now, w.rnd, b)
@@ -263,7 +263,7 @@ func (w *world) step(b engine.Batch, callers []string) string {
 	untouched := cmp.Equal(before, after)
 
 	for _, l := range w.twins {
-		raw := w.raw(l)
+		raw := w.rawFields(l)
 		answer, err := l.Eval("step", w.now, scripts.StepArgs(rules, w.rnd, b))
 		if err != nil {
 			w.t.Fatalf("%s: %v", l.Name, err)
@@ -275,16 +275,16 @@ func (w *world) step(b engine.Batch, callers []string) string {
 		if diff := cmp.Diff(reply, got); diff != "" {
 			w.t.Errorf("reply of %s (-pure +lua):\n%s", l.Name, diff)
 		}
-		if diff := cmp.Diff(raw, w.raw(l)); untouched && diff != "" {
+		if diff := cmp.Diff(raw, w.rawFields(l)); untouched && diff != "" {
 			w.t.Errorf("%s writes what the pure machine does not:\n%s", l.Name, diff)
 		}
 	}
-	w.compare(before)
-	return w.describe(reply, callers, len(b.Results) > 0, untouched)
+	w.compareTwins(before)
+	return w.describeReply(reply, callers, len(b.Results) > 0, untouched)
 }
 
-// describe puts a reply into words.
-func (w *world) describe(r engine.Reply, callers []string, reports, untouched bool) string {
+// describeReply puts a reply into words.
+func (w *scenarioRun) describeReply(r engine.Reply, callers []string, reports, untouched bool) string {
 	var lines []string
 	if r.Transition.Cause != "" {
 		lines = append(lines, r.Transition.String())
@@ -295,7 +295,7 @@ func (w *world) describe(r engine.Reply, callers []string, reports, untouched bo
 			line += fmt.Sprintf(", stale %d", r.Stale)
 		}
 		if r.OverdueMS > 0 {
-			line += fmt.Sprintf(", a probe took %s with a lease of %s", length(r.OverdueMS), length(r.OverdueLeaseMS))
+			line += fmt.Sprintf(", a probe took %s with a lease of %s", formatLength(r.OverdueMS), formatLength(r.OverdueLeaseMS))
 		}
 		lines = append(lines, line)
 	}
@@ -320,7 +320,7 @@ func (w *world) describe(r engine.Reply, callers []string, reports, untouched bo
 		line += ", " + r.Mode.String()
 	}
 	if r.LeftMS > 0 {
-		line += ", " + length(r.LeftMS) + " left"
+		line += ", " + formatLength(r.LeftMS) + " left"
 	}
 	if untouched {
 		line += "; nothing written"
@@ -328,22 +328,22 @@ func (w *world) describe(r engine.Reply, callers []string, reports, untouched bo
 	return strings.Join(append(lines, line), "\n")
 }
 
-func (w *world) control(d *datadriven.TestData) string {
-	list := names(d)
-	c := engine.Command{For: w.duration(w.take("for")), Reason: w.take("reason"), Actor: w.take("by")}
+func (w *scenarioRun) runControl(d *datadriven.TestData) string {
+	list := namesOf(d)
+	c := engine.Command{For: w.parseDuration(w.takeWord("for")), Reason: w.takeWord("reason"), Actor: w.takeWord("by")}
 	for a := engine.ActionTrip; a <= engine.ActionRelease; a++ {
 		if a.String() == list[0] {
 			c.Action = a
 		}
 	}
-	switch text := w.take("if_epoch"); text {
+	switch text := w.takeWord("if_epoch"); text {
 	case "":
 	case "seen":
 		c.IfEpoch = w.seen
 	case "absent":
 		c.IfEpoch = -1
 	default:
-		c.IfEpoch = w.integer(text)
+		c.IfEpoch = w.parseInteger(text)
 	}
 	if err := c.Validate(); err != nil {
 		return err.Error()
@@ -369,7 +369,7 @@ func (w *world) control(d *datadriven.TestData) string {
 			w.t.Errorf("%s at %d (-pure +lua):\n%s", l.Name, now, diff)
 		}
 	}
-	w.compare(before)
+	w.compareTwins(before)
 	var lines []string
 	for _, m := range moves {
 		lines = append(lines, m.String())
@@ -393,7 +393,7 @@ func (w *world) control(d *datadriven.TestData) string {
 	return strings.Join(append(lines, line), "\n")
 }
 
-func (w *world) inspect(*datadriven.TestData) string {
+func (w *scenarioRun) runInspect(*datadriven.TestData) string {
 	s := w.pure.Snapshot("name", w.now)
 	for _, l := range w.twins {
 		answer, err := l.Eval("inspect", w.now, nil)
@@ -436,10 +436,10 @@ func (w *world) inspect(*datadriven.TestData) string {
 	return strings.Join(lines, "\n")
 }
 
-func (w *world) log(*datadriven.TestData) string {
+func (w *scenarioRun) runShowLog(*datadriven.TestData) string {
 	var lines []string
 	for _, t := range w.pure.Snapshot("", w.now).Log {
-		line := fmt.Sprintf("%d: %s %v", t.N, instant(t.At), t)
+		line := fmt.Sprintf("%d: %s %v", t.N, formatInstant(t.At), t)
 		if t.For > 0 {
 			line += " for " + t.For.String()
 		}
@@ -448,9 +448,9 @@ func (w *world) log(*datadriven.TestData) string {
 	return strings.Join(lines, "\n")
 }
 
-func (w *world) record(d *datadriven.TestData) string {
+func (w *scenarioRun) runRecord(d *datadriven.TestData) string {
 	var lines []string
-	wanted := names(d)
+	wanted := namesOf(d)
 	for _, f := range w.pure.Fields() {
 		if slices.Contains(wanted, f.Name) || len(wanted) == 0 && !strings.HasPrefix(f.Name, "log:") {
 			lines = append(lines, f.Name+": "+f.Value)
@@ -459,8 +459,8 @@ func (w *world) record(d *datadriven.TestData) string {
 	return strings.Join(lines, "\n")
 }
 
-func (w *world) edit(d *datadriven.TestData) string {
-	name := names(d)[0]
+func (w *scenarioRun) runEditField(d *datadriven.TestData) string {
+	name := namesOf(d)[0]
 	hash := Hash(w.pure.Fields())
 	for _, line := range strings.Split(d.Input, "\n") {
 		from, to, found := strings.Cut(line, " -> ")
@@ -469,48 +469,48 @@ func (w *world) edit(d *datadriven.TestData) string {
 		}
 		hash[name] = strings.Replace(hash[name], from, to, 1)
 	}
-	w.load(w.t, List(hash))
+	w.loadFields(w.t, List(hash))
 	return "ok"
 }
 
-func (w *world) put(d *datadriven.TestData) string {
+func (w *scenarioRun) runPutField(d *datadriven.TestData) string {
 	hash := Hash(w.pure.Fields())
-	hash[names(d)[0]] = d.Input
-	w.load(w.t, List(hash))
+	hash[namesOf(d)[0]] = d.Input
+	w.loadFields(w.t, List(hash))
 	return "ok"
 }
 
-func (w *world) drop(d *datadriven.TestData) string {
+func (w *scenarioRun) runDropField(d *datadriven.TestData) string {
 	hash := Hash(w.pure.Fields())
-	for _, name := range names(d) {
+	for _, name := range namesOf(d) {
 		delete(hash, name)
 	}
-	w.load(w.t, List(hash))
+	w.loadFields(w.t, List(hash))
 	return "ok"
 }
 
-func (w *world) flush(*datadriven.TestData) string {
-	w.load(w.t, nil)
+func (w *scenarioRun) runFlush(*datadriven.TestData) string {
+	w.loadFields(w.t, nil)
 	return "ok"
 }
 
-func (w *world) see(*datadriven.TestData) string {
+func (w *scenarioRun) runSeeEpoch(*datadriven.TestData) string {
 	w.seen = w.pure.Snapshot("", w.now).Epoch
 	return "ok"
 }
 
-func (w *world) save(*datadriven.TestData) string {
+func (w *scenarioRun) runSaveRecord(*datadriven.TestData) string {
 	w.saved = w.pure.Fields()
 	return "ok"
 }
 
-func (w *world) restore(*datadriven.TestData) string {
-	w.load(w.t, w.saved)
+func (w *scenarioRun) runRestore(*datadriven.TestData) string {
+	w.loadFields(w.t, w.saved)
 	return "ok"
 }
 
-// load replaces the record everywhere.
-func (w *world) load(t *testing.T, fields []engine.Field) {
+// loadFields replaces the record everywhere.
+func (w *scenarioRun) loadFields(t *testing.T, fields []engine.Field) {
 	t.Helper()
 	r, err := engine.ParseRecord(fields)
 	if err != nil {
@@ -524,15 +524,15 @@ func (w *world) load(t *testing.T, fields []engine.Field) {
 	}
 }
 
-// compare holds the twins' records, and the TTLs that were just set, against
+// compareTwins holds the twins' records, and the TTLs that were just set, against
 // the pure one.
-func (w *world) compare(before []engine.Field) {
+func (w *scenarioRun) compareTwins(before []engine.Field) {
 	w.t.Helper()
 	want, err := Canonical(w.pure.Fields())
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	ends := expires(w.pure.Fields())
+	ends := expiresOf(w.pure.Fields())
 	for _, l := range w.twins {
 		got, err := l.Fields()
 		if err != nil {
@@ -541,7 +541,7 @@ func (w *world) compare(before []engine.Field) {
 		if diff := cmp.Diff(want, got); diff != "" {
 			w.t.Errorf("record of %s (-pure +lua):\n%s", l.Name, diff)
 		}
-		if !l.Exact || ends == expires(before) {
+		if !l.Exact || ends == expiresOf(before) {
 			continue
 		}
 		wantTTL := time.Duration(-1) // none
@@ -554,14 +554,14 @@ func (w *world) compare(before []engine.Field) {
 	}
 }
 
-// expires is when a record's TTL ends.
-func expires(fields []engine.Field) int64 {
+// expiresOf returns when a record's TTL ends.
+func expiresOf(fields []engine.Field) int64 {
 	_, text, _ := strings.Cut(Hash(fields)["tally"], " expires=")
 	n, _ := strconv.ParseInt(text, 10, 64)
 	return n
 }
 
-func (w *world) raw(l *Lua) map[string]string {
+func (w *scenarioRun) rawFields(l *Lua) map[string]string {
 	w.t.Helper()
 	raw, err := l.Raw()
 	if err != nil {

@@ -1,5 +1,5 @@
--- Reading and writing the record. What is read comes before anything is written,
--- and all that is written goes into one HSET: a step is never half done, not even
+-- Reading and writing the record. All reads come before the first write, and all
+-- writes go into one HSET: a step is never half done, not even
 -- if the server dies between two commands. Fields that are out of use go with one
 -- HDEL after it: HDEL first would take the next write past the server's memory limit.
 

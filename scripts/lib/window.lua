@@ -1,4 +1,4 @@
--- What is counted while closed: the mirror of window.go, which explains the scheme.
+-- Counting while closed: the mirror of window.go, which explains the scheme.
 -- A bucket or a part of the ring is read from Redis when it is needed.
 
 -- failure_of returns 1 for a failure, else 0.
