@@ -146,7 +146,9 @@ func Example_metrics() {
 	transitions := expvar.NewMap("breaker_transitions")
 	options := redbreaker.WithHooks(redbreaker.Hooks{
 		OnTransition: func(t redbreaker.Transition) {
-			transitions.Add(t.Name+" "+t.To.String(), 1)
+			if t.Own {
+				transitions.Add(t.Name+" "+t.To.String(), 1)
+			}
 		},
 	})
 	logs := redbreaker.WithHooks(redbreaker.LogHooks(slog.Default()))
