@@ -10,9 +10,12 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"github.com/redbreaker/redbreaker"
 	"github.com/redbreaker/redbreaker/engine"
 	"github.com/redbreaker/redbreaker/httpbreaker"
+	"github.com/redbreaker/redbreaker/storage"
 )
 
 // The code of the pages' recipes, which TestPages_code finds here.
@@ -249,4 +252,23 @@ func Example_clock() {
 	// Output:
 	// true
 	// <nil> closed
+}
+
+func newWatchedStorage(client redis.UniversalClient) (*storage.Redis, error) {
+	store, err := storage.NewRedis(client, storage.WithWatch())
+	return store, err
+}
+
+func Example_watch() {
+	page := func(t redbreaker.Transition) { fmt.Println("paged:", t) }
+	hooks := redbreaker.Hooks{
+		OnTransition: func(t redbreaker.Transition) {
+			if t.Own {
+				page(t)
+			}
+		},
+	}
+	_, err := newWatchedStorage(nil)
+	fmt.Println(err != nil, hooks.OnTransition != nil)
+	// Output: true true
 }
