@@ -34,8 +34,8 @@ type watcher struct {
 	road   *road
 }
 
-// road makes the connections of a process. It knows which one is subscribed, by
-// what is written to it.
+// road makes the connections of a process. It knows the subscribed one by the
+// commands that are written to it.
 type road struct {
 	dial func(context.Context, string, string) (net.Conn, error)
 

@@ -144,7 +144,7 @@ func TestWatch_manyHandles(t *testing.T) {
 		must(t, closed.Close())
 		fails(t, a, 1)
 		for _, e := range []*events{ofA, ofB} {
-			eventually(t, "both handles to be told", func() bool { return len(e.transitions()) == 2 })
+			eventually(t, "an event for both handles", func() bool { return len(e.transitions()) == 2 })
 		}
 		if b.Status().State != engine.StateOpen {
 			t.Errorf("the other handle shows %v", b.Status().State)

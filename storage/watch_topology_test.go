@@ -149,7 +149,7 @@ func TestWatch_notAllowed(t *testing.T) {
 	}
 }
 
-// A user that may not publish is told so once; its steps count.
+// A user that may not publish gets one event about it; its steps count.
 func TestWatch_mayNotPublish(t *testing.T) {
 	server := redistest.Start(t)
 	s := newStorage(t, user(t, server.Addr(), strings.Replace(leastRights, "&fleet:*", "", 1)))
@@ -175,7 +175,7 @@ func TestWatch_rights(t *testing.T) {
 	}
 }
 
-// watchRights is what a user needs besides to watch.
+// watchRights are the rights that watching needs in addition.
 const watchRights = "+subscribe +ping"
 
 // SENTINEL FAILOVER leaves a subscription at the old primary without a sign. The

@@ -55,7 +55,7 @@ func checkFolder(f *folder, rules []matcher) []finding {
 
 func isChecked(path string) bool {
 	if *look == "" {
-		return !slices.Contains(notYet, path)
+		return true
 	}
 	for _, pattern := range strings.Split(*look, ",") {
 		pattern = strings.TrimPrefix(strings.TrimSuffix(pattern, "/"), "./")
