@@ -34,8 +34,8 @@ func (c stallingConn) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// A caller may leave while a large pipeline is written. Its rest must be written all the
-// same: go-redis would keep the connection, and the replies to the first part would be
+// A caller may leave while a large pipeline is written. Its rest must be written
+// nevertheless: go-redis would keep the connection, and the replies to the first part would be
 // taken for those of the next commands, which may be the program's own.
 func TestInspectMany_callerLeavesWhileWriting(t *testing.T) {
 	var next atomic.Pointer[stall]
