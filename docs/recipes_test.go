@@ -93,7 +93,10 @@ func Example_httpClient() {
 				return http.DefaultClient.Do(request)
 			})
 	}
-	_, err = fetch(context.Background(), "http://192.0.2.1:1\x00") // fails at once
+	response, err := fetch(context.Background(), "http://192.0.2.1:1\x00") // fails at once
+	if response != nil {
+		_ = response.Body.Close()
+	}
 	fmt.Println(err != nil, catalog.State())
 	// Output: true open
 }

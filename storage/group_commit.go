@@ -67,7 +67,7 @@ func (g *groupCommit) sendInline(ctx context.Context, node *transport.Node, perm
 		g.finishInline()
 		return engine.Reply{}, err
 	}
-	reply, err, ok := f.Await(ctx)
+	reply, ok, err := f.Await(ctx)
 	if !ok && g.handle.redis.transport.Spawn(func() { g.finishAbandoned(ctx, f, id, permission, p) }) {
 		return engine.Reply{}, err
 	}
@@ -80,7 +80,7 @@ func (g *groupCommit) sendInline(ctx context.Context, node *transport.Node, perm
 // finishAbandoned waits for a step whose caller has left, returns its leases, and
 // finishes it as its caller would have.
 func (g *groupCommit) finishAbandoned(ctx context.Context, f *transport.Flight, id follow.StepID, permission guard.Permission, p *pendingOp) {
-	reply, err, _ := f.Await(context.WithoutCancel(ctx))
+	reply, _, err := f.Await(context.WithoutCancel(ctx))
 	r, err := g.handle.decodeStep(id, p.since, p.op, p.batch, reply, err)
 	permission.Release(err)
 	g.mu.Lock()
@@ -228,7 +228,7 @@ func (g *groupCommit) sendShared(s *sharedStep) (engine.Reply, error) {
 	if err != nil {
 		return engine.Reply{}, err
 	}
-	reply, err, _ := f.Await(s.ctx) // it does not end
+	reply, _, err := f.Await(s.ctx) // it does not end
 	r, err := g.handle.decodeStep(id, s.since, op, s.batch, reply, err)
 	permission.Release(err)
 	return r, err

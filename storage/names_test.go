@@ -143,11 +143,11 @@ func TestNames_end(t *testing.T) {
 	}
 	done, cancel := context.WithCancel(ctx)
 	cancel()
-	if got := errorsOf(s, done); len(got) != 1 || !errors.Is(got[0], context.Canceled) {
+	if got := errorsOf(done, s); len(got) != 1 || !errors.Is(got[0], context.Canceled) {
 		t.Errorf("with a context that is done: %v", got)
 	}
 	must(t, s.Close())
-	if got := errorsOf(s, ctx); len(got) != 1 || !errors.Is(got[0], engine.ErrStopped) {
+	if got := errorsOf(ctx, s); len(got) != 1 || !errors.Is(got[0], engine.ErrStopped) {
 		t.Errorf("of a closed storage: %v", got)
 	}
 }
@@ -230,7 +230,7 @@ func awaitNames(t testing.TB, s engine.Lister, want []string) {
 	})
 }
 
-func errorsOf(s engine.Lister, ctx context.Context) (all []error) {
+func errorsOf(ctx context.Context, s engine.Lister) (all []error) {
 	for _, err := range s.Names(ctx) {
 		if err != nil {
 			all = append(all, err)

@@ -184,7 +184,7 @@ func TestWatch_sentinelFailover(t *testing.T) {
 	primary := redistest.Start(t)
 	replica := redistest.Start(t)
 	host, port, _ := strings.Cut(primary.Addr(), ":")
-	must(t, replica.Client().SlaveOf(ctx, host, port).Err())
+	must(t, replica.Client().ReplicaOf(ctx, host, port).Err())
 	eventually(t, "the replica to follow", func() bool {
 		return strings.Contains(replica.Client().Info(ctx, "replication").Val(), "master_link_status:up")
 	})

@@ -299,7 +299,8 @@ func TestOrder_repeatsAfterConflict(t *testing.T) {
 			changes++
 			head := m.HGet("shop:{dep}", "head")
 			var epoch int64
-			_, _ = fmt.Sscanf(head[strings.Index(head, "epoch="):], "epoch=%d", &epoch)
+			_, after, _ := strings.Cut(head, "epoch=")
+			_, _ = fmt.Sscanf(after, "%d", &epoch)
 			m.HSet("shop:{dep}", "head", strings.Replace(head, fmt.Sprint(epoch), fmt.Sprint(epoch+1), 1))
 		}
 		return false

@@ -95,7 +95,7 @@ func (f *Follower) Reply(now time.Duration, id StepID, epoch int64, own []engine
 // addOwn adds a transition that a reply carries, or marks its event as own.
 func (f *Follower) addOwn(now, began time.Duration, t engine.Transition, published bool, out *Output) {
 	if f.isKnown(t.Epoch) {
-		if t.Epoch == f.start && t.Epoch == f.epoch {
+		if f.start == f.epoch && t.Epoch == f.epoch {
 			f.start = 0 // another reply was faster, and had no transition to deliver
 			f.deliverTransition(t, out)
 		}

@@ -66,12 +66,6 @@ func (a *attempt) claim(b *batch) bool {
 	return a.state.CompareAndSwap(waiting, claimed)
 }
 
-// isInFlight reports whether a command was written or is about to be.
-func (a *attempt) isInFlight() bool {
-	state := a.state.Load()
-	return state == claimed || state == sent
-}
-
 // hasLeft reports whether the caller has its answer.
 func (a *attempt) hasLeft() bool { return a.state.Load() == left }
 

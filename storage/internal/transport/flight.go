@@ -232,16 +232,16 @@ func (t *Transport) Start(ctx context.Context, since time.Time, node *Node, c *C
 // If ok is false, the context has ended but the command is in flight: its reply may
 // be a lease, so the caller must see that Await is called again, by a goroutine
 // that does not leave. A command that is not in flight yet is not sent any more.
-func (f *Flight) Await(ctx context.Context) (reply any, err error, ok bool) {
+func (f *Flight) Await(ctx context.Context) (reply any, ok bool, err error) {
 	if !f.waitForEnd(ctx) {
 		if !f.leaveUnsent() {
-			return nil, ctx.Err(), false
+			return nil, false, ctx.Err()
 		}
 		f.releaseSlot()
-		return nil, ctx.Err(), true
+		return nil, true, ctx.Err()
 	}
 	reply, err = f.settleAttempt()
-	return reply, err, true
+	return reply, true, err
 }
 
 // settleAttempt ends the attempt and returns its reply or its classified error.
@@ -250,7 +250,7 @@ func (f *Flight) settleAttempt() (any, error) {
 	end := f.leavesAt()
 	executable := f.leave()
 	f.releaseSlot()
-	var err error = t.timeoutErr
+	err := t.timeoutErr
 	select {
 	case <-f.done:
 		if f.err == nil || errors.Is(f.err, redis.Nil) {
@@ -272,7 +272,7 @@ func (t *Transport) Run(ctx context.Context, since time.Time, node *Node, c *Cal
 	if err != nil {
 		return nil, err
 	}
-	reply, err, ok := f.Await(ctx)
+	reply, ok, err := f.Await(ctx)
 	if !ok {
 		f.leave()
 		f.releaseSlot()
@@ -291,7 +291,7 @@ func (t *Transport) RunTrial(node *Node, c *Call) (any, error) {
 	if !f.start() {
 		return nil, engine.ErrStopped
 	}
-	reply, err, _ := f.Await(context.Background())
+	reply, _, err := f.Await(context.Background())
 	return reply, err
 }
 
