@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"runtime"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -334,9 +333,8 @@ func (s *sequence) apply(p *Rules, op call) callResult {
 
 // deepCopy returns a copy that shares no memory with r.
 func (r *Record) deepCopy() *Record {
-	c := *r
-	c.ring, c.cells, c.log = slices.Clone(r.ring), copyCells(nil, r.cells), slices.Clone(r.log)
-	c.round.leases, c.reporters = slices.Clone(r.round.leases), slices.Clone(r.reporters)
+	var c Record
+	c.become(r)
 	return &c
 }
 
