@@ -44,3 +44,15 @@ var Misreads = map[string]Misread{
 
 // By makes a handle read the replies of shared steps like that.
 func (m Misread) By(h engine.Handle) { h.(*redisHandle).group.readReply = m }
+
+// WaitingOps is how many operations of a handle wait for the next step.
+func WaitingOps(h engine.Handle) int {
+	g := &h.(*redisHandle).group
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	n := 0
+	for _, s := range g.waiting {
+		n += len(s.ops)
+	}
+	return n
+}
