@@ -17,6 +17,8 @@ type (
 	Backoff = engine.Backoff
 	// HalfOpen is how many probes decide about recovery, and how long each may take.
 	HalfOpen = engine.HalfOpen
+	// Ramp admits a growing share of the calls after recovery.
+	Ramp = engine.Ramp
 	// Initial is the state and the mode in which a new record begins.
 	Initial = engine.Initial
 
@@ -143,6 +145,7 @@ const (
 const (
 	ReasonOpen        = engine.ReasonOpen
 	ReasonProbing     = engine.ReasonProbing
+	ReasonRamping     = engine.ReasonRamping
 	ReasonForced      = engine.ReasonForced
 	ReasonUnavailable = engine.ReasonUnavailable
 )

@@ -57,6 +57,8 @@
 //	HalfOpen.Successes        1                     successful probes that close the circuit
 //	HalfOpen.Lease            30 s, or OpenFor      how long a probe occupies its slot
 //	HalfOpen.AllowSlow        slow is a failure     a slow success counts as a success of the round
+//	Ramp.Over                 no ramp               how long recovery admits only a share of calls
+//	Ramp.From                 0.1                   the share with which the ramp begins
 //	Initial.State             closed                the state of a new circuit
 //	Initial.Mode              auto                  the mode of a new circuit, such as shadow
 //	MinReporters              1, as in memory       hosts that must have reported failures (to 16)

@@ -41,6 +41,7 @@ func TestDoc_aliasesNameTheirMethods(t *testing.T) {
 		"Window":        reflect.TypeFor[*redbreaker.Window](),
 		"Backoff":       reflect.TypeFor[*redbreaker.Backoff](),
 		"HalfOpen":      reflect.TypeFor[*redbreaker.HalfOpen](),
+		"Ramp":          reflect.TypeFor[*redbreaker.Ramp](),
 		"Initial":       reflect.TypeFor[*redbreaker.Initial](),
 		"State":         reflect.TypeFor[*redbreaker.State](),
 		"Mode":          reflect.TypeFor[*redbreaker.Mode](),

@@ -128,6 +128,9 @@ type Reply struct {
 	// AppliedPerResult holds, for each result, how many of its outcomes were
 	// applied, counted from its first; nil if all were.
 	AppliedPerResult []int64
+	// RampLeftMS is how long the ramp after recovery still lasts, in ms, and RampShare
+	// the share of calls that it admits now, in 1/10 000; both 0 without a ramp.
+	RampLeftMS, RampShare int64
 	// OverdueMS is how long the longest probe took whose result came after its lease
 	// had ended, and OverdueLeaseMS that lease; 0 if there was none. The result
 	// counted.

@@ -35,6 +35,7 @@ const (
 // formats in the Lua files of the same name must match them.
 const (
 	headLayout  = "%d %s %s epoch=%d policy=%s since=%d until=%d open_for=%d trips=%d n=%d"
+	rampLayout  = " ramp=%d/%d/%d" // behind the head, during a ramp
 	tallyLayout = "%d epoch=%d policy=%s streak=%d seq=%d win=%s/%d since=%d cell=%d clean=%d calls=%d/%d fail=%d/%d slow=%d/%d fast=%d/%d expires=%d"
 	cellLayout  = "%d %d %d %d"
 	modeLayout  = "until=%d for=%d reason=%s by=%s"

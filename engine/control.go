@@ -89,9 +89,9 @@ func (m *machine) tripCircuit(forMS int64) {
 // enterShadow changes the mode and keeps state and times. A round begins again
 // with no leases, because its leases belong to the epoch before.
 func (m *machine) enterShadow(forMS int64) {
-	since, r := m.since, m.round
+	since, r, rampMS, rampFrom := m.since, m.round, m.rampMS, m.rampFrom
 	m.makeTransition(m.state, ModeShadow, CauseOperator, forMS)
-	m.since = since
+	m.since, m.rampMS, m.rampFrom = since, rampMS, rampFrom
 	m.beginRound(r.probes, r.successes, r.leaseMS)
 }
 

@@ -39,6 +39,7 @@ type Reason string
 // The reasons of a rejection.
 const (
 	ReasonOpen        Reason = "open"        // the circuit is open
+	ReasonRamping     Reason = "ramping"     // closed after recovery, and the ramp admits a share only
 	ReasonProbing     Reason = "probing"     // half-open, and every probe slot is taken
 	ReasonForced      Reason = "forced"      // an operator forced it open
 	ReasonUnavailable Reason = "unavailable" // the storage does not answer, and the fallback rejects

@@ -19,6 +19,7 @@ const (
 	invQuiet    invariant = "an admission that grants no lease writes nothing"
 	invOne      invariant = "at most one transition a step, two a control"
 	invAuthor   invariant = "what time or damage made has no author, and all else has its own"
+	invRamp     invariant = "a trip during a ramp continues the row of opens"
 	invInitial  invariant = "a new record begins as the policy says, a damaged one keeps its mode"
 	invDemand   invariant = "a trip that a result demands opens at once"
 	invOwnTime  invariant = "a failure's own open time, lengthened by the backoff up to Max, is the open period"
@@ -42,6 +43,7 @@ var effectChecks = []struct {
 	{invSpend, (*explorer).spend},
 	{invDemand, (*explorer).demanded},
 	{invInitial, (*explorer).initial},
+	{invRamp, (*explorer).ramped},
 	{invFence, (*explorer).fence},
 	{invVerdict, (*explorer).verdict},
 	{invQuiet, (*explorer).quiet},
@@ -156,7 +158,7 @@ func (x *explorer) fence(e *effect) string {
 		return ""
 	}
 	res := e.batch.Results[0]
-	base := x.settled(e.before, e.p)
+	base := x.settled(e.before, e.p).withoutRamp(e.after.now)
 	counts := res.Epoch == base.epoch &&
 		(res.Lease == 0 && base.isCounting() ||
 			base.state == StateHalfOpen && res.Lease > 0 && x.held(e, res.Lease))
@@ -183,7 +185,7 @@ func (x *explorer) held(e *effect, grant int64) bool {
 
 // foreign is P3 with results of tickets that were never granted.
 func (x *explorer) foreign(w *world) string {
-	p, r, base := x.rules(0), &w.rec, x.settled(w, x.rules(0))
+	p, r, base := x.rules(0), &w.rec, x.settled(w, x.rules(0)).withoutRamp(w.now)
 	for _, t := range []Ticket{{1, 0}, {1, 1}, {r.epoch + 1, 0}, {r.epoch + 1, 1}, {r.epoch, r.round.grants + 1}, {r.epoch, 0}} {
 		if t.Lease == 0 && t.Epoch == r.epoch && r.isCounting() {
 			continue // as good as a ticket
@@ -213,6 +215,10 @@ func (x *explorer) verdict(e *effect) string {
 	granted := int64(0)
 	switch {
 	case base.mode == ModeForcedOpen || base.mode == ModeForcedClosed:
+	case base.state == StateClosed && base.rampMS > now-base.since:
+		from := int64(base.rampFrom)
+		share := n * (from + (scale-from)*(now-base.since)/base.rampMS) // of n calls, in 1/10 000
+		granted = (share + scale/2 - 1) / scale                         // the random number is one half
 	case base.state == StateClosed:
 		granted = n
 	case base.state == StateOpen && now >= base.until:
@@ -245,7 +251,7 @@ func (x *explorer) quiet(e *effect) string {
 		return ""
 	}
 	want := &e.before.rec
-	if want.mode != ModeAuto || want.state != StateClosed {
+	if want.mode != ModeAuto || want.state != StateClosed || want.rampMS > 0 {
 		want = x.settled(e.before, e.p) // what had to be mended or ended is
 	}
 	part := difference(want, &e.after.rec, everything)
@@ -291,6 +297,27 @@ func (x *explorer) one(e *effect) string {
 		return fmt.Sprintf("two transitions, the first of them %q", e.moves[0].Cause)
 	}
 	return ""
+}
+
+// ramped: what opens the circuit during its ramp counts as one more trip.
+func (x *explorer) ramped(e *effect) string {
+	r, t := &e.before.rec, e.reply.Transition
+	if r.rampMS == 0 || t.To != StateOpen || !t.Cause.isByOutcome() || e.after.now-min(r.since, e.after.now) >= r.rampMS {
+		return ""
+	}
+	if e.after.rec.trips != r.trips+1 {
+		return fmt.Sprintf("trip %d after trip %d", e.after.rec.trips, r.trips)
+	}
+	return ""
+}
+
+// withoutRamp is the record after a step with results at the time now, which removes
+// a ramp that is over.
+func (r *Record) withoutRamp(now int64) *Record {
+	if r.rampMS > 0 && now >= r.since+r.rampMS {
+		r.rampMS, r.rampFrom = 0, 0
+	}
+	return r
 }
 
 // initial: the step that creates a record begins it in the policy's state and mode;
@@ -610,6 +637,9 @@ func (x *explorer) batch(w *world, admissions int64, results ...Result) string {
 }
 
 func (x *explorer) batchBy(w *world, p *Rules, admissions int64, results ...Result) string {
+	if w.rec.rampMS > 0 || p.RampMS > 0 {
+		admissions = 0 // a share of a batch is not that of its calls one by one
+	}
 	b := Batch{Results: results, Admissions: admissions, Reporter: hosts[0], Detail: Detail{OpenFor: 7 * time.Millisecond, Text: "why"}}
 	var got Reply
 	rnd := x.fresh(&x.whole, w, func(rnd int64) { got = x.machine.step(&x.whole, p, w.now, rnd, b) })
@@ -720,7 +750,7 @@ func (x *explorer) recovers(from *Record, now int64, p *Rules, overdue bool, o O
 			}
 			continue
 		}
-		if longest := max(r.openFor, r.round.leaseMS, r.modeFor); reply.LeftMS > longest {
+		if longest := max(r.openFor, r.round.leaseMS, r.modeFor, r.rampMS); reply.LeftMS > longest {
 			return fmt.Sprintf("asked to wait %d ms, longer than %d", reply.LeftMS, longest)
 		}
 		now += reply.LeftMS

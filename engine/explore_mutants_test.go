@@ -43,6 +43,10 @@ var mutants = []mutant{
 	{"an initial state that is left out", "start half-open", invInitial, notInitial},
 	{"an initial mode that is left out", "start in shadow", invInitial, notInitial},
 	{"a slow success fails in spite of AllowSlow", "slow probes", invRecovery, strictProbes},
+	{"a ramp's share is off by one", "ramp", invVerdict, higherShare},
+	{"a ramp never ends", "ramp", invVerdict, endlessRamp},
+	{"a ramp that is over stays", "ramp", invFence, stayingRamp},
+	{"a trip during a ramp begins a row", "ramp", invRamp, forgetfulRamp},
 	{"a demand is a failure like others", "streaks", invDemand, demandAsFailure},
 	{"a demand waits for a second reporter", "two reporters", invDemand, gatedDemand},
 	{"a demand of a probe is ignored", "two probes", invDemand, ignoredDemand},
@@ -287,6 +291,41 @@ func strictProbes(r *Record, p *Rules, now, rnd int64, b Batch) Reply {
 	rules := *p
 	rules.AllowSlow = 0
 	return r.Step(&rules, now, rnd, b)
+}
+
+func higherShare(r *Record, p *Rules, now, rnd int64, b Batch) Reply {
+	if r.rampMS == 0 {
+		return r.Step(p, now, rnd, b)
+	}
+	r.rampFrom++
+	reply := r.Step(p, now, rnd, b)
+	if r.rampMS > 0 {
+		r.rampFrom--
+	}
+	return reply
+}
+
+func endlessRamp(r *Record, p *Rules, now, rnd int64, b Batch) Reply {
+	if r.rampMS > 0 && now >= r.since+r.rampMS {
+		r.since = now
+	}
+	return r.Step(p, now, rnd, b)
+}
+
+func stayingRamp(r *Record, p *Rules, now, rnd int64, b Batch) Reply {
+	length, from := r.rampMS, r.rampFrom
+	reply := r.Step(p, now, rnd, b)
+	if reply.Transition.Cause == "" {
+		r.rampMS, r.rampFrom = length, from
+	}
+	return reply
+}
+
+func forgetfulRamp(r *Record, p *Rules, now, rnd int64, b Batch) Reply {
+	if len(b.Results) > 0 {
+		r.rampMS, r.rampFrom = 0, 0
+	}
+	return r.Step(p, now, rnd, b)
 }
 
 func notInitial(r *Record, p *Rules, now, rnd int64, b Batch) Reply {

@@ -268,6 +268,12 @@ var plans = []plan{
 		holders:  1, outcomes: fast, commands: modeCommands, clocks: clocks,
 	},
 	{
+		name:     "ramp",
+		policies: one(Policy{ConsecutiveFailures: 1, Ramp: Ramp{Over: 8 * time.Millisecond, From: 0.25}}),
+		begin:    Command{Action: ActionHalfOpen},
+		holders:  2, outcomes: fast, commands: someCommands, clocks: clocks,
+	},
+	{
 		name:     "slow probes",
 		policies: one(Policy{Window: Window{Calls: 2, SlowCallRate: 1, SlowCallDuration: time.Second}, HalfOpen: HalfOpen{AllowSlow: true}}),
 		begin:    Command{Action: ActionHalfOpen},

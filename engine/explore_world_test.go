@@ -323,6 +323,9 @@ func (x *explorer) instants(w *world) []int64 {
 	case r.trips > 0:
 		ends = append(ends, r.since+r.openFor)
 	}
+	if r.rampMS > 0 {
+		ends = append(ends, r.since+r.rampMS)
+	}
 	if r.modeUntil > 0 {
 		ends = append(ends, r.modeUntil)
 	}
@@ -412,6 +415,9 @@ func (x *explorer) writeRecord(r *Record, now int64) {
 	}
 	if x.tallied > 0 {
 		x.write(min(r.seq, x.tallied))
+	}
+	if x.write(r.rampMS, int64(r.rampFrom)); r.rampMS > 0 {
+		x.left(r.since+r.rampMS, now)
 	}
 	x.write(r.modeFor)
 	if r.modeUntil > 0 {

@@ -43,6 +43,7 @@ type (
 	plainPolicy     Policy
 	plainWindow     Window
 	plainBackoff    Backoff
+	plainRamp       Ramp
 	plainHalfOpen   HalfOpen
 	plainStatus     Status
 	plainSnapshot   Snapshot
@@ -61,6 +62,10 @@ type (
 		Period           text `json:"period,omitzero"`
 		SlowCallDuration text `json:"slow_call_duration,omitzero"`
 	}
+	rampJSON struct {
+		plainRamp
+		Over text `json:"over,omitzero"`
+	}
 	backoffJSON struct {
 		plainBackoff
 		Max text `json:"max,omitzero"`
@@ -73,6 +78,7 @@ type (
 		plainStatus
 		RetryAfter text `json:"retry_after"`
 		ModeFor    text `json:"mode_for"`
+		RampFor    text `json:"ramp_for,omitzero"`
 		Age        text `json:"age"`
 	}
 	snapshotJSON struct {
@@ -80,6 +86,7 @@ type (
 		Age        text `json:"age"`
 		RetryAfter text `json:"retry_after"`
 		OpenFor    text `json:"open_for"`
+		RampFor    text `json:"ramp_for,omitzero"`
 		ModeFor    text `json:"mode_for"`
 	}
 	roundJSON struct {
@@ -161,6 +168,23 @@ func (b *Backoff) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
+func (r Ramp) twin() rampJSON { return rampJSON{plainRamp(r), text(r.Over)} }
+
+// MarshalJSON writes durations as text, such as "1m0s".
+func (r Ramp) MarshalJSON() ([]byte, error) { return json.Marshal(r.twin()) }
+
+// UnmarshalJSON reads durations as text and refuses unknown fields. An absent field
+// keeps its value; after an error the value is unchanged.
+func (r *Ramp) UnmarshalJSON(data []byte) error {
+	j := r.twin()
+	if err := decodeStrict(data, &j); err != nil {
+		return err
+	}
+	*r = Ramp(j.plainRamp)
+	r.Over = time.Duration(j.Over)
+	return nil
+}
+
 func (h HalfOpen) twin() halfOpenJSON {
 	return halfOpenJSON{plainHalfOpen(h), text(h.Lease)}
 }
@@ -200,7 +224,7 @@ func (c *Command) UnmarshalJSON(data []byte) error {
 }
 
 func (s Status) twin() statusJSON {
-	return statusJSON{plainStatus(s), text(s.RetryAfter), text(s.ModeFor), text(s.Age)}
+	return statusJSON{plainStatus(s), text(s.RetryAfter), text(s.ModeFor), text(s.RampFor), text(s.Age)}
 }
 
 // MarshalJSON writes durations as text, such as "1m0s".
@@ -214,12 +238,12 @@ func (s *Status) UnmarshalJSON(data []byte) error {
 		return err
 	}
 	*s = Status(j.plainStatus)
-	s.RetryAfter, s.ModeFor, s.Age = time.Duration(j.RetryAfter), time.Duration(j.ModeFor), time.Duration(j.Age)
+	s.RetryAfter, s.ModeFor, s.RampFor, s.Age = time.Duration(j.RetryAfter), time.Duration(j.ModeFor), time.Duration(j.RampFor), time.Duration(j.Age)
 	return nil
 }
 
 func (s Snapshot) twin() snapshotJSON {
-	return snapshotJSON{plainSnapshot(s), text(s.Age), text(s.RetryAfter), text(s.OpenFor), text(s.ModeFor)}
+	return snapshotJSON{plainSnapshot(s), text(s.Age), text(s.RetryAfter), text(s.OpenFor), text(s.RampFor), text(s.ModeFor)}
 }
 
 // MarshalJSON writes durations as text, such as "1m0s".
@@ -234,6 +258,7 @@ func (s *Snapshot) UnmarshalJSON(data []byte) error {
 	}
 	*s = Snapshot(j.plainSnapshot)
 	s.Age, s.RetryAfter, s.OpenFor, s.ModeFor = time.Duration(j.Age), time.Duration(j.RetryAfter), time.Duration(j.OpenFor), time.Duration(j.ModeFor)
+	s.RampFor = time.Duration(j.RampFor)
 	return nil
 }
 

@@ -24,6 +24,7 @@ var fullPolicy = engine.Policy{
 		SlowCallDuration: 1500 * time.Millisecond, MinCalls: 20},
 	OpenFor: time.Minute, Backoff: engine.Backoff{Multiplier: 2, Max: time.Hour, Jitter: 0.1},
 	HalfOpen: engine.HalfOpen{Probes: 3, Successes: 2, Lease: 10 * time.Second, AllowSlow: true},
+	Ramp:     engine.Ramp{Over: time.Minute, From: 0.2},
 	Initial:  engine.Initial{State: engine.StateHalfOpen, Mode: engine.ModeShadow}, MinReporters: 2, IdleTTL: 48 * time.Hour,
 }
 
@@ -33,6 +34,7 @@ const fullJSON = `{
 	"open_for": "1m0s",
 	"backoff": {"multiplier": 2, "max": "1h0m0s", "jitter": 0.1},
 	"half_open": {"probes": 3, "successes": 2, "lease": "10s", "allow_slow": true},
+	"ramp": {"over": "1m0s", "from": 0.2},
 	"initial": {"state": "half_open", "mode": "shadow"},
 	"min_reporters": 2,
 	"idle_ttl": "48h0m0s"
@@ -157,6 +159,7 @@ func TestJSON_roundTrips(t *testing.T) {
 	roundTrips[engine.Policy](t)
 	roundTrips[engine.Window](t)
 	roundTrips[engine.Backoff](t)
+	roundTrips[engine.Ramp](t)
 	roundTrips[engine.HalfOpen](t)
 	roundTrips[engine.Status](t)
 	roundTrips[engine.Snapshot](t)

@@ -38,6 +38,9 @@ func (r *Record) Step(p *Rules, now, rnd int64, b Batch) Reply {
 	if m.prepareRecord() && m.needsClock(reports) {
 		m.reanchorTimes()
 		m.endExpiredMode()
+		if reports {
+			m.endRamp()
+		}
 	}
 	reply := Reply{}
 	// Results come before admissions: an outcome that arrives with a question may
@@ -80,10 +83,10 @@ func (m *machine) isStateReadable() bool {
 }
 
 // needsClock reports whether the step depends on the time. An admission while
-// closed and auto does not, and TIME is a command that the commonest step can
+// closed and auto does not unless there is a ramp, and TIME is a command that the commonest step can
 // save.
 func (m *machine) needsClock(reports bool) bool {
-	return reports || m.state != StateClosed || m.mode != ModeAuto
+	return reports || m.state != StateClosed || m.mode != ModeAuto || m.rampMS > 0
 }
 
 // reanchorTimes repairs times that lie further ahead than their own planned
@@ -182,7 +185,7 @@ func (m *machine) admitCalls(n int64, reply *Reply) {
 	}
 	switch m.state {
 	case StateClosed:
-		reply.Granted = n
+		reply.Granted = m.rampAdmissions(n)
 	case StateHalfOpen:
 		m.grantLeases(n, reply)
 	}
@@ -238,14 +241,15 @@ func (m *machine) neededTTL() int64 {
 	if m.mode != ModeAuto {
 		longest = max(longest, m.modeUntil-m.now)
 	}
+	longest = max(longest, m.rampLeftMS(m.now))
 	return m.p.IdleMS + 2*min(longest, maxMS)
 }
 
 // setFastInterval sets the interval in which a step of the record's own policy
 // does nothing but count: the time window keeps its bucket, and no TTL is due.
 // The fast path of step.lua relies on it and checks nothing else. The interval
-// is empty where another policy made this step, or where the clock went back
-// behind the window.
+// is empty where another policy made this step, where the clock went back behind the
+// window, and during a ramp.
 func (m *machine) setFastInterval(ttl int64) {
 	if m.state != StateClosed || m.mode != ModeAuto {
 		return
@@ -257,7 +261,7 @@ func (m *machine) setFastInterval(ttl int64) {
 	if m.shape.Kind == windowTime {
 		next = min(next, (m.cell+1)*m.shape.bucketMS())
 	}
-	if m.shapeSince > m.now || m.shape.Kind == windowTime && m.cell*m.shape.bucketMS() > m.now+m.shape.Size {
+	if m.shapeSince > m.now || m.shape.Kind == windowTime && m.cell*m.shape.bucketMS() > m.now+m.shape.Size || m.rampMS > 0 {
 		next = m.now
 	}
 	if m.resetsFast || next > m.now && !within(m.now, m.fastFrom, m.fastUntil-1) {
@@ -271,6 +275,9 @@ func (m *machine) buildReply(reply *Reply) {
 	reply.LeftMS, reply.ModeLeftMS = m.remainingMS(), max(0, m.modeUntil-m.now)
 	reply.Applied, reply.Stale = m.applied, m.stale
 	reply.Policy = m.fingerprint
+	if reply.RampLeftMS = m.rampLeftMS(m.now); reply.RampLeftMS > 0 {
+		reply.RampShare = m.rampShare(m.now)
+	}
 	reply.OverdueMS, reply.OverdueLeaseMS = m.overdueMS, m.overdueLeaseMS
 	if len(m.transitions) > 0 {
 		reply.Transition = m.transitions[0]
@@ -288,6 +295,8 @@ func (m *machine) remainingMS() int64 {
 		return max(0, m.until-m.now)
 	case m.state == StateHalfOpen && m.round.freeSlots(m.now) == 0:
 		return m.probeHintMS(m.now)
+	case m.state == StateClosed && m.rampMS > 0:
+		return m.rampHintMS(m.now)
 	}
 	return 0
 }

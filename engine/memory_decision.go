@@ -85,7 +85,7 @@ func (r *Record) verdict(stripeCount int32) verdict {
 	case r.state == StateOpen:
 		// Before fromNS the clock has gone back, and a step must mend until.
 		return verdict{answersEpoch: r.epoch, fromNS: nanosOf(max(r.since, r.until-r.openFor)), untilNS: nanosOf(r.until)}
-	case r.state == StateClosed:
+	case r.state == StateClosed && r.rampMS == 0:
 		return r.closedVerdict(stripeCount)
 	}
 	return verdict{}

@@ -194,6 +194,9 @@ func (h *memoryHandle) Status() Status {
 	if r.mode == ModeAuto || r.mode == ModeForcedOpen {
 		s.RetryAfter = ms(m.remainingMS())
 	}
+	if left := r.rampLeftMS(m.now); left > 0 {
+		s.RampFor, s.RampShare = ms(left), float64(r.rampShare(m.now))/scale
+	}
 	return s
 }
 

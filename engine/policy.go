@@ -23,6 +23,7 @@ const (
 	DefaultMinCalls            = 10
 	DefaultLease               = 30 * time.Second
 	DefaultIdleTTL             = 24 * time.Hour
+	DefaultRampFrom            = 0.1
 )
 
 // Policy says when a circuit opens, for how long, and how it recovers. The zero
@@ -45,6 +46,8 @@ type Policy struct {
 	Backoff Backoff `json:"backoff,omitzero" yaml:"backoff,omitempty"`
 	// HalfOpen says how the circuit recovers. Zero: one probe that succeeds.
 	HalfOpen HalfOpen `json:"half_open,omitzero" yaml:"half_open,omitempty"`
+	// Ramp admits a growing share of the calls after recovery. Zero: all at once.
+	Ramp Ramp `json:"ramp,omitzero" yaml:"ramp,omitempty"`
 	// Initial says how a new record begins. Zero: closed, in auto.
 	Initial Initial `json:"initial,omitzero" yaml:"initial,omitempty"`
 	// MinReporters, 1 to 16, lets a condition hold only if that many distinct
@@ -55,6 +58,16 @@ type Policy struct {
 	// IdleTTL is how long an idle record outlives its last use in a storage
 	// that expires. Zero: 24 hours.
 	IdleTTL time.Duration `json:"idle_ttl,omitzero" yaml:"idle_ttl,omitempty"`
+}
+
+// Ramp protects a dependency that has just recovered, whose caches may be cold: for
+// Over after the circuit closes, it admits a share of the calls that grows evenly
+// from From to all. Which calls are admitted is random.
+type Ramp struct {
+	// Over is how long the ramp lasts. Zero: no ramp.
+	Over time.Duration `json:"over,omitzero" yaml:"over,omitempty"`
+	// From is the share that is admitted at first, 0.0001 to 1. Zero: 0.1.
+	From float64 `json:"from,omitzero" yaml:"from,omitempty"`
 }
 
 // Initial is the state and the mode in which a new record begins: one that nothing

@@ -138,20 +138,20 @@ func TestRules(t *testing.T) {
 		want   string // the text without its fingerprint
 	}{
 		{engine.Policy{}, "consecutive=5 window=none/0 count=0 rate=0 slow=0/0 min=0 open_for=60000 " +
-			"backoff=10000/3600000/0 half_open=1/1/60000/0 initial=closed/auto reporters=1 idle=86400000"},
+			"backoff=10000/3600000/0 half_open=1/1/60000/0 initial=closed/auto ramp=0/0 reporters=1 idle=86400000"},
 		// A rule of its own takes the default streak's place; durations are rounded up.
 		{engine.Policy{Window: engine.Window{Period: 95*time.Second + 1, FailureRate: 0.33333}, OpenFor: time.Microsecond},
 			"consecutive=0 window=time/95001 count=0 rate=3333 slow=0/0 min=10 open_for=1 " +
-				"backoff=10000/3600000/0 half_open=1/1/30000/0 initial=closed/auto reporters=1 idle=86400000"},
+				"backoff=10000/3600000/0 half_open=1/1/30000/0 initial=closed/auto ramp=0/0 reporters=1 idle=86400000"},
 		// MinCalls is not above Calls, Max not below OpenFor, Probes not below Successes.
 		{engine.Policy{Window: engine.Window{Calls: 4, FailureCount: 2}, OpenFor: 2 * time.Hour, HalfOpen: engine.HalfOpen{Successes: 3}},
 			"consecutive=0 window=count/4 count=2 rate=0 slow=0/0 min=4 open_for=7200000 " +
-				"backoff=10000/7200000/0 half_open=3/3/7200000/0 initial=closed/auto reporters=1 idle=86400000"},
+				"backoff=10000/7200000/0 half_open=3/3/7200000/0 initial=closed/auto ramp=0/0 reporters=1 idle=86400000"},
 		{engine.Policy{ConsecutiveFailures: 2, Initial: engine.Initial{State: engine.StateOpen}, MinReporters: 3, HalfOpen: engine.HalfOpen{Probes: 4, Lease: time.Second},
 			Backoff: engine.Backoff{Multiplier: 1.5, Max: time.Minute, Jitter: 0.25}, IdleTTL: time.Hour,
 			Window: engine.Window{Calls: 100, SlowCallRate: 0.5, SlowCallDuration: time.Second, MinCalls: 20}},
 			"consecutive=2 window=count/100 count=0 rate=0 slow=5000/1000 min=20 open_for=60000 " +
-				"backoff=15000/60000/2500 half_open=4/1/1000/0 initial=open/auto reporters=3 idle=3600000"},
+				"backoff=15000/60000/2500 half_open=4/1/1000/0 initial=open/auto ramp=0/0 reporters=3 idle=3600000"},
 	} {
 		rules, err := test.policy.Rules()
 		if err != nil {

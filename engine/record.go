@@ -57,6 +57,7 @@ type Record struct {
 type head struct {
 	state       State
 	mode        Mode
+	rampFrom    uint16 // the share, in 1/10 000, with which the ramp begins; 0: no ramp
 	epoch       int64  // changes with every transition
 	fingerprint string // of the policy that made the last transition
 	since       int64  // when the state began
@@ -64,6 +65,7 @@ type head struct {
 	openFor     int64  // the length of this, or the last, open period
 	trips       int64  // opens in a row
 	newest      int64  // number of the newest transition, from 1; its log entry is in slot newest mod 16
+	rampMS      int64  // closed: the length of the ramp, which begins at since; 0: none
 }
 
 // modeTerm has the fields of a mode other than auto.

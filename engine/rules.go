@@ -49,6 +49,8 @@ type Rules struct {
 	LeaseMS     int64
 	AllowSlow   int64 // 0 or 1
 	Initial     Initial
+	RampMS      int64 // length of the ramp after recovery; 0: none
+	RampFrom    int64 // share with which it begins
 	Reporters   int64
 	IdleMS      int64
 
@@ -58,7 +60,7 @@ type Rules struct {
 // rulesLayout is the text of rules without their fingerprint, for writing and for
 // reading. parse_rules in lib/rules.lua reads the same text.
 const rulesLayout = "consecutive=%d window=%s/%d count=%d rate=%d slow=%d/%d min=%d open_for=%d " +
-	"backoff=%d/%d/%d half_open=%d/%d/%d/%d initial=%s/%s reporters=%d idle=%d"
+	"backoff=%d/%d/%d half_open=%d/%d/%d/%d initial=%s/%s ramp=%d/%d reporters=%d idle=%d"
 
 // Rules returns the policy after defaults, or every fault it has, each wrapping [ErrInvalid].
 func (p Policy) Rules() (Rules, error) {
@@ -75,6 +77,7 @@ func (p Policy) Rules() (Rules, error) {
 	f.backoffRules(p.Backoff, &r)
 	f.halfOpenRules(p.HalfOpen, &r)
 	f.initialRules(p.Initial, &r)
+	f.rampRules(p.Ramp, &r)
 	if err := f.err(); err != nil {
 		return Rules{}, err
 	}
@@ -176,6 +179,18 @@ func (f *faults) halfOpenRules(h HalfOpen, r *Rules) {
 	r.LeaseMS = f.millis("HalfOpen.Lease", h.Lease, unset)
 }
 
+// rampRules sets the ramp after recovery.
+func (f *faults) rampRules(ramp Ramp, r *Rules) {
+	r.RampMS = f.millis("Ramp.Over", ramp.Over, 0)
+	r.RampFrom = f.share("Ramp.From", ramp.From)
+	if ramp.From != 0 && ramp.Over == 0 {
+		f.add("Ramp.From needs Over, say how long the ramp lasts")
+	}
+	if ramp.From == 0 && r.RampMS > 0 {
+		r.RampFrom = DefaultRampFrom * scale
+	}
+}
+
 // initialRules sets how a new record begins.
 func (f *faults) initialRules(i Initial, r *Rules) {
 	r.Initial = i
@@ -204,7 +219,7 @@ func (r *Rules) Fingerprint() string { return r.Text()[:8] }
 func (r *Rules) encodeRules() string {
 	body := fmt.Sprintf(rulesLayout, r.Consecutive, r.Window.Kind, r.Window.Size, r.Count, r.Rate,
 		r.SlowRate, r.SlowMS, r.MinCalls, r.OpenMS, r.Multiplier, r.MaxMS, r.Jitter,
-		r.Probes, r.Successes, r.LeaseMS, r.AllowSlow, r.Initial.State, r.Initial.Mode, r.Reporters, r.IdleMS)
+		r.Probes, r.Successes, r.LeaseMS, r.AllowSlow, r.Initial.State, r.Initial.Mode, r.RampMS, r.RampFrom, r.Reporters, r.IdleMS)
 	h := fnv.New32a()
 	h.Write([]byte(body))
 	return fmt.Sprintf("%08x %s", h.Sum32(), body)
@@ -217,7 +232,7 @@ func parseRules(text string) (Rules, bool) {
 	var fingerprint, state, mode string
 	read := matchText(text, "%s "+rulesLayout, &fingerprint, &r.Consecutive, &r.Window.Kind, &r.Window.Size,
 		&r.Count, &r.Rate, &r.SlowRate, &r.SlowMS, &r.MinCalls, &r.OpenMS, &r.Multiplier, &r.MaxMS,
-		&r.Jitter, &r.Probes, &r.Successes, &r.LeaseMS, &r.AllowSlow, &state, &mode, &r.Reporters, &r.IdleMS)
+		&r.Jitter, &r.Probes, &r.Successes, &r.LeaseMS, &r.AllowSlow, &state, &mode, &r.RampMS, &r.RampFrom, &r.Reporters, &r.IdleMS)
 	st, md := slices.Index(stateNames[:], state), slices.Index(modeNames[:], mode)
 	if !read || st < 0 || md < 0 {
 		return Rules{}, false
@@ -233,7 +248,7 @@ func (r *Rules) isSoundRules() bool {
 		within(r.OpenMS, 1, maxMS) && within(r.Multiplier, scale, 10*scale) &&
 		within(r.MaxMS, r.OpenMS, maxMS) && r.Jitter <= scale &&
 		within(r.Probes, 1, MaxProbes) && within(r.Successes, 1, r.Probes) && within(r.LeaseMS, 1, maxMS) &&
-		r.AllowSlow <= 1 && r.Initial.isSound() && within(r.Reporters, 1, MaxReporters) && within(r.IdleMS, 1, maxMS)
+		r.AllowSlow <= 1 && r.Initial.isSound() && r.RampMS <= maxMS && r.RampFrom <= scale && (r.RampMS > 0) == (r.RampFrom > 0) && within(r.Reporters, 1, MaxReporters) && within(r.IdleMS, 1, maxMS)
 }
 
 // isSoundShape reports whether the kind is known and the size is within its range.
@@ -261,6 +276,7 @@ func (r *Rules) Policy() Policy {
 		Backoff:      Backoff{Multiplier: float64(r.Multiplier) / scale, Max: ms(r.MaxMS), Jitter: float64(r.Jitter) / scale},
 		HalfOpen:     HalfOpen{Probes: int(r.Probes), Successes: int(r.Successes), Lease: ms(r.LeaseMS), AllowSlow: r.AllowSlow == 1},
 		Initial:      r.Initial,
+		Ramp:         Ramp{Over: ms(r.RampMS), From: float64(r.RampFrom) / scale},
 		MinReporters: int(r.Reporters),
 		IdleTTL:      ms(r.IdleMS),
 	}

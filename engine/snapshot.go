@@ -26,6 +26,10 @@ type Snapshot struct {
 	RetryAfter time.Duration `json:"retry_after"`
 	// OpenFor is the length of this or the last open period.
 	OpenFor time.Duration `json:"open_for"`
+	// RampFor is how long the ramp after recovery still lasts, and RampShare the share of
+	// calls that it admits now; zero without a ramp.
+	RampFor   time.Duration `json:"ramp_for,omitzero"`
+	RampShare float64       `json:"ramp_share,omitzero"`
 	// Trips is the number of opens in a row, for backoff.
 	Trips int `json:"trips"`
 	// ModeFor is how long the mode still lasts; 0 in auto or until released.
@@ -168,6 +172,8 @@ func (r *Record) describeState(s *Snapshot, now int64) {
 	switch {
 	case r.state == StateOpen:
 		s.RetryAfter = ms(min(r.until-now, r.openFor))
+	case r.rampLeftMS(now) > 0:
+		s.RampFor, s.RampShare = ms(r.rampLeftMS(now)), float64(r.rampShare(now))/scale
 	case r.state == StateHalfOpen:
 		s.Probes = r.round.snapshot(now)
 		if s.Probes.isFull() {

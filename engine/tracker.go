@@ -44,10 +44,11 @@ type rejectionCache struct{ last atomic.Pointer[RejectedError] }
 
 // knownState is the part of a reply that a tracker keeps.
 type knownState struct {
-	state              State
-	mode               Mode
-	epoch              int64
-	leftMS, modeLeftMS int64
+	state                 State
+	mode                  Mode
+	epoch                 int64
+	leftMS, modeLeftMS    int64
+	rampLeftMS, rampShare int64
 }
 
 // NewTracker returns the tracker of a handle. now returns the handle's clock in
@@ -74,7 +75,7 @@ func (t *Tracker) ApplyReply(b Batch, r Reply) {
 		t.emitLostLocked(r.Epoch, now)
 	}
 	before, known := t.last, t.learnedNS != 0
-	t.learnLocked(knownState{state: r.State, mode: r.Mode, epoch: r.Epoch, leftMS: r.LeftMS, modeLeftMS: r.ModeLeftMS}, now, len(b.Results) > 0)
+	t.learnLocked(knownState{state: r.State, mode: r.Mode, epoch: r.Epoch, leftMS: r.LeftMS, modeLeftMS: r.ModeLeftMS, rampLeftMS: r.RampLeftMS, rampShare: r.RampShare}, now, len(b.Results) > 0)
 	t.emitOverdue(&r)
 	t.noteOpenedLocked(before, t.emitTransition(r.Transition, b.Detail.Err))
 	t.emitSkew(r.Policy)
@@ -116,7 +117,8 @@ func (t *Tracker) ApplyCommand(s Snapshot, moves []Transition) {
 	if !s.Exists {
 		return
 	}
-	k := knownState{state: s.State, mode: s.Mode, epoch: s.Epoch, leftMS: CeilMillis(s.RetryAfter), modeLeftMS: CeilMillis(s.ModeFor)}
+	k := knownState{state: s.State, mode: s.Mode, epoch: s.Epoch, leftMS: CeilMillis(s.RetryAfter), modeLeftMS: CeilMillis(s.ModeFor),
+		rampLeftMS: CeilMillis(s.RampFor), rampShare: int64(math.Round(s.RampShare * scale))}
 	if s.Mode == ModeForcedOpen {
 		k.leftMS = k.modeLeftMS
 	}
@@ -291,6 +293,8 @@ func (r *Reply) reason() Reason {
 		return ReasonForced
 	case r.State == StateHalfOpen:
 		return ReasonProbing
+	case r.State == StateClosed:
+		return ReasonRamping
 	}
 	return ReasonOpen
 }
@@ -311,6 +315,9 @@ func (t *Tracker) Status() Status {
 	s := Status{State: t.last.state, Mode: t.last.mode, ModeFor: max(0, modeLeft-age), Age: age}
 	if t.last.mode == ModeAuto || t.last.mode == ModeForcedOpen {
 		s.RetryAfter = max(0, ms(t.last.leftMS)-age)
+	}
+	if s.RampFor = max(0, ms(t.last.rampLeftMS)-age); s.RampFor > 0 {
+		s.RampShare = float64(t.last.rampShare) / scale
 	}
 	return s
 }

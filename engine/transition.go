@@ -21,11 +21,11 @@ func (m *machine) openCircuit(cause Cause) {
 }
 
 // expireTrips ends the row of opens if the circuit stayed closed for at least
-// as long as it was last open. This is the only way in which the backoff
-// shortens, so that a dependency that fails soon after each recovery is not
-// called for longer and longer.
+// as long as it was last open, and for longer than its ramp. This is the only way
+// in which the backoff shortens, so that a dependency that fails soon after each
+// recovery is not called for longer and longer.
 func (m *machine) expireTrips() {
-	if m.state == StateClosed && m.now-m.since >= m.openFor {
+	if m.state == StateClosed && m.now-m.since >= m.openFor && m.rampLeftMS(m.now) == 0 {
 		m.trips = 0
 	}
 }
@@ -60,6 +60,7 @@ func (m *machine) beginOpen(trips, openFor int64, cause Cause) {
 func (m *machine) closeCircuit(cause Cause) {
 	m.makeTransition(StateClosed, m.mode, cause, 0)
 	m.until = 0
+	m.beginRamp()
 }
 
 // resetCircuit closes the circuit and clears the row of opens. modeMS is the length
@@ -140,6 +141,7 @@ func (m *machine) makeTransition(to State, mode Mode, cause Cause, forMS int64) 
 	m.clearWindow()
 	m.streak, m.seq, m.fastFrom, m.fastUntil = 0, 0, 0, 0
 	m.round = round{}
+	m.rampMS, m.rampFrom = 0, 0
 	m.junk = nil
 	m.appendLog(Transition{
 		Was: was, Epoch: m.epoch, At: m.now, From: from, To: to, FromMode: fromMode, ToMode: mode,

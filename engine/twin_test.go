@@ -39,6 +39,7 @@ var twinPolicies = []engine.Policy{
 	{Window: engine.Window{Period: 95 * time.Second, FailureCount: 6}, ConsecutiveFailures: 4, HalfOpen: engine.HalfOpen{Probes: 2}},
 	{ConsecutiveFailures: 3, MinReporters: 2, Window: engine.Window{Period: 20 * time.Second, FailureCount: 5}},
 	{MinReporters: 3, Window: engine.Window{Calls: 12, FailureCount: 4}},
+	{ConsecutiveFailures: 2, OpenFor: 2 * time.Second, Ramp: engine.Ramp{Over: 20 * time.Second, From: 0.3}},
 	{ConsecutiveFailures: 2, Initial: engine.Initial{Mode: engine.ModeShadow}, OpenFor: 3 * time.Second},
 	{Window: engine.Window{Calls: 4, SlowCallRate: 0.5, SlowCallDuration: time.Second}, OpenFor: 2 * time.Second,
 		HalfOpen: engine.HalfOpen{Probes: 2, AllowSlow: true}, Initial: engine.Initial{State: engine.StateHalfOpen}},

@@ -161,7 +161,8 @@ var replyExamples = []struct {
 	want         error // nil: it is taken
 }{
 	{"step", `"<epoch>"`, "1838594888820224", nil},
-	{"step", `"<epoch> <left>"`, "1838594888820224 30000", errSurprise}, // there were outcomes
+	{"step", `"<epoch> <left>"`, "1838594888820224 30000", errSurprise},                                         // there were outcomes
+	{"step", `"<epoch> <granted> <ramp left> <share> <left>"`, "1838594888820224 1 5000 6000 100", errSurprise}, // there were outcomes
 	{"step", `"<state> <mode> epoch=<n> left=<ms> mode_left=<ms> granted=<n> lease=<first> applied=<n> stale=<n> policy=<fingerprint>"`,
 		"half_open auto epoch=7 left=30000 mode_left=0 granted=1 lease=3 applied=2 stale=0 policy=36c82cee", nil},
 	{"step", `"<state> <mode> epoch=<n> left=<ms> mode_left=<ms> granted=<n> lease=<first> applied=<n> stale=<n> policy=<fingerprint>"`,

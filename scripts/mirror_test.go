@@ -17,7 +17,7 @@ import (
 
 // mirrored are the files that stand in engine and in lib as two columns of one
 // page: the same functions under the same names, in the same order.
-var mirrored = []string{"machine", "probes", "transition", "window", "judge", "log", "control", "head", "tally", "round", "fields"}
+var mirrored = []string{"machine", "probes", "transition", "window", "judge", "log", "control", "head", "tally", "round", "fields", "ramp"}
 
 // goOnly and luaOnly are the functions that one column does without, and why.
 var goOnly = map[string]string{

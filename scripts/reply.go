@@ -39,6 +39,13 @@ func decodeShort(text string, rules *engine.Rules, b engine.Batch) (engine.Reply
 		r.Granted, r.Applied = b.Admissions, b.Outcomes()
 		return r, nil
 	}
+	if strings.Contains(rest, " ") { // a ramp
+		if !engine.MatchLayout(rest, "%d %d %d %d", &r.Granted, &r.RampLeftMS, &r.RampShare, &r.LeftMS) || r.RampLeftMS == 0 ||
+			r.RampShare == 0 || r.Granted > b.Admissions || b.Outcomes() > 0 {
+			return engine.Reply{}, surprise(text)
+		}
+		return r, nil
+	}
 	r.State = engine.StateOpen
 	if !engine.MatchLayout(rest, "%d", &r.LeftMS) || r.LeftMS == 0 || b.Outcomes() > 0 {
 		return engine.Reply{}, surprise(text)
@@ -70,6 +77,7 @@ func decodeWhole(text string, b engine.Batch) (engine.Reply, error) {
 	published, unpublished := strings.CutSuffix(text, "\n!unpublished")
 	line, event, moved := strings.Cut(published, "\n")
 	line, overdue, late := strings.Cut(line, " overdue=")
+	line, ramp, ramping := strings.Cut(line, " ramp=")
 	line, each, some := strings.Cut(line, " applied_each=")
 	r := engine.Reply{Unpublished: unpublished}
 	words := strings.SplitN(line, " ", 3)
@@ -78,6 +86,9 @@ func decodeWhole(text string, b engine.Batch) (engine.Reply, error) {
 		return engine.Reply{}, surprise(text)
 	}
 	if r.Granted > b.Admissions || r.Applied+r.Stale != b.Outcomes() || some != (r.Stale > 0) || unpublished && !moved {
+		return engine.Reply{}, surprise(text)
+	}
+	if ramping && (!engine.MatchLayout(ramp, "%d/%d", &r.RampLeftMS, &r.RampShare) || r.RampLeftMS == 0) {
 		return engine.Reply{}, surprise(text)
 	}
 	if late && (!engine.MatchLayout(overdue, "%d/%d", &r.OverdueMS, &r.OverdueLeaseMS) || r.OverdueLeaseMS == 0 || r.OverdueMS < r.OverdueLeaseMS) {

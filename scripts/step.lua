@@ -13,7 +13,8 @@ ARGV[6]  the failures' error text, a token; "-" for none
 
 Returns  "<epoch>": closed, auto, all admitted, all applied, no transition, the same policy
          "<epoch> <left>": open, auto, all rejected, no outcomes, no transition, the same policy; left is how long it stays open, in ms
-         "<state> <mode> epoch=<n> left=<ms> mode_left=<ms> granted=<n> lease=<first> applied=<n> stale=<n> policy=<fingerprint>", then if any are stale " applied_each=<n>,<n>,...", how many outcomes of each result were applied, the first ones, if a probe outlived its lease " overdue=<ms>/<ms>", how long it took and its lease, then, a line each, the event of a transition if there was one ("<epoch before> <log entry>") and "!unpublished" if the server refused to publish it
+         "<epoch> <granted> <ramp left> <share> <left>": closed, auto, during a ramp, no outcomes, no transition, the same policy; how long the ramp still lasts, in ms, the share that it admits, in 1/10 000, and when a rejected call should come again, in ms
+         "<state> <mode> epoch=<n> left=<ms> mode_left=<ms> granted=<n> lease=<first> applied=<n> stale=<n> policy=<fingerprint>", then if any are stale " applied_each=<n>,<n>,...", how many outcomes of each result were applied, the first ones, during a ramp " ramp=<ms left>/<share>", if a probe outlived its lease " overdue=<ms>/<ms>", how long it took and its lease, then, a line each, the event of a transition if there was one ("<epoch before> <log entry>") and "!unpublished" if the server refused to publish it
          "!type <type>": the key holds another type; nothing was written
          "!schema <n>": the record is of a newer layout; nothing was written
          "!clock <ms>": the server's clock is not from 1 to 2^42 - 1 ms, in the year 2109; nothing was written
@@ -67,6 +68,7 @@ end
 if m.prepare_record() and needs_clock then
   m.reanchor_times()
   m.end_expired_mode()
+  if reports and m.ramp_ms > 0 then m.end_ramp() end
 end
 local reply = { granted = 0, first_lease = 0, applied_each = {} }
 for i = 1, #results do reply.applied_each[i] = m.settle_result(results[i]) end

@@ -51,6 +51,7 @@ var scriptCosts = []scriptCost{
 	{name: "probe_granted", policy: costProbes, before: []engine.Batch{ends("f5")}, batch: admits(1)},
 	{name: "probe_that_closes", policy: costProbes, before: []engine.Batch{ends("f5"), admits(1)}, batch: probe("s1")},
 	{name: "half_open_rejection", policy: costProbes, before: []engine.Batch{ends("f5"), admits(1)}, batch: admits(1)},
+	{name: "ramp_admission", policy: costRamp, before: []engine.Batch{ends("f5"), admits(1), probe("s1")}, batch: admits(1)},
 	{name: "forced_open_rejection", before: []engine.Batch{{}}, forced: engine.Command{Action: engine.ActionForceOpen}, batch: admits(1)},
 	{name: "batch_of_64", policy: costWindow(engine.Window{Period: time.Hour}), before: []engine.Batch{ends("s70f3")}, batch: shared, operations: 64},
 	{name: "batch_of_64_without_window", before: []engine.Batch{ends("s70f3")}, batch: shared, operations: 64},
@@ -69,6 +70,9 @@ func costWindow(w engine.Window) engine.Policy {
 
 // costProbes is a policy whose open time is over when the next batch comes.
 var costProbes = engine.Policy{OpenFor: time.Millisecond}
+
+// costRamp is the same with a ramp that lasts as long as the benchmark.
+var costRamp = engine.Policy{OpenFor: time.Millisecond, Ramp: engine.Ramp{Over: time.Hour, From: 0.5}}
 
 func admits(n int64) engine.Batch { return engine.Batch{Admissions: n} }
 

@@ -21,7 +21,7 @@ func parsePolicy(words map[string]string) (engine.Policy, error) {
 		"min_calls": &p.Window.MinCalls,
 		"open_for":  &p.OpenFor, "multiplier": &p.Backoff.Multiplier, "max": &p.Backoff.Max, "jitter": &p.Backoff.Jitter,
 		"probes": &p.HalfOpen.Probes, "successes": &p.HalfOpen.Successes, "lease": &p.HalfOpen.Lease,
-		"allow_slow": &p.HalfOpen.AllowSlow, "initial": &p.Initial.State, "initial_mode": &p.Initial.Mode, "reporters": &p.MinReporters, "idle": &p.IdleTTL,
+		"allow_slow": &p.HalfOpen.AllowSlow, "ramp": &p.Ramp.Over, "ramp_from": &p.Ramp.From, "initial": &p.Initial.State, "initial_mode": &p.Initial.Mode, "reporters": &p.MinReporters, "idle": &p.IdleTTL,
 	}
 	for word, text := range words {
 		var err error

@@ -16,7 +16,8 @@ local function is_sound_rules(p)
     within(p.open_ms, 1, $MAX_MS) and within(p.multiplier, $SCALE, 10 * $SCALE) and
     within(p.max_ms, p.open_ms, $MAX_MS) and p.jitter <= $SCALE and
     within(p.probes, 1, $MAX_PROBES) and within(p.successes, 1, p.probes) and within(p.lease_ms, 1, $MAX_MS) and
-    p.allow_slow <= 1 and is_sound_initial(p.initial_state, p.initial_mode) and within(p.reporters, 1, $MAX_REPORTERS) and within(p.idle_ms, 1, $MAX_MS)
+    p.allow_slow <= 1 and is_sound_initial(p.initial_state, p.initial_mode) and
+    p.ramp_ms <= $MAX_MS and p.ramp_from <= $SCALE and (p.ramp_ms > 0) == (p.ramp_from > 0) and within(p.reporters, 1, $MAX_REPORTERS) and within(p.idle_ms, 1, $MAX_MS)
 end
 
 -- control applies a command at the time now: it compares the expected epoch,
@@ -88,9 +89,9 @@ end
 -- enter_shadow changes the mode and keeps state and times. A round begins again
 -- with no leases, because its leases belong to the epoch before.
 function m.enter_shadow(for_ms)
-  local since = m.since
+  local since, ramp_ms, ramp_from = m.since, m.ramp_ms, m.ramp_from
   m.make_transition(m.state, 'shadow', 'operator', for_ms)
-  m.since = since
+  m.since, m.ramp_ms, m.ramp_from = since, ramp_ms, ramp_from
   if m.state == 'half_open' then m.begin_round(m.probes, m.successes, m.lease_ms) end
 end
 

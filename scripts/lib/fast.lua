@@ -20,8 +20,8 @@ local head = results == '' and redis.pcall('HGET', KEYS[1], 'head')
 -- @include lib/fast_admit.lua
 -- @include lib/clock.lua
 -- @include lib/fast_reject.lua
+-- @include lib/fast_ramp.lua
 -- @include lib/fast_reject_probing.lua
-
 repeat -- runs once: break leaves the step to the rest of the script
   -- @include lib/fast_read.lua
 

@@ -5,6 +5,7 @@
 function m.salvage_head(text)
   m.state, m.mode, m.epoch, m.fingerprint = 'closed', 'auto', 0, ''
   m.since, m.until_ms, m.open_for, m.trips, m.newest = 0, 0, 0, 0, 0
+  m.ramp_ms, m.ramp_from = 0, 0
   local mode = text:match('^[^ ]* [^ ]* ([^ ]*) ')
   if is_known_mode(mode) then m.mode = mode end
   local epoch = text:match(' epoch=(%d+)')

@@ -9,6 +9,8 @@ setmetatable(m, { __index = function(_, name)
     -- @include lib/window.lua
   elseif name == 'remember_reporter' then
     -- @include lib/judge.lua
+  elseif name:find('ramp') then
+    -- @include lib/ramp.lua
   elseif name == 'parse_round' or name == 'start_probing' or name == 'begin_round' then
     -- @include lib/round.lua
     -- @include lib/probes.lua
@@ -50,7 +52,7 @@ end
 -- closed and auto does not, and TIME is a command that the commonest step can
 -- save.
 function m.needs_clock(reports)
-  return reports or not m.exists or not m.head_readable or m.state ~= 'closed' or m.mode ~= 'auto'
+  return reports or not m.exists or not m.head_readable or m.state ~= 'closed' or m.mode ~= 'auto' or m.ramp_ms > 0
 end
 
 -- reanchor_times repairs times that lie further ahead than their own planned
@@ -123,6 +125,7 @@ function m.admit_calls(n, reply)
   if m.state == 'open' and m.now >= m.until_ms then m.start_probing('elapsed') end
   if m.state == 'closed' then
     reply.granted = n
+    if m.ramp_ms > 0 then reply.granted = m.ramp_admissions(n) end
   elseif m.state == 'half_open' then
     m.grant_leases(n, reply)
   end
@@ -167,6 +170,7 @@ function m.needed_ttl()
     longest = math.max(longest, m.since + m.open_for - m.now)
   end
   if m.mode ~= 'auto' then longest = math.max(longest, m.mode_until - m.now) end
+  if m.ramp_ms > 0 then longest = math.max(longest, m.ramp_left_ms(m.now)) end
   return p.idle_ms + 2 * math.min(longest, $MAX_MS)
 end
 
@@ -180,7 +184,9 @@ function m.set_fast_interval(ttl_ms)
   local next = m.now
   if m.fingerprint == p.fingerprint then next = math.max(m.now, m.expires - math.floor(ttl_ms / 2)) end
   if m.kind == 'time' then next = math.min(next, (m.cell + 1) * bucket_ms(m.size)) end
-  if m.shape_since > m.now or m.kind == 'time' and m.cell * bucket_ms(m.size) > m.now + m.size then next = m.now end
+  if m.shape_since > m.now or m.ramp_ms > 0 or m.kind == 'time' and m.cell * bucket_ms(m.size) > m.now + m.size then
+    next = m.now
+  end
   if m.resets_fast or next > m.now and not within(m.now, m.fast_from, m.fast_until - 1) then
     m.fast_from, m.fast_until, m.wrote_tally = m.now, next, true
   end
@@ -188,7 +194,9 @@ end
 
 -- build_reply completes the reply.
 function m.build_reply(admissions, reply)
-  if m.state == 'closed' and m.mode == 'auto' and reply.granted == admissions and m.stale == 0 and #m.transitions == 0 and
+  local ramp_left = 0
+  if m.ramp_ms > 0 then ramp_left = m.ramp_left_ms(m.now) end
+  if ramp_left == 0 and m.state == 'closed' and m.mode == 'auto' and reply.granted == admissions and m.stale == 0 and #m.transitions == 0 and
     m.fingerprint == p.fingerprint then
     return string.format('%d', m.epoch)
   end
@@ -199,6 +207,7 @@ function m.build_reply(admissions, reply)
     for i, n in ipairs(reply.applied_each) do reply.applied_each[i] = string.format('%d', n) end
     text = text .. ' applied_each=' .. table.concat(reply.applied_each, ',')
   end
+  if ramp_left > 0 then text = text .. string.format(' ramp=%d/%d', ramp_left, m.ramp_share(m.now)) end
   if m.overdue_ms > 0 then text = text .. string.format(' overdue=%d/%d', m.overdue_ms, m.overdue_lease_ms) end
   if #m.transitions > 0 then text = text .. '\n' .. m.transitions[1].event end
   if m.unpublished then text = text .. '\n!unpublished' end
@@ -215,6 +224,8 @@ function m.remaining_ms()
     return math.max(0, m.until_ms - m.now)
   elseif m.state == 'half_open' and m.free_slots() == 0 then
     return m.probe_hint_ms(m.now)
+  elseif m.state == 'closed' and m.ramp_ms > 0 then
+    return m.ramp_hint_ms(m.now)
   end
   return 0
 end

@@ -9,6 +9,7 @@
 local m = {
   exists = false, head_readable = true, tally = '', tally_readable = true,
   state = 'closed', mode = 'auto', epoch = 0, fingerprint = '', since = 0, until_ms = 0, open_for = 0, trips = 0, newest = 0,
+  ramp_ms = 0, ramp_from = 0,
   mode_until = 0,
   streak = 0, seq = 0, kind = 'none', size = 0, shape_since = 0, cell = 0, clean = 0,
   calls_current = 0, calls_all = 0, fails_current = 0, fails_all = 0, slows_current = 0, slows_all = 0,

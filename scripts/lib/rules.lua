@@ -19,15 +19,15 @@ local function parse_rules(text)
   local count, rate, slow_rate, slow_ms, place = text:match('^(%d+) rate=(%d+) slow=(%d+)/(%d+) min=()', place)
   local min_calls, open_ms, multiplier, max_ms, place = text:match('^(%d+) open_for=(%d+) backoff=(%d+)/(%d+)/()', place)
   local jitter, probes, successes, lease_ms, place = text:match('^(%d+) half_open=(%d+)/(%d+)/(%d+)/()', place)
-  local allow_slow, initial_state, initial_mode, reporters, idle_ms = text:match(
-    '^(%d+) initial=([%l_]+)/([%l_]+) reporters=(%d+) idle=(%d+)$', place)
+  local allow_slow, initial_state, initial_mode, ramp_ms, place = text:match('^(%d+) initial=([%l_]+)/([%l_]+) ramp=(%d+)/()', place)
+  local ramp_from, reporters, idle_ms = text:match('^(%d+) reporters=(%d+) idle=(%d+)$', place)
   if not idle_ms then return nil end
   return {
     text = text, fingerprint = fingerprint, consecutive = consecutive + 0, kind = kind, size = size + 0,
     count = count + 0, rate = rate + 0, slow_rate = slow_rate + 0, slow_ms = slow_ms + 0, min_calls = min_calls + 0,
     open_ms = open_ms + 0, multiplier = multiplier + 0, max_ms = max_ms + 0, jitter = jitter + 0,
     probes = probes + 0, successes = successes + 0, lease_ms = lease_ms + 0, allow_slow = allow_slow + 0,
-    initial_state = initial_state, initial_mode = initial_mode,
+    initial_state = initial_state, initial_mode = initial_mode, ramp_ms = ramp_ms + 0, ramp_from = ramp_from + 0,
     reporters = reporters + 0, idle_ms = idle_ms + 0,
   }
 end

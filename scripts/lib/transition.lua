@@ -18,7 +18,7 @@ end
 -- shortens, so that a dependency that fails soon after each recovery is not
 -- called for longer and longer.
 function m.expire_trips()
-  if m.state == 'closed' and m.now - m.since >= m.open_for then m.trips = 0 end
+  if m.state == 'closed' and m.now - m.since >= m.open_for and (m.ramp_ms == 0 or m.ramp_left_ms(m.now) == 0) then m.trips = 0 end
 end
 
 -- planned_open_ms returns the length of the trips-th open in a row that begins with
@@ -50,6 +50,7 @@ end
 function m.close_circuit(cause)
   m.make_transition('closed', m.mode, cause, 0)
   m.until_ms = 0
+  if p.ramp_ms > 0 then m.begin_ramp() end
 end
 
 -- reset_circuit closes the circuit and clears the row of opens. mode_ms is the
@@ -121,6 +122,7 @@ function m.make_transition(to, mode, cause, for_ms)
   m.fingerprint = p.fingerprint
   m.clear_window()
   m.streak, m.seq, m.fast_from, m.fast_until = 0, 0, 0, 0
+  m.ramp_ms, m.ramp_from = 0, 0
   m.head_readable, m.tally_readable = true, true
   m.append_log(m.format_place(from, from_mode) .. '>' .. m.format_place(to, mode), cause, for_ms, tally, was)
   m.wrote, m.wrote_head, m.wrote_tally, m.resets_fast = true, true, true, true
