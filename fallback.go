@@ -128,7 +128,7 @@ func (f *fallbackHandle) untilLocalAdmission() time.Duration {
 	if o == nil || o.local == nil || o.failing.Load()&reportBit == 0 {
 		return 0
 	}
-	untilTried := time.Duration(o.failed.Load() + recoveryQuiet - f.Now())
+	untilTried := time.Duration(max(o.failed.Load(), o.trialAt.Load()) + recoveryQuiet - f.Now())
 	return max(0, min(untilAdmission(o.local.Status()), untilTried))
 }
 

@@ -174,10 +174,11 @@ func TestWait_resultsRefused(t *testing.T) {
 		_ = b.Do(ctx, fail) // counts locally, and opens the local breaker
 		wantRejected(t, b.Do(ctx, succeed), redbreaker.ReasonOpen)
 		wantTook(t, b, time.Second) // then a result is tried again
+		trial := acquire(t, b)
+		wantRejected(t, b.Do(ctx, succeed), redbreaker.ReasonOpen)
+		wantTook(t, b, time.Second) // while one call tries it, the others wait
 		store.readOnly.Store(false)
-		if err := b.Do(ctx, succeed); err != nil {
-			t.Error(err)
-		}
+		trial.Success()
 		wantTook(t, b, 0)
 	})
 }
