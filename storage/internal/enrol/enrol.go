@@ -31,6 +31,9 @@ const (
 	nextBatch = time.Minute
 	// pause is how long nothing is entered after the server refused it.
 	pause = time.Hour
+	// maxDue is how many keys wait for a batch. While the index cannot be written, a
+	// process that makes a breaker for each of its users would keep all their names.
+	maxDue = 100_000
 )
 
 // Transport sends the batches.
@@ -109,7 +112,9 @@ func (entry *Entry) Observe(since time.Time, r *engine.Reply) {
 	}
 	entry.endless.Store(endless)
 	entry.scheduleAgain(now)
-	entry.enroller.Enter(entry.key, entry.ttl())
+	if !entry.enroller.Enter(entry.key, entry.ttl()) {
+		entry.dueNS.Store(now + int64(nextBatch)) // too many wait
+	}
 }
 
 // scheduleAgain makes the entry due after a quarter of its IdleTTL of use, less
@@ -129,15 +134,25 @@ func (entry *Entry) ttl() int64 {
 }
 
 // Enter puts a breaker into the next batch, to be listed for ttl ms, or until it
-// is entered again if ttl is 0.
-func (e *Enroller) Enter(key string, ttl int64) {
+// is entered again if ttl is 0. It returns false if too many wait for the batch.
+func (e *Enroller) Enter(key string, ttl int64) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.finished {
-		return
+		return true
+	}
+	added := e.addDueLocked(key, ttl)
+	e.scheduleLocked()
+	return added
+}
+
+// addDueLocked puts a key into the next batch. It returns false if that is full.
+func (e *Enroller) addDueLocked(key string, ttl int64) bool {
+	if _, waits := e.due[key]; !waits && len(e.due) >= maxDue {
+		return false
 	}
 	e.due[key] = ttl
-	e.scheduleLocked()
+	return true
 }
 
 // EnterSurely is Enter for what no later use repeats, such as a command: Close
@@ -148,8 +163,9 @@ func (e *Enroller) EnterSurely(key string, ttl int64) {
 	if e.finished {
 		return
 	}
-	e.due[key] = ttl
-	e.sure[key] = ttl
+	if e.addDueLocked(key, ttl) {
+		e.sure[key] = ttl
+	}
 	e.scheduleLocked()
 }
 
@@ -217,7 +233,7 @@ func (e *Enroller) finishBatch(failed map[string]int64) {
 	}
 	for key, ttl := range failed {
 		if _, again := e.due[key]; !again {
-			e.due[key] = ttl
+			e.addDueLocked(key, ttl)
 		}
 	}
 	if !e.finished {
