@@ -7,6 +7,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/redbreaker/redbreaker/cluster"
+	"github.com/redbreaker/redbreaker/engine"
 	"github.com/redbreaker/redbreaker/storage/internal/settings"
 )
 
@@ -75,6 +76,9 @@ func WithUnderlying(client redis.UniversalClient) Option {
 func newOptions(opts []Option) (options, error) {
 	o := options{Common: settings.Default(), namespace: DefaultNamespace}
 	err := settings.Apply(&o, opts)
+	if o.underlying != nil && engine.IsNil(o.underlying) {
+		err = errors.Join(err, engine.Invalid("the underlying Redis client is nil, leave WithUnderlying out"))
+	}
 	return o, errors.Join(err, o.Validate())
 }
 

@@ -27,6 +27,7 @@ func TestNewRedis_faults(t *testing.T) {
 		"nil client":         {nil, nil, []string{"redbreaker: the Redis client is nil, make one with redis.NewUniversalClient: invalid argument"}},
 		"typed nil client":   {noClient, nil, []string{"the Redis client is nil"}},
 		"typed nil cluster":  {noCluster, nil, []string{"the Redis client is nil"}},
+		"typed nil below":    {rdb, []storage.Option{storage.WithUnderlying(noCluster)}, []string{"redbreaker: the underlying Redis client is nil, leave WithUnderlying out: invalid argument"}},
 		"nil option":         {rdb, []storage.Option{storage.WithTimeout(1), nil}, []string{"redbreaker: option 2 is nil, leave it out: invalid argument"}},
 		"no time":            {rdb, []storage.Option{storage.WithTimeout(0)}, []string{"redbreaker: timeout 0s, use above 0 to 1m0s: invalid argument"}},
 		"negative time":      {rdb, []storage.Option{storage.WithTimeout(-1)}, []string{"timeout -1ns"}},
