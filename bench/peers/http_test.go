@@ -46,7 +46,7 @@ func BenchmarkHTTP(b *testing.B) {
 		b.Fatal(err)
 	}
 	failsafe := failsafehttp.NewRoundTripper(answered{},
-		circuitbreaker.NewBuilder[*http.Response]().WithFailureThreshold(calls).WithDelay(openFor).Build())
+		circuitbreaker.NewBuilder[*http.Response]().WithFailureThreshold(calls).WithDelay(openFor).Build()) //nolint:bodyclose // it makes a type, no response
 	for _, c := range []struct {
 		name      string
 		transport http.RoundTripper
