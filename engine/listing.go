@@ -15,6 +15,20 @@ type Lister interface {
 	Names(ctx context.Context) iter.Seq2[Listed, error]
 }
 
+// Watcher is a [Storage] that delivers the transitions of every breaker of its
+// namespace.
+type Watcher interface {
+	// Watch calls fn for the transitions of all breakers, one call at a time, each
+	// transition at most once and in the order of its record's log. Delivery starts
+	// with EventReady. An EventMissed takes the place of transitions that are
+	// missing. While fn runs, up to 4096 events wait; then the oldest are dropped
+	// and EventDropped reports how many.
+	//
+	// Watch returns the context's error, [ErrStopped], or a *StorageError if the
+	// storage can never deliver transitions.
+	Watch(ctx context.Context, fn func(Event)) error
+}
+
 // Listed is a breaker that Names found.
 type Listed struct {
 	// Name is empty if the name is too long to be stored.

@@ -3,6 +3,7 @@ package storage
 import (
 	"context"
 	"errors"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -27,6 +28,10 @@ type Redis struct {
 	closed    atomic.Bool
 	index     *enrol.Enroller
 	watcher   *watch.Watcher // nil without WithWatch
+	client    redis.UniversalClient
+
+	mu       sync.Mutex
+	watchers map[*watch.Watcher]bool // of calls of Watch
 }
 
 var (
@@ -35,6 +40,7 @@ var (
 
 	_ engine.ManyInspector = (*Redis)(nil)
 	_ engine.Lister        = (*Redis)(nil)
+	_ engine.Watcher       = (*Redis)(nil)
 )
 
 // NewRedis returns a storage over the client, which stays the caller's and is
@@ -62,7 +68,7 @@ func NewRedis(client redis.UniversalClient, opts ...Option) (*Redis, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Redis{transport: t, keys: keys, reporter: o.Reporter, zeroRules: zero, start: time.Now()}
+	r := &Redis{transport: t, keys: keys, reporter: o.Reporter, zeroRules: zero, start: time.Now(), client: client, watchers: map[*watch.Watcher]bool{}}
 	r.index = enrol.New(keys, t, r.start)
 	if o.watch {
 		r.watcher = watch.New(client, t, keys, r.start)
@@ -78,8 +84,8 @@ func (r *Redis) Kind() string { return "redis" }
 // timeout. The client stays open.
 func (r *Redis) Close() error {
 	r.closed.Store(true)
-	if r.watcher != nil {
-		r.watcher.Close()
+	for w := range r.takeWatchers() {
+		w.Close()
 	}
 	r.index.Close()
 	return r.transport.Close()

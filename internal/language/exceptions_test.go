@@ -9,6 +9,5 @@ type exception struct {
 var exceptions = []exception{
 	{"engine", "twin", "each type with durations has a twin that writes them as text; the ten do the same"},
 	{"internal/language", "*", "the rules name the words that they look for"},
-	{"storage", "comment share", "the packages watch and follow explain their scheme in one place each"},
 	{"engine", "publishLocked", "publishAndUnlock ends what lockAndFold began"},
 }

@@ -36,6 +36,15 @@ const (
 	maxDue = 100_000
 )
 
+// An entry is due after the first reply to its handle, after a reply that created the
+// record, when a mode without an end begins or ends, and after a quarter of IdleTTL
+// of use. A handle that is not used enters nothing: its breaker leaves the list when
+// its time is over.
+//
+// The index is a convenience: nothing that goes wrong with it may cost a breaker
+// anything. An entry that fails waits for the next batch; a server that refuses the
+// index is not asked again for an hour, and reported once.
+
 // Transport sends the batches.
 type Transport interface {
 	RunMany(ctx context.Context, calls []*transport.Call) ([]transport.Answer, error)
@@ -93,6 +102,7 @@ func (e *Enroller) Add(key string, rules *engine.Rules, refuse func(err error)) 
 	return entry
 }
 
+// isLive reports whether the handle of the entry is in use.
 func isLive(entry *Entry) bool { return entry != nil && !entry.removed.Load() }
 
 // TTL returns how long a breaker of these rules stays listed after its last use,
@@ -218,6 +228,8 @@ func (e *Enroller) takeBatch() map[string]int64 {
 	if e.finished {
 		return nil
 	}
+	// Entries that become due from now on go into the next batch, which finishBatch
+	// schedules.
 	batch := e.due
 	e.due, e.sure, e.running = map[string]int64{}, map[string]int64{}, true
 	return batch
@@ -251,6 +263,8 @@ func (e *Enroller) send(batch map[string]int64) (failed map[string]int64) {
 			Op: "enrol", Key: e.keys.IndexKey(g.part), Script: scripts.Enrol, Args: scripts.EnrolArgs(g.ttl, g.members),
 		}
 	}
+	// The guard is not asked: a batch is one round trip a minute, and its failure says
+	// nothing that a call would not find out.
 	answers, err := e.sender.RunMany(context.Background(), calls)
 	if err != nil {
 		return batch
@@ -314,6 +328,8 @@ func (e *Enroller) noteStamp(part int, reply any) error {
 	if err != nil {
 		return err
 	}
+	// A lost part is found out by the next entry into it. Its records are mostly lost
+	// with it, so those in use are created again and entered soon.
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	known := e.stamps[part]

@@ -13,6 +13,18 @@
 // nothing, since it restarts with the record; it only counts what was missed.
 // Whatever does not chain makes the follower read the record.
 //
+// The owner of a Follower gives it all that arrives: events by Push, own steps by
+// BeginStep, Reply and EndStep, results by Read and Polled, and the time by Tick. What
+// follows from an input is in an [Output]: events for hooks, a state for Status, and
+// signs that events do not arrive. What the owner has to do is asked with ReadDue,
+// NeedsPoll, HeardAt and SignDue.
+//
+// Three rules are easily broken, and the mutants of the test each break one. Only an
+// epoch above all earlier ones is delivered: after a failover, a slow clock gives out
+// epochs that lie below. Nothing is delivered before a baseline is known: else a
+// process that starts would get the whole log as news. And an event waits for the own
+// steps that were in flight when it came: only their replies show that it is own.
+//
 // The package does no I/O and owns no goroutine. Time is an argument: the
 // monotonic time since an arbitrary start, above 0. Nothing in it is safe for
 // concurrent use.

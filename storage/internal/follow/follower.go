@@ -48,6 +48,12 @@ type Follower struct {
 	status   int64
 	statusAt time.Duration
 
+	// adopted is the first event of a record that was not followed before, 0 if there
+	// is none: reading has to confirm it. newFor is set for a record that was found in
+	// a list: it is followed from its first transition if it is not older than that.
+	adopted int64
+	newFor  time.Duration
+
 	heardAt time.Duration // last time that something confirmed or moved epoch
 	read    readState
 	push    pushState
@@ -107,6 +113,9 @@ func (f *Follower) Push(now time.Duration, t engine.Transition, out *Output) {
 		f.waiting[i].received = true
 		return
 	}
+	// An event that chains is the record's for certain, so it is never ignored, and it
+	// confirms the known epoch. Any other one may be that of a record in another
+	// database, and must not keep this one from being polled.
 	chains := f.chainsFromEpoch(t)
 	if !chains && f.push.isIgnored(now) {
 		return
@@ -149,6 +158,7 @@ func (f *Follower) indexNext(epoch, highest int64) int {
 	return slices.IndexFunc(f.waiting, func(e event) bool { return follows(&e.Transition, epoch, highest) })
 }
 
+// indexWaiting returns the event of the epoch that waits; -1 if none does.
 func (f *Follower) indexWaiting(epoch int64) int {
 	return slices.IndexFunc(f.waiting, func(e event) bool { return e.Epoch == epoch })
 }
@@ -170,6 +180,8 @@ func (f *Follower) addWaiting(e event) {
 // can be delivered yet.
 func (f *Follower) showStatus(now time.Duration, t engine.Transition, out *Output) {
 	out.Voided = true
+	// Views have no order to mind: an event that is not known voids them, even if it is
+	// older than the one that Status shows.
 	if t.Epoch > f.status {
 		f.status, f.statusAt = t.Epoch, now
 		out.Status = t
@@ -179,7 +191,7 @@ func (f *Follower) showStatus(now time.Duration, t engine.Transition, out *Outpu
 // deliverNext delivers the events that follow each other from the follower's
 // epoch on, up to one that own steps in flight hold back.
 func (f *Follower) deliverNext(now time.Duration, out *Output) {
-	for f.based {
+	for f.based && f.adopted == 0 {
 		i := f.indexNext(f.epoch, f.max)
 		if i < 0 || f.steps.hasStepUpTo(f.waiting[i].behind) {
 			return
@@ -214,6 +226,8 @@ func (f *Follower) moveToEpoch(epoch, n int64) {
 	}
 }
 
+// rememberEpoch keeps the last epochs, so that an event that comes late is known.
+// Without it, each late event would make the record be read.
 func (f *Follower) rememberEpoch(epoch int64) {
 	if len(f.visited) == maxVisited {
 		f.visited = slices.Delete(f.visited, 0, 1)

@@ -11,6 +11,7 @@ import (
 // are enough to renew a subscription.
 const maxUnheard = 16
 
+// addUnheard expects the event of a transition that was learned in another way.
 func (f *Follower) addUnheard(u missed) {
 	if len(f.unheard) < maxUnheard {
 		f.unheard = append(f.unheard, u)
@@ -45,7 +46,9 @@ func (f *Follower) Epoch() (epoch, n int64, ok bool) { return f.epoch, f.n, f.ba
 
 // NeedsPoll reports whether the head has to be polled at once: the follower does
 // not know the epoch, or the number without which it cannot count.
-func (f *Follower) NeedsPoll() bool { return !f.based || f.epoch != 0 && f.n == 0 }
+func (f *Follower) NeedsPoll() bool {
+	return f.newFor == 0 && f.adopted == 0 && (!f.based || f.epoch != 0 && f.n == 0)
+}
 
 // SendPoll registers that the record's head is about to be polled. Polled takes
 // what it returns.
@@ -54,12 +57,14 @@ func (f *Follower) SendPoll() (changes uint32) { return f.changes }
 // Polled applies the head of the record as it was polled.
 func (f *Follower) Polled(now time.Duration, changes uint32, k Known, n int64, out *Output) {
 	switch {
+	case f.newFor > 0 || f.adopted != 0:
+		return // reading comes first
 	case !f.based:
 		f.moveToEpoch(k.Epoch, n)
 		f.showRecord(now, Record{Known: k}, out)
 	case changes != f.changes: // the follower has overtaken the poll
 		return
-	case k.Epoch != f.epoch:
+	case k.Epoch != f.epoch: // a poll shows that something moved, not what
 		f.wantRead(now)
 		return
 	}
@@ -67,4 +72,36 @@ func (f *Follower) Polled(now time.Duration, changes uint32, k Known, n int64, o
 	if f.read.sentAt == 0 && (k.Mode != engine.ModeAuto || k.State != engine.StateClosed) {
 		f.wantRead(now) // the head does not say for how long
 	}
+}
+
+// Adopt begins to follow a record with an event of it. The event is delivered once
+// reading has confirmed it.
+func (f *Follower) Adopt(now time.Duration, t engine.Transition) {
+	f.based, f.epoch, f.n, f.adopted = true, t.Was, t.N-1, t.Epoch
+	f.addWaiting(event{Transition: t, at: now, received: true})
+	f.wantRead(now + Grace)
+}
+
+// AdoptNew begins to follow a record that a list has and an earlier list did not
+// have. If it began within the time, all of its transitions are delivered.
+func (f *Follower) AdoptNew(now, within time.Duration) {
+	f.newFor = within
+	f.wantRead(now)
+}
+
+// confirmAdopted finds the first of the events that arrived so far which the log
+// confirms, and makes the follower begin with it. If there is none, it begins at
+// the state that was read.
+func (f *Follower) confirmAdopted(r *Record) {
+	switch {
+	case f.adopted != 0:
+		i := slices.IndexFunc(r.Log, func(t engine.Transition) bool { return f.indexWaiting(t.Epoch) >= 0 })
+		if f.based = i >= 0; f.based {
+			r.Log = r.Log[i:]
+			f.epoch, f.n = f.waiting[f.indexWaiting(r.Log[0].Epoch)].Was, r.Log[0].N-1
+		}
+	case !f.based && f.newFor > 0:
+		f.based = len(r.Log) > 0 && r.Log[0].N == 1 && r.Log[0].Ago <= f.newFor
+	}
+	f.adopted, f.newFor = 0, 0
 }

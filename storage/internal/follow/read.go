@@ -59,8 +59,10 @@ type pushState struct {
 	reported     bool
 }
 
+// isIgnored reports whether events that do not chain are ignored now.
 func (p *pushState) isIgnored(now time.Duration) bool { return now < p.ignoredUntil }
 
+// wantRead makes a read due at the time, unless one is due earlier.
 func (f *Follower) wantRead(at time.Duration) {
 	if f.read.wantedAt == 0 || at < f.read.wantedAt {
 		f.read.wantedAt = at
@@ -72,6 +74,7 @@ func (f *Follower) ReadDue() time.Duration {
 	if f.read.flying {
 		return 0
 	}
+	// One read at a time: its result answers all that arrived before it was sent.
 	due := f.read.wantedAt
 	for _, e := range f.unchained() {
 		if at := e.at + Grace; due == 0 || at < due {
@@ -124,6 +127,9 @@ func (f *Follower) Read(now time.Duration, r Record, out *Output) {
 	f.applyRecord(now, r, out)
 }
 
+// applyRecord takes in a record that was read. A result that does not have the
+// follower's epoch although that moved since the read was sent is an older one: to
+// apply it would go back, and look like a failover that lost transitions.
 func (f *Follower) applyRecord(now time.Duration, r Record, out *Output) {
 	f.read.flying = false
 	if f.based && f.read.changes != f.changes && !r.hasEpoch(f.epoch) {
@@ -131,6 +137,7 @@ func (f *Follower) applyRecord(now time.Duration, r Record, out *Output) {
 		return
 	}
 	f.heardAt = now
+	f.confirmAdopted(&r)
 	changed := f.epoch != r.Epoch
 	switch {
 	case !f.based:
@@ -151,6 +158,7 @@ func (f *Follower) applyRecord(now time.Duration, r Record, out *Output) {
 // hasEpoch reports whether the epoch is the record's or one of its log.
 func (r *Record) hasEpoch(epoch int64) bool { return r.Epoch == epoch || r.indexOfEpoch(epoch) >= 0 }
 
+// indexOfEpoch returns the entry of the epoch; -1 if the log has none.
 func (r *Record) indexOfEpoch(epoch int64) int {
 	return slices.IndexFunc(r.Log, func(t engine.Transition) bool { return t.Epoch == epoch })
 }
@@ -174,6 +182,8 @@ func (f *Follower) showRecord(now time.Duration, r Record, out *Output) {
 // many transitions it no longer has.
 func (f *Follower) applyLog(now time.Duration, r Record, out *Output) {
 	log, missed := f.newerEntries(&r)
+	// The event about missed transitions comes before the first one that is delivered
+	// after them, so that hooks see the order of the log with its gaps.
 	for _, t := range log {
 		if f.n > 0 && t.N > f.n+1 {
 			missed = addMissed(missed, t.N-f.n-1) // entries that do not read well
@@ -202,6 +212,8 @@ func (f *Follower) newerEntries(r *Record) (log []engine.Transition, missed int6
 		f.n = r.Log[i].N
 		return r.Log[i+1:], 0
 	}
+	// Numbers alone prove nothing, but together with an epoch that rises they mean that
+	// the log has merely moved on, beyond its 16 entries.
 	known := f.n > 0 || f.epoch == 0
 	if known && len(r.Log) > 0 && r.Log[0].N > f.n && r.Log[0].Epoch > f.max {
 		missed = r.Log[0].N - f.n - 1
@@ -233,6 +245,8 @@ func (f *Follower) deliverEntry(now time.Duration, t engine.Transition, out *Out
 	f.deliverTransition(t, out)
 }
 
+// reportMissed adds an event for n transitions that are not delivered, with the
+// state that the record has now: a hook that cannot have them all can act on that.
 func (f *Follower) reportMissed(n int64, r Record, out *Output) {
 	if n == 0 {
 		return
@@ -246,6 +260,8 @@ func (f *Follower) reportMissed(n int64, r Record, out *Output) {
 // that it shows not to be its own: they arrived before the read was sent, and do
 // not follow its result. It returns the number of the latter.
 func (f *Follower) dropWaiting() (dropped int) {
+	// A script publishes after it has written, so an event that arrived before the read
+	// was sent is in the log, or belongs elsewhere. One that came later may not be in it.
 	follow := f.waiting
 	for _, e := range f.unchained() {
 		if !f.isKnown(e.Epoch) && e.order > f.read.arrivals {

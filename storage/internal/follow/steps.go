@@ -43,6 +43,7 @@ func (f *Follower) EndStep(now time.Duration, id StepID, out *Output) {
 	f.deliverHeld(now, out)
 }
 
+// endStep forgets a step and returns when it began; 0 if it is not known.
 func (f *Follower) endStep(id stepID) (began time.Duration) {
 	i := slices.IndexFunc(f.steps.flying, func(s step) bool { return s.id == id })
 	if i < 0 {
@@ -67,6 +68,8 @@ func (f *Follower) deliverHeld(now time.Duration, out *Output) {
 // and views: a reply that other events have overtaken does not.
 func (f *Follower) Reply(now time.Duration, id StepID, epoch int64, own []engine.Transition, unpublished bool, out *Output) (current bool) {
 	began := f.endStep(id)
+	// An own transition is delivered even if nothing was known before: without a watch
+	// it would be, too.
 	if len(own) > 0 && !f.based {
 		f.moveToEpoch(own[0].Was, max(0, own[0].N-1))
 	}
@@ -82,6 +85,8 @@ func (f *Follower) Reply(now time.Duration, id StepID, epoch int64, own []engine
 	if current {
 		f.status, f.statusAt = epoch, now
 	}
+	// A reply whose epoch is neither known nor waiting comes from a step of another
+	// process that this one has not received the event of, or from a failover.
 	switch {
 	case epoch == f.epoch:
 		f.heardAt = now

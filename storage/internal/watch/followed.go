@@ -19,6 +19,10 @@ type Followed struct {
 	// pollNow is set when the head has to be polled whatever is known.
 	pollNow atomic.Bool
 
+	// all and name are set if the record is followed for a watch of the namespace.
+	all  *Namespace
+	name string
+
 	mu       sync.Mutex
 	follower follow.Follower
 	trackers []*engine.Tracker
@@ -26,6 +30,8 @@ type Followed struct {
 	retryAt  time.Duration // no poll before, since one failed
 }
 
+// addTracker adds a handle's tracker. It copies the list, because a delivery may be
+// running over the old one.
 func (r *Followed) addTracker(t *engine.Tracker) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -68,6 +74,7 @@ func (r *Followed) ApplyReply(id follow.StepID, t *engine.Tracker, b engine.Batc
 	})
 }
 
+// millis returns n ms.
 func millis(n int64) time.Duration { return time.Duration(n) * time.Millisecond }
 
 // showOthers makes the other handles of the storage show what a step of one
@@ -105,6 +112,8 @@ func (r *Followed) applyInput(input func(now time.Duration, out *follow.Output))
 	var out follow.Output
 	now := r.watcher.now()
 	input(now, &out)
+	// Delivery is under the lock, so that inputs that race are delivered in the order in
+	// which the follower has seen them. A sink only enqueues.
 	r.deliverLocked(&out)
 	if due := r.dueLocked(now); due > 0 {
 		r.watcher.schedule(r, due)
@@ -119,6 +128,9 @@ func (r *Followed) applyInput(input func(now time.Duration, out *follow.Output))
 func (r *Followed) deliverLocked(out *follow.Output) {
 	if r.watcher.closed.Load() {
 		return
+	}
+	for _, e := range out.Events {
+		r.all.put(r.name, e)
 	}
 	for _, t := range r.trackers {
 		if k := out.Known; k != nil {
@@ -148,6 +160,9 @@ func (r *Followed) dueLocked(now time.Duration) time.Duration {
 	return due
 }
 
+// needsPollLocked reports whether the head has to be polled at once: nothing is
+// known yet, or events may have been lost while there was no subscription. One poll
+// of a record is in flight at a time.
 func (r *Followed) needsPollLocked() bool {
 	return !r.polling && (r.pollNow.Load() || r.follower.NeedsPoll())
 }
@@ -156,6 +171,7 @@ func (r *Followed) needsPollLocked() bool {
 func (r *Followed) raiseOnce(e engine.Event) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.all.put("", e)
 	if len(r.trackers) > 0 && !r.watcher.closed.Load() {
 		r.trackers[0].Raise(e)
 	}

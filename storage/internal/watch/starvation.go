@@ -21,6 +21,16 @@ const (
 // errStarved is the reason of an EventPushLost.
 var errStarved = errors.New("redbreaker: transitions are not received although the subscription works; is a node of the cluster cut off, or does a proxy stand between?")
 
+// A subscription may starve: its connection works, it answers pings, and yet events do
+// not arrive. On a cluster this happens when the bus between the subscribed node and a
+// master is cut, or when the node stalls; behind sentinels, when a failover leaves the
+// subscription at the old primary. No number in the events shows it, because the last
+// event that is lost has no successor. But a process learns of transitions in other
+// ways too, by its own replies and by reading, and whatever it learned so must arrive
+// as an event within the grace period. If it does not, that is a sign.
+//
+// One sign may be a lost event; two within 10 s are taken for starvation.
+
 // starvation finds a subscription that works but receives no events, by transitions
 // that were learned in another way.
 type starvation struct {
@@ -58,6 +68,9 @@ func (w *Watcher) addSigns(now time.Duration, happened []time.Duration) {
 	w.mu.Lock()
 	var renew []*subscription
 	report := false
+	// A transition from before the subscription was confirmed is no sign. Nor is one
+	// from the moment of it: the clocks of reading and of the record differ by a round
+	// trip.
 	for _, at := range happened {
 		if !w.areUpSinceLocked(at - follow.Grace) {
 			continue
@@ -89,6 +102,7 @@ func (w *Watcher) areUpSinceLocked(at time.Duration) bool {
 	return len(w.subs) > 0
 }
 
+// isRing reports whether the client is a ring, whose shards publish by themselves.
 func (w *Watcher) isRing() bool {
 	_, ok := w.client.(*redis.Ring)
 	return ok

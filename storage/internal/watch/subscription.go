@@ -57,6 +57,7 @@ type subscription struct {
 // refusedError wraps a server's refusal to subscribe.
 type refusedError struct{ error }
 
+// Unwrap returns the server's error.
 func (e refusedError) Unwrap() error { return e.error }
 
 // keepSubscribed keeps the channel subscribed until the subscription is closed, or the
@@ -74,7 +75,7 @@ func (s *subscription) keepSubscribed() {
 		case errors.As(err, &refusal):
 			s.refused(refusal.error)
 			pause = refusedPause
-		case wasUp:
+		case wasUp: // a new failure, not one more of the same
 			backoff, pause = minBackoff, minBackoff
 		}
 		avoid = addr
@@ -83,6 +84,7 @@ func (s *subscription) keepSubscribed() {
 	}
 }
 
+// sleepOrClose waits, but not beyond the end of the subscription.
 func (s *subscription) sleepOrClose(d time.Duration) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
@@ -94,6 +96,8 @@ func (s *subscription) sleepOrClose(d time.Duration) {
 
 // runConnection subscribes and reads until the connection is of no more use.
 func (s *subscription) runConnection(avoid string) (addr string, wasUp bool, err error) {
+	// go-redis dials within Subscribe. The limit is that of the dial alone: the PubSub
+	// does not keep the context.
 	ctx, cancel := context.WithTimeout(s.ctx, confirmLimit)
 	ps, addr, err := s.subscribe(ctx, avoid)
 	cancel()
@@ -102,6 +106,9 @@ func (s *subscription) runConnection(avoid string) (addr string, wasUp bool, err
 	}
 	s.openConnection(ps)
 	defer s.closeConnection(ps)
+	// The first failure is left to go-redis, which has connected and subscribed again
+	// when Receive returns it. A second one in a row means that this does not help: a
+	// new PubSub asks the sentinels again, or goes to another node.
 	for failures := 0; failures < 2; {
 		message, err := ps.Receive(s.ctx)
 		var answer redis.Error
@@ -144,6 +151,8 @@ func (s *subscription) takeMessage(message any) (confirmed bool) {
 	return false
 }
 
+// openConnection registers a PubSub, so that it can be pinged and dropped. The time
+// without a sign of life begins here.
 func (s *subscription) openConnection(ps *redis.PubSub) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -154,6 +163,9 @@ func (s *subscription) openConnection(ps *redis.PubSub) {
 	}
 }
 
+// closeConnection forgets a PubSub and closes it. From now on until the next
+// confirmation nothing is received: the transitions of that time are no signs of a
+// starved subscription, since upSince is 0.
 func (s *subscription) closeConnection(ps *redis.PubSub) {
 	s.upSince.Store(0)
 	s.mu.Lock()
@@ -162,6 +174,8 @@ func (s *subscription) closeConnection(ps *redis.PubSub) {
 	go func() { _ = ps.Close() }() // it may wait for a lock under which go-redis dials
 }
 
+// wasDropped reports whether dropConnection closed the PubSub. Then its ErrClosed
+// does not mean that the client is closed.
 func (s *subscription) wasDropped(ps *redis.PubSub) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -175,6 +189,8 @@ func (s *subscription) dropConnection() {
 	s.dropConnectionLocked()
 }
 
+// dropConnectionLocked closes the PubSub that is in use, once. The reader then gets
+// an error and subscribes again.
 func (s *subscription) dropConnectionLocked() {
 	if ps := s.pubsub; ps != nil && s.dropped != ps {
 		s.dropped = ps
@@ -190,6 +206,8 @@ func (s *subscription) keepAlive(now time.Duration) (next time.Duration) {
 	if s.pubsub == nil {
 		return now + pingAfter
 	}
+	// Anything that was received counts as a sign of life, not the answer to this ping
+	// in particular: servers answer in different forms, and may refuse PING.
 	sound := time.Duration(s.soundAt.Load())
 	switch {
 	case s.upSince.Load() == 0 && now >= s.openedAt+confirmLimit, now >= sound+giveUpAfter:

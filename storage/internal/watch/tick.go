@@ -20,6 +20,9 @@ const (
 	unreadableAfter = 30 * time.Second
 )
 
+// A read or poll that failed is not repeated at once: while the server is away, every
+// process of the fleet would ask for every record.
+
 // limiter lets most things happen within a time.
 type limiter struct {
 	most  int
@@ -45,6 +48,8 @@ func (w *Watcher) schedule(r *Followed, at time.Duration) {
 	w.scheduleLocked(r, at)
 }
 
+// scheduleLocked ignores records that are not followed any more: a read or poll may
+// end after the last handle was closed.
 func (w *Watcher) scheduleLocked(r *Followed, at time.Duration) {
 	if w.followed[r.key] == r {
 		w.pending[r] = true
@@ -59,7 +64,7 @@ func (w *Watcher) armLocked(at time.Duration) {
 	}
 	w.wakeAt = at
 	if w.ticking {
-		return // its end sets the timer
+		return // endTick sets the timer: two ticks at a time would exceed the limits
 	}
 	wait := max(0, at-w.now())
 	if w.timer == nil {
@@ -105,6 +110,8 @@ func (w *Watcher) beginTick(now time.Duration) (map[*Followed]bool, []*subscript
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.ticking, w.wakeAt = true, 0
+	// Between two looks at all records, only those that have something due are looked
+	// at: of 10 000 breakers, few move at a time.
 	records := w.pending
 	w.pending = map[*Followed]bool{}
 	if now >= w.scanAt {
@@ -123,6 +130,8 @@ func (w *Watcher) beginTick(now time.Duration) (map[*Followed]bool, []*subscript
 // scanEvery is how often all records are looked at, for those that were silent.
 const scanEvery = 5 * time.Second
 
+// endTick sets the timer for whatever comes first: the next ping, the next look at
+// all records, or a record that was scheduled while tick ran.
 func (w *Watcher) endTick(next time.Duration) {
 	w.startSubscriptionsOfRing()
 	w.mu.Lock()
@@ -157,6 +166,7 @@ func (r *Followed) findDue(now time.Duration) (read, poll, silent bool, due time
 		r.watcher.addSigns(now, out.Signs)
 	}
 	due = r.dueLocked(now)
+	// Reading comes before polling: it answers all that a poll can.
 	switch at := r.follower.ReadDue(); {
 	case at > 0 && at <= now:
 		return true, false, false, 0
@@ -175,12 +185,15 @@ func (w *Watcher) startReads(now time.Duration, records []*Followed) {
 		return
 	}
 	calls := make([]*transport.Call, len(records))
+	// The follower notes when the read is sent, before it is: events that arrive from
+	// now on may be newer than the result.
 	for i, r := range records {
 		r.mu.Lock()
 		known := r.follower.SendRead(now)
 		r.mu.Unlock()
 		calls[i] = &transport.Call{Op: "watch", Name: r.key, Key: r.key, Script: scripts.Since, Args: scripts.SinceArgs(known)}
 	}
+	// After Close nothing is spawned, and nothing has to be read any more.
 	w.transport.Spawn(func() {
 		answers, err := w.transport.RunMany(context.Background(), calls)
 		for i, r := range records {
@@ -204,6 +217,8 @@ func (w *Watcher) takeAllowed(now time.Duration, l *limiter, records []*Followed
 	return records[:n]
 }
 
+// applyRead gives the result of a read to the follower. A record that cannot be read
+// is tried again later: only its own processes can mend it.
 func (r *Followed) applyRead(a transport.Answer) {
 	record, now, err := engine.Record{}, int64(0), a.Err
 	if err == nil {
@@ -227,6 +242,8 @@ func isPermanent(err error) bool {
 	return errors.Is(err, engine.ErrForeignKey) || errors.Is(err, engine.ErrNewerLayout)
 }
 
+// knownOf returns the part of a snapshot that a follower needs. An absent record has
+// epoch 0 here, as in the event of the transition that creates it.
 func knownOf(s *engine.Snapshot) follow.Known {
 	k := follow.Known{Exists: s.Exists, State: s.State, Mode: s.Mode, Epoch: max(0, s.Epoch), Left: s.RetryAfter, ModeLeft: s.ModeFor}
 	if s.Mode == engine.ModeForcedOpen {
@@ -263,6 +280,7 @@ func (w *Watcher) startPolls(now time.Duration, l *limiter, records []*Followed)
 	})
 }
 
+// applyPoll gives the head to the follower. A reply of nil is an absent record.
 func (r *Followed) applyPoll(mark uint32, a transport.Answer) {
 	var record engine.Record
 	err := a.Err

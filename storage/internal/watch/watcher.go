@@ -6,6 +6,20 @@
 // has to be read, is decided for each record by package follow. The Watcher feeds
 // it with events, replies and read records, and limits how much is read.
 //
+// What runs when: the goroutine of a subscription receives events and gives each to
+// the Followed of its key, which applies it under its own lock and delivers at once.
+// Replies take the same way in the goroutine of the call. All that is due later, an
+// event that did not come, a read, a poll, a ping, is found by tick, which the one
+// timer of the Watcher starts. Reads and polls run in goroutines of the transport,
+// since they take a round trip.
+//
+// A Followed without anything due costs nothing until it was silent for 30 s. Then
+// its head is polled: that is the bound of what a lost event can cost.
+//
+// The limits, 100 reads and 1000 polls a second, are those of a storage. They keep a
+// fleet that is restarted, or a channel that carries the events of another database,
+// from loading the server: reads that are too many wait.
+//
 // The subscription neither asks nor informs the guard of a server: that it fails
 // says nothing about steps.
 package watch
@@ -34,27 +48,31 @@ type Watcher struct {
 	keys      cluster.Keys
 	start     time.Time
 	closed    atomic.Bool
+	done      chan struct{} // closed by Close
 
 	mu       sync.Mutex
 	followed map[string]*Followed
 	pending  map[*Followed]bool // have something due
-	subs     map[redis.UniversalClient]*subscription
-	timer    *time.Timer
-	wakeAt   time.Duration // when the timer is due; 0: it is not set
-	ticking  bool
-	scanAt   time.Duration // when to look for records that were silent
-	reads    limiter
-	polls    limiter // of records that have to be polled at once
-	silent   limiter // of records that were silent
-	starved  starvation
-	refusal  bool // a refusal was reported, and nothing was confirmed since
+	// subs has one subscription for each server that publishes by itself.
+	subs    map[redis.UniversalClient]*subscription
+	timer   *time.Timer
+	wakeAt  time.Duration // when the timer is due; 0: it is not set
+	ticking bool
+	scanAt  time.Duration // when to look for records that were silent
+	reads   limiter
+	polls   limiter // of records that have to be polled at once
+	silent  limiter // of records that were silent
+	starved starvation
+	refusal bool // a refusal was reported, and nothing was confirmed since
+
+	all *Namespace // set for a watch of the namespace
 }
 
 // New returns a Watcher of a storage that was made at start. It does nothing until
 // a record is followed.
 func New(client redis.UniversalClient, t *transport.Transport, keys cluster.Keys, start time.Time) *Watcher {
 	return &Watcher{
-		client: client, transport: t, keys: keys, start: start,
+		client: client, transport: t, keys: keys, start: start, done: make(chan struct{}),
 		followed: map[string]*Followed{}, pending: map[*Followed]bool{}, subs: map[redis.UniversalClient]*subscription{},
 		reads: limiter{most: 100, per: time.Second}, polls: limiter{most: 500, per: time.Second / 2}, silent: limiter{most: 100, per: time.Second},
 	}
@@ -109,6 +127,9 @@ func (w *Watcher) startSubscriptions() {
 	})
 }
 
+// startSubscription subscribes to one server, unless it is subscribed. The goroutine
+// is not one of the transport's: Close waits for those for as long as the client's
+// read timeout, but for this one only for the storage's.
 func (w *Watcher) startSubscription(client redis.UniversalClient) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -133,6 +154,7 @@ func (w *Watcher) Close() {
 	if w.closed.Swap(true) {
 		return
 	}
+	close(w.done)
 	subs, records := w.stopTimer()
 	for _, s := range subs {
 		s.endSubscription()
@@ -178,10 +200,15 @@ func (w *Watcher) receiveEvent(payload string) {
 	w.mu.Lock()
 	r := w.followed[key]
 	w.mu.Unlock()
-	if r == nil {
+	if r == nil && w.all == nil {
 		return
 	}
-	if t, ok := follow.ParseRest(rest); ok {
+	t, ok := follow.ParseRest(rest)
+	switch {
+	case !ok:
+	case r == nil:
+		w.all.adopt(key, func(now time.Duration, f *follow.Follower) { f.Adopt(now, t) })
+	default:
 		r.applyInput(func(now time.Duration, out *follow.Output) { r.follower.Push(now, t, out) })
 	}
 }
@@ -192,6 +219,9 @@ func (w *Watcher) pollAll() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.refusal = false
+	w.all.listSoon()
+	// A record whose epoch is the known one needs no more than this poll, which costs
+	// the server less than 1 us: after a restart, all processes do this at once.
 	for _, r := range w.followed {
 		r.pollNow.Store(true)
 		w.pending[r] = true
@@ -201,10 +231,14 @@ func (w *Watcher) pollAll() {
 
 // reportRefusal reports once that the server refuses the subscription.
 func (w *Watcher) reportRefusal(err error) {
+	// It is tried again every 30 s, and would be reported each time.
 	w.mu.Lock()
 	first := !w.refusal
 	w.refusal = true
 	w.mu.Unlock()
+	if w.all.fail(err) {
+		return
+	}
 	if first {
 		w.reportPushLost(&engine.StorageError{Class: engine.ClassRefused, Op: "watch", Err: err})
 	}

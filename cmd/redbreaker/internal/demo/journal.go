@@ -46,7 +46,9 @@ func (j *journal) replicaHooks(replica string) redbreaker.Hooks {
 	}
 	return redbreaker.Hooks{
 		OnTransition: func(t redbreaker.Transition) {
-			j.addEntry(entry{Transition: t, at: time.Now(), by: replica})
+			if t.Own { // every replica watches, and one of them made it
+				j.addEntry(entry{Transition: t, at: time.Now(), by: replica})
+			}
 		},
 		OnDegraded: func(e redbreaker.Event) { note("redis does not answer: " + plaintext.Replace(e.Err.Error())) },
 		OnRestored: func(e redbreaker.Event) { note("redis answers again after " + formatSeconds(e.Outage)) },

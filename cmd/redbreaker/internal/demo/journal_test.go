@@ -11,7 +11,7 @@ import (
 )
 
 func moved(epoch int64, ago time.Duration) redbreaker.Transition {
-	return redbreaker.Transition{Epoch: epoch, Ago: ago}
+	return redbreaker.Transition{Epoch: epoch, Ago: ago, Own: true}
 }
 
 // formatJournal lists the entries: epoch and replica, or the note.

@@ -58,7 +58,8 @@ func newReplica(c *Config, number int, rdb redis.UniversalClient, dep *dependenc
 	r.store, err = storage.NewRedis(rdb,
 		storage.WithNamespace(c.Namespace),
 		storage.WithReporter(r.name),
-		storage.WithTimeout(storageTimeout))
+		storage.WithTimeout(storageTimeout),
+		storage.WithWatch())
 	if err != nil {
 		return r, err
 	}
