@@ -72,6 +72,9 @@ func (k Keys) Name(key string) (string, bool) {
 // first ":{", then ":events".
 func (k Keys) Channel() string { return k.namespace + ":events" }
 
+// PingChannel returns the Pub/Sub channel on which ping.lua publishes.
+func (k Keys) PingChannel() string { return k.namespace + ":ping" }
+
 // PingKey returns a key that no breaker can have, for checks of permissions: names
 // escape the #.
 func (k Keys) PingKey() string { return k.namespace + ":{#ping}" }

@@ -59,7 +59,13 @@ func (r *Redis) Ping(ctx context.Context) error {
 		return &engine.StorageError{Class: engine.ClassRefused, Op: "ping", Err: fmt.Errorf(
 			"the user may not run %s (%s), grant what docs/operations.md lists", strings.Join(names, ", "), denied[names[0]])}
 	}
-	return r.checkVersion(ctx)
+	if err := r.checkVersion(ctx); err != nil || r.watcher == nil {
+		return err
+	}
+	return r.watcher.CheckPush(ctx, r.keys.PingChannel(), func() error {
+		_, err := r.runCall(ctx, time.Now(), &transport.Call{Op: "ping", Key: r.keys.PingKey(), Script: scripts.Ping})
+		return err
+	})
 }
 
 // checkVersion refuses a Redis that is too old. A server that hides its version, or

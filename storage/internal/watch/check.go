@@ -1,0 +1,74 @@
+package watch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/redbreaker/redbreaker/engine"
+)
+
+// errNotHeard means that push can never work, although nothing is refused.
+var errNotHeard = errors.New("what this user publishes is not received here: a proxy or a hook of the client rewrites keys, or pub/sub does not pass")
+
+// CheckPush subscribes to a channel, calls publish, and returns an error unless a
+// message arrives within the timeout. It finds missing rights, prefixes and proxies
+// that would else only make transitions arrive late. A ring is not checked: its
+// shards publish by themselves. The error is the context's, publish's, or a
+// *engine.StorageError.
+func (w *Watcher) CheckPush(ctx context.Context, channel string, publish func() error) error {
+	if w.isRing() {
+		return nil
+	}
+	result := make(chan error, 1)
+	// The client may dial for longer than the caller waits, and ignores contexts.
+	if !w.transport.Spawn(func() { result <- w.hearOneself(ctx, channel, publish) }) {
+		return engine.ErrStopped
+	}
+	limit := time.NewTimer(3 * w.transport.Timeout())
+	defer limit.Stop()
+	select {
+	case err := <-result:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-limit.C:
+		return newPushError(fmt.Errorf("no subscription: %w", w.transport.TimeoutError()))
+	}
+}
+
+// hearOneself receives with a timeout, unlike a subscription: the PubSub is not used
+// any more after a read that ended within a frame.
+func (w *Watcher) hearOneself(ctx context.Context, channel string, publish func() error) error {
+	ps, _, err := subscribeTo(w.client, channel)(ctx, "")
+	if err != nil {
+		return newPushError(err)
+	}
+	defer func() { go func() { _ = ps.Close() }() }()
+	if _, err := ps.ReceiveTimeout(ctx, w.transport.Timeout()); err != nil {
+		var answer redis.Error
+		if errors.As(err, &answer) {
+			return newPushError(fmt.Errorf("the user may not run SUBSCRIBE (%w), grant what docs/operations.md lists", err))
+		}
+		return newPushError(fmt.Errorf("no subscription: %w", err))
+	}
+	if err := publish(); err != nil {
+		return err
+	}
+	for {
+		message, err := ps.ReceiveTimeout(ctx, w.transport.Timeout())
+		if err != nil {
+			return newPushError(errNotHeard)
+		}
+		if _, heard := message.(*redis.Message); heard {
+			return nil
+		}
+	}
+}
+
+func newPushError(err error) error {
+	return &engine.StorageError{Class: engine.ClassRefused, Op: "ping", Err: err}
+}

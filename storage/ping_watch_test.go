@@ -1,0 +1,63 @@
+package storage_test
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/redbreaker/redbreaker/engine"
+	"github.com/redbreaker/redbreaker/internal/redistest"
+	"github.com/redbreaker/redbreaker/storage"
+)
+
+// Ping of a storage that watches hears itself.
+func TestPing_hearsItself(t *testing.T) {
+	eachServer(t, func(t *testing.T, rdb *redis.Client) {
+		must(t, newStorage(t, rdb, storage.WithWatch()).Ping(ctx))
+		must(t, newStorage(t, rdb, storage.WithWatch(), storage.WithColocation("tag")).Ping(ctx))
+	})
+}
+
+// Ping names what keeps a storage from watching.
+func TestPing_cannotWatch(t *testing.T) {
+	server := redistest.Start(t)
+	s := newStorage(t, user(t, server.Addr(), leastRights), storage.WithWatch())
+	wantSays(t, wantClass(t, s.Ping(ctx), engine.ClassRefused, "ping"), "may not run SUBSCRIBE")
+	must(t, newStorage(t, user(t, server.Addr(), leastRights)).Ping(ctx))
+
+	prefixed := open(t, &redis.Options{Addr: server.Addr()})
+	prefixed.AddHook(prefixHook{"tenant1:"})
+	s = newStorage(t, prefixed, storage.WithWatch(), storage.WithTimeout(time.Second))
+	wantSays(t, wantClass(t, s.Ping(ctx), engine.ClassRefused, "ping"), "is not received here")
+}
+
+// prefixHook puts a prefix before the key of each script, as tenants' clients do.
+type prefixHook struct{ prefix string }
+
+func (h prefixHook) DialHook(next redis.DialHook) redis.DialHook { return next }
+
+func (h prefixHook) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		h.rewrite(cmd)
+		return next(ctx, cmd)
+	}
+}
+
+func (h prefixHook) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(ctx context.Context, cmds []redis.Cmder) error {
+		for _, cmd := range cmds {
+			h.rewrite(cmd)
+		}
+		return next(ctx, cmds)
+	}
+}
+
+func (h prefixHook) rewrite(cmd redis.Cmder) {
+	args := cmd.Args()
+	if verb := cmd.Name(); (verb == "evalsha" || verb == "eval") && !strings.HasPrefix(args[3].(string), h.prefix) {
+		args[3] = h.prefix + args[3].(string)
+	}
+}
