@@ -1,12 +1,13 @@
 // Package redbreaker is a circuit breaker. All processes of a fleet share its
 // state through Redis, or the goroutines of one process share it in memory.
 //
-// A breaker protects the calls to one dependency. While the dependency works, it
-// only counts calls. When the dependency fails, the circuit opens: calls are
-// rejected at once, in all processes, so that the dependency can recover and its
-// callers do not wait. Later it admits a few calls as probes. Their results close
-// the circuit or open it again. Each decision is one atomic step in the storage,
-// by the storage's clock.
+// A breaker protects the calls to one dependency. While the dependency works, the
+// circuit is closed: calls pass and are counted. When the dependency fails, the
+// circuit opens: calls are rejected at once, in all processes, so that the
+// dependency can recover and its callers do not wait. After the open period the
+// circuit is half-open: a few calls pass as probes, and their results close the
+// circuit or open it again. A probe occupies one of few slots, by a lease that ends
+// by time. Each decision is one atomic step in the storage, by the storage's clock.
 //
 // # Quick start
 //
@@ -62,7 +63,7 @@
 //	Initial.State             closed                the state of a new circuit
 //	Initial.Mode              auto                  the mode of a new circuit, such as shadow
 //	MinReporters              1, as in memory       hosts that must have reported failures (to 16)
-//	IdleTTL                   24 hours              how long Redis keeps an unused record
+//	IdleTTL                   24 hours              how long the storage keeps an unused record
 //
 // The circuit opens if any rule applies. Rules are judged after a failure or a
 // slow call, never after a fast success. A window has either Calls or Period, and
@@ -79,16 +80,18 @@
 //
 // # What counts
 //
-// A nil error is a success. Ignored are every error but a [TripError] of a call whose
-// caller cancelled its context, and a rejection by another breaker inside the call. Every
+// A nil error is a success. If the caller cancelled its context, the call is ignored,
+// whatever its error. So is a rejection by another breaker inside the call. Every
 // other error is a failure, context.DeadlineExceeded included. A panic and a
 // runtime.Goexit are failures too, and continue. A [Classifier] changes these
-// rules. [RetryAfterError] gives a failure an open time of its own, and [TripError]
-// opens the circuit at once, such as for a 429 with a Retry-After. The storage
-// gets only the type of an error, unless [WithErrorText] is set.
+// rules. [RetryAfterError] gives a failure an open time of its own. [TripError]
+// opens the circuit at once, such as for a 429 with a Retry-After, and counts even if
+// the caller cancelled. The storage gets only the type of an error, unless
+// [WithErrorText] is set.
 //
 // A result counts only in the period that admitted its call: a result that arrives
-// after a transition changes nothing.
+// after a transition changes nothing. In half-open, the result of a probe counts once,
+// even after its lease has ended.
 //
 // # Modes
 //
@@ -106,18 +109,19 @@
 // process learned it within the last 5 minutes.
 // [FallbackAllow] admits calls uncounted. [FallbackDeny] rejects them. Hooks are
 // called at the start and the end of an outage; without such hooks, both are logged
-// to slog.Default, once for all breakers of a storage. An outage never changes what a call that was made returns. In
-// memory nothing fails.
+// to slog.Default, once for all breakers of a storage. An outage never changes what a
+// call that was made returns. In memory nothing fails.
 //
 // # Hooks
 //
-// [Hooks] are called for transitions, calls, rejections, outages and anomalies;
-// [LogHooks] logs them. A log or a counter wants OnTransition, which is called in the
-// process that made the transition, and with storage.WithWatch in all others, where
-// Own is false; a gauge wants OnStatus, which is called in every process that learns
-// of it. Hooks may be slow, panic, or call the breaker. Only
-// OnCall and OnReject run on the caller's goroutine. [Breaker.Shutdown] waits for the
-// others at the end of a program.
+// [Hooks] are called for transitions, calls, rejections, outages and anomalies.
+// [LogHooks] logs transitions, outages and anomalies. Use OnTransition for logs and
+// counters: it is called in the process that made the transition and, with
+// storage.WithWatch, in all others, where Own is false. Use OnStatus for gauges: it is
+// called in every process that learns of another state or mode. OnCall and OnReject run
+// on the caller's goroutine, so they must be quick. The others may be slow;
+// [Breaker.Shutdown] waits for them at the end of a program. All may panic or call the
+// breaker.
 //
 // # Testing
 //
@@ -130,9 +134,9 @@
 //
 // Each decision is one atomic step. At most HalfOpen.Probes probes hold a lease at
 // any time in the whole fleet. A result changes the state only in its own period,
-// and counts at most once. Every open and half-open state ends by time: a probe
-// that never ends delays recovery by one lease. A record that is lost or damaged
-// is replaced, with an event. An outage of the storage delays a call by at most
+// and counts at most once. Every open, half-open and ramping state has an exit by time
+// or by its results: a probe that never ends delays recovery by one lease. A record
+// that is lost or damaged is replaced, with an event. An outage of the storage delays a call by at most
 // twice the storage's timeout. Nothing grows without a limit, and after
 // [Breaker.Stop] only hooks that already run remain.
 //
