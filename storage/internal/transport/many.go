@@ -29,7 +29,8 @@ func (t *Transport) RunMany(ctx context.Context, calls []*Call) ([]Answer, error
 	})
 }
 
-// runGrouped gives the calls to each server to run, at the same time.
+// runGrouped gives the calls to each server to run, at the same time. If the context
+// has ended, run may return no answers.
 func (t *Transport) runGrouped(ctx context.Context, calls []*Call, run func(*Node, []*Call) []Answer) ([]Answer, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -100,6 +101,12 @@ func (m *manyCalls) runOnNode(ctx context.Context) []Answer {
 		for _, a := range m.attempts {
 			a.unclaim() // it was not written, and will not be
 		}
+	}
+	if ctx.Err() != nil { // that says nothing about the node
+		for _, a := range m.attempts {
+			a.leave()
+		}
+		return nil
 	}
 	answers := make([]Answer, len(m.calls))
 	for i, c := range m.calls {

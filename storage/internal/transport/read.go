@@ -75,6 +75,9 @@ func (t *Transport) readFieldOnNode(ctx context.Context, field string, calls []*
 		})
 		return cmds, nil
 	})
+	if ctx.Err() != nil { // that says nothing about the node
+		return nil
+	}
 	answers := make([]Answer, len(calls))
 	for i, c := range calls {
 		var text string
