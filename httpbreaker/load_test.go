@@ -28,6 +28,11 @@ func (a *account) total() int64 {
 	return a.success.Load() + a.failure.Load() + a.ignored.Load() + a.rejected.Load()
 }
 
+// lacksOne reports whether an outcome did not occur.
+func (a *account) lacksOne() bool {
+	return a.success.Load() == 0 || a.failure.Load() == 0 || a.ignored.Load() == 0 || a.rejected.Load() == 0
+}
+
 // hooks is the option that keeps the account of a breaker.
 func (a *account) hooks() redbreaker.Option {
 	return redbreaker.WithHooks(redbreaker.Hooks{
@@ -77,17 +82,19 @@ func TestLoad(t *testing.T) {
 			}()
 		}
 		callers.Wait()
-		if seen.total() != int64(256*calls) || seen.String() != clientSide.String() {
+		made := 256 * calls
+		// How often each outcome occurs is chance: a lone caller goes on for those
+		// that the crowd did not have.
+		for ; seen.lacksOne() && made < 256*calls+20_000; made++ {
+			callOnce(t, client, server.URL, &seen)
+		}
+		if seen.total() != int64(made) || seen.String() != clientSide.String() {
 			t.Errorf("callers saw   %v\nbreaker counted %v", &seen, &clientSide)
 		}
 		eventually(t, "the server has counted every request", func() bool { return serverSide.total() == arrived.Load() })
 		t.Logf("client: %v\nserver: %v of %d requests", &clientSide, &serverSide, arrived.Load())
-		for name, n := range map[string]int64{
-			"successes": seen.success.Load(), "failures": seen.failure.Load(), "ignored": seen.ignored.Load(), "rejected": seen.rejected.Load(),
-		} {
-			if n == 0 {
-				t.Errorf("no %s: the test shows nothing of them", name)
-			}
+		if seen.lacksOne() {
+			t.Error("an outcome did not occur: the test shows nothing of it")
 		}
 	})
 }
