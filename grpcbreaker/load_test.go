@@ -31,6 +31,11 @@ func (a *account) total() int64 {
 	return a.success.Load() + a.failure.Load() + a.ignored.Load() + a.rejected.Load()
 }
 
+// lacksOne reports whether an outcome did not occur.
+func (a *account) lacksOne() bool {
+	return a.success.Load() == 0 || a.failure.Load() == 0 || a.ignored.Load() == 0 || a.rejected.Load() == 0
+}
+
 func (a *account) hooks() redbreaker.Option {
 	return redbreaker.WithHooks(redbreaker.Hooks{
 		OnCall: func(_ context.Context, r redbreaker.CallResult) {
@@ -102,6 +107,11 @@ func TestLoad(t *testing.T) {
 	}
 	callers.Wait()
 	made := int64(256 * calls)
+	// How often each outcome occurs is chance: a lone caller goes on for those that
+	// the crowd did not have.
+	for end := made + 20_000; seen.lacksOne() && made < end; made++ {
+		callOnce(client, &seen)
+	}
 	eventually(t, "the client has counted every call", func() bool { return clientSide.total() >= made })
 	eventually(t, "the server has counted every call", func() bool { return serverSide.total() >= arrived.Load() })
 	t.Logf("callers: %v\nclient: %v\nserver: %v of %d calls", &seen, &clientSide, &serverSide, arrived.Load())
@@ -116,12 +126,8 @@ func TestLoad(t *testing.T) {
 	if clientSide.success.Load() < seen.success.Load() || clientSide.failure.Load() > seen.failure.Load() || clientSide.ignored.Load() > seen.ignored.Load() {
 		t.Errorf("callers saw %v, counted %v", &seen, &clientSide)
 	}
-	for name, n := range map[string]int64{
-		"successes": seen.success.Load(), "failures": seen.failure.Load(), "ignored": seen.ignored.Load(), "rejected": seen.rejected.Load(),
-	} {
-		if n == 0 {
-			t.Errorf("no %s: the test shows nothing of them", name)
-		}
+	if seen.lacksOne() {
+		t.Error("an outcome did not occur: the test shows nothing of it")
 	}
 }
 
