@@ -47,6 +47,8 @@ func (g *groupCommit) SendBatch(ctx context.Context, op string, b engine.Batch) 
 	if err := ctx.Err(); err != nil {
 		return engine.Reply{}, err
 	}
+	// The guard is asked before the operation waits: a rejection must be immediate. During an
+	// outage a queue of calls would only wait for their timeouts.
 	p := &pendingOp{op: op, batch: b, since: time.Now()}
 	if g.tryInline() {
 		return g.sendInline(ctx, node, permission, p)
@@ -68,9 +70,13 @@ func (g *groupCommit) sendInline(ctx context.Context, node *transport.Node, perm
 		return engine.Reply{}, err
 	}
 	reply, ok, err := f.Await(ctx)
+	// ok is false only while the step is in flight. If the storage is closed, no goroutine
+	// can wait: the leases of that step lapse at the server.
 	if !ok && g.handle.redis.transport.Spawn(func() { g.finishAbandoned(ctx, f, id, permission, p) }) {
 		return engine.Reply{}, err
 	}
+	// Decoded before the right to send is passed on: so the tracker follows replies in the
+	// order of the steps.
 	defer g.finishInline()
 	r, err := g.handle.decodeStep(id, p.since, p.op, p.batch, reply, err)
 	permission.Release(err)
@@ -122,6 +128,7 @@ func (g *groupCommit) runExclusive(ctx context.Context, f func(ctx context.Conte
 	s := newSharedStep(ctx, p)
 	s.exclusive = f
 	g.enqueueStep(s)
+	// The function runs in the driver, which has given the turn to it alone.
 	return g.waitForReply(ctx, s, p)
 }
 
@@ -157,6 +164,8 @@ func (g *groupCommit) enqueueOp(ctx context.Context, p *pendingOp) *sharedStep {
 
 func (g *groupCommit) enqueueOpLocked(ctx context.Context, p *pendingOp) *sharedStep {
 	if n := len(g.waiting); n > 0 && g.waiting[n-1].accepts(p) {
+		// Only the last one: an operation that joined an earlier step would overtake those
+		// between.
 		s := g.waiting[n-1]
 		s.ops = append(s.ops, p)
 		return s
@@ -243,6 +252,8 @@ func (g *groupCommit) takeNext() *sharedStep {
 		s := g.waiting[0]
 		g.waiting = slices.Delete(g.waiting, 0, 1)
 		s.ops = slices.DeleteFunc(s.ops, func(p *pendingOp) bool { return p.left })
+		// Callers cannot be removed from here on: leave is final under this lock, and what
+		// remains is sent. The timeout counts from the oldest caller that is left.
 		if len(s.ops) > 0 {
 			s.since = s.ops[0].since
 			s.sealBatch()
@@ -258,6 +269,9 @@ func (g *groupCommit) takeNext() *sharedStep {
 func (g *groupCommit) finishStep(s *sharedStep) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	// With the lock held, so that a caller that leaves at this moment either takes the
+	// reply in waitForReply or is seen here as having left. Its leases are never lost between
+	// the two.
 	close(s.done)
 	for _, p := range s.ops {
 		if p.left && s.exclusive == nil && s.err == nil {
@@ -292,6 +306,7 @@ func (g *groupCommit) waitForReply(ctx context.Context, s *sharedStep, p *pendin
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	// Both may have happened. A reply that is there counts: it may hold a lease.
 	select {
 	case <-s.done:
 		return s.err

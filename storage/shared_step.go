@@ -116,6 +116,8 @@ func (s *sharedStep) addToBatch(p *pendingOp) {
 		b.Detail = p.batch.Detail
 	}
 	own := p.batch.Results[0]
+	// Only neighbors are joined: outcomes of one ticket in a row become runs of one result,
+	// and their order in the batch stays that of their arrival, on which a streak depends.
 	if n := len(b.Results); n == 0 || b.Results[n-1].Ticket != own.Ticket {
 		b.Results = append(b.Results, engine.Result{Ticket: own.Ticket})
 		s.lastOutcomes = 0
@@ -138,7 +140,11 @@ func (p *pendingOp) replyFrom(r engine.Reply) engine.Reply {
 	}
 	stale := r.AppliedPerResult != nil && p.batch.Admissions == 0 && p.place >= r.AppliedPerResult[p.result]
 	granted := p.batch.Admissions > 0 && p.place < r.Granted
+	// Leases are granted in the order of the admissions: the first Granted of them have
+	// FirstLease and those that follow it.
 	lease := r.FirstLease
+	// State, epoch and times are the same for all operations of the step and stay. The
+	// counts are those of the whole step and are made those of this operation.
 	r.Granted, r.FirstLease, r.Applied, r.Stale, r.AppliedPerResult = 0, 0, 0, 0, nil
 	switch {
 	case granted:

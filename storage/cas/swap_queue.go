@@ -88,6 +88,8 @@ func (q *swapQueue) runOperation(ctx context.Context, o *operation) error {
 	case <-limited.Done():
 	}
 	err := q.abandonOp(o)
+	// Both ends may have come at once; the one of the caller is its own doing, and no fault
+	// of the store.
 	if callerErr := ctx.Err(); callerErr != nil && err != nil {
 		return callerErr
 	}
@@ -99,6 +101,8 @@ func (q *swapQueue) runOperation(ctx context.Context, o *operation) error {
 func (q *swapQueue) enqueueOp(o *operation) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	// The driver begins with takeBatch, which waits for this lock, so it finds the operation
+	// though that is added after the driver was started.
 	if !q.driven && !q.storage.tasks.Spawn(q.driveQueue) {
 		return false
 	}
@@ -153,6 +157,7 @@ func (q *swapQueue) takeBatch() []*operation {
 	n := min(len(q.waiting), maxShared)
 	ops := slices.Clone(q.waiting[:n])
 	q.waiting = slices.Delete(q.waiting, 0, n)
+	// In the hold of the lock that found nothing: the next enqueueOp starts another driver.
 	q.driven = n > 0
 	return ops
 }
@@ -167,12 +172,16 @@ func (q *swapQueue) tryBatch(ops []*operation) bool {
 		q.failOperations(ops, err)
 		return true
 	}
+	// As late as possible: a caller that leaves while the record is read knows for certain
+	// that its operation was not executed.
 	ops = q.markInFlight(ops)
 	before := r.Fields()
 	for _, o := range ops {
 		o.apply(&r, now)
 	}
 	after := r.Fields()
+	// Most admissions of a closed circuit change nothing. They need no swap: the read alone
+	// was their moment.
 	if slices.Equal(before, after) {
 		q.commitOps(ops)
 		return true

@@ -17,6 +17,11 @@ import (
 // goroutine would have to grow its stack step by step to the depth that a Redis
 // client needs, which costs more than everything else that a lone call pays for
 // not running in its caller's goroutine.
+//
+// A parked worker belongs to the side that removes it from the list, under mu: Spawn,
+// which then sends it one task; Stop, which closes its channel; or the worker itself,
+// when its time is over. So a worker that leaves the list gets one task or the close,
+// not both, and the send never blocks.
 type Group struct {
 	mu      sync.Mutex
 	stopped bool
@@ -45,6 +50,7 @@ func (g *Group) Spawn(f func()) bool {
 		g.mu.Unlock()
 		return false
 	}
+	// Counted before the lock is released: a Stop that comes next waits for this task.
 	g.running++
 	var w *worker
 	if n := len(g.parked); n > 0 {
@@ -85,6 +91,8 @@ func (g *Group) work(f func()) {
 		select {
 		case f = <-w.tasks:
 		case <-timer.C:
+			// The timer and a task may come at the same time. Whether the worker is still in the
+			// list decides, not the order of the select.
 			if g.unpark(w) {
 				return
 			}
@@ -97,6 +105,8 @@ func (g *Group) work(f func()) {
 func (g *Group) park(w *worker) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	// In one hold of the lock with the parking: Stop either sees the worker parked, and ends
+	// it, or the worker sees stopped.
 	g.endTaskLocked()
 	if g.stopped || len(g.parked) >= maxParked {
 		return false

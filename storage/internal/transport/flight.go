@@ -15,10 +15,22 @@ import (
 // Flight is a call on its way to the server and back. Its caller waits in Await;
 // everything else runs in goroutines of the transport, one at a time:
 //
-//	dispatchCommand   sends the command of the current stage, by itself (sendAlone) or
-//	           in the next pipeline of the node
-//	proceed    looks at the reply: it ends the flight (finish), or starts the next
-//	           stage after the script was loaded or the redirect was followed
+//	dispatchCommand  sends the command of the current stage, by itself (sendAlone) or
+//	                 in the next pipeline of the node
+//	proceed          looks at the reply: it ends the flight (finishFlight), or starts
+//	                 the next stage after the script was loaded or the redirect was
+//	                 followed
+//
+// Two sides share a flight. The transport's side owns stage, loads, cmd, reply and
+// err; its goroutines follow one another by Spawn or by the lock of the pipeline, so
+// these need no lock of their own. The caller's side reads reply and err only after
+// done is closed. All that both sides touch at the same time is atomic: the state of
+// the attempt, which decides whether the command may have been executed, and slot,
+// which both give back.
+//
+// The caller may leave the flight at any time, and the client may hold on to the
+// command for much longer. So nothing of the caller waits for the client, and nothing
+// that the client still uses is used again.
 type Flight struct {
 	attempt
 	transport *Transport
@@ -63,6 +75,8 @@ func (f *Flight) prepareCommand() {
 	if f.stage == bySource {
 		verb, script = "eval", f.call.Script.Source
 	}
+	// Read before the command is sent: a load that ends after this and before NOSCRIPT
+	// arrives is the one that the call needs, and must not be repeated.
 	f.loads = f.node.loaderOf(f.call.Script).loads.Load()
 	f.cmd = newCommand(f.ctx, &f.attempt, verb, script, f.call).Cmd
 }
@@ -140,8 +154,8 @@ func (f *Flight) sendAlone() {
 	f.proceed()
 }
 
-// processCommand runs the client. A panic becomes an error: it must not end the processCommand,
-// and has no caller here that could recover it.
+// processCommand runs the client. A panic becomes an error: it must not end the
+// process, and has no caller here that could recover it.
 func (f *Flight) processCommand() {
 	defer func() {
 		if p := recover(); p != nil {
@@ -169,6 +183,8 @@ func (f *Flight) dispatchCommand() {
 // client returns and when the caller leaves, since the client may hold on to the
 // call for longer.
 func (f *Flight) releaseSlot() {
+	// Swap makes the second of the two do nothing: a slot that is given back twice would let
+	// more round trips go than maxInFlight.
 	if p := f.slot.Swap(nil); p != nil {
 		p.releaseSlot()
 	}
@@ -248,6 +264,8 @@ func (f *Flight) Await(ctx context.Context) (reply any, ok bool, err error) {
 func (f *Flight) settleAttempt() (any, error) {
 	t := f.transport
 	end := f.leavesAt()
+	// leave comes first: it fixes whether the command may have been executed. A reply that
+	// came until then, a lease perhaps, is in done and counts.
 	executable := f.leave()
 	f.releaseSlot()
 	err := t.timeoutErr
@@ -258,7 +276,7 @@ func (f *Flight) settleAttempt() (any, error) {
 			return f.reply, nil
 		}
 		err = t.withTimeout(end, f.err)
-	default:
+	default: // no reply yet: the timeout is the error
 	}
 	return nil, t.newError(err, executable, f.call)
 }
@@ -274,6 +292,7 @@ func (t *Transport) Run(ctx context.Context, since time.Time, node *Node, c *Cal
 	}
 	reply, ok, err := f.Await(ctx)
 	if !ok {
+		// The caller of Run wants no lease, so no goroutine has to wait for the reply.
 		f.leave()
 		f.releaseSlot()
 		return nil, err

@@ -45,6 +45,7 @@ func (t *Transport) runGrouped(ctx context.Context, calls []*Call, run func(*Nod
 			for n, i := range indexes {
 				own[n] = calls[i]
 			}
+			// No lock: each goroutine writes other elements, and Wait comes before the read.
 			for n, a := range run(node, own) {
 				answers[indexes[n]] = a
 			}
@@ -97,6 +98,8 @@ func (m *manyCalls) runOnNode(ctx context.Context) []Answer {
 	err := m.transport.waitOrLeave(ctx, m.batch.deadline, func(own context.Context) {
 		results = m.sendBatch(m.transport.newContext(own, &m.batch))
 	})
+	// If this swap fails, the pipeline is being written. Its calls stay claimed, which counts
+	// as possibly executed.
 	if err == nil || m.batch.state.CompareAndSwap(waiting, left) {
 		for _, a := range m.attempts {
 			a.unclaim() // it was not written, and will not be
@@ -112,6 +115,7 @@ func (m *manyCalls) runOnNode(ctx context.Context) []Answer {
 	for i, c := range m.calls {
 		executable := m.attempts[i].leave()
 		r := result{err: err}
+		// After an error the goroutine of the client may still write results: they are not read.
 		if err == nil {
 			r = results[i]
 		}
@@ -133,8 +137,11 @@ func (m *manyCalls) sendBatch(ctx context.Context) []result {
 	known := make([]int64, len(m.calls))
 	for i, c := range m.calls {
 		missing[i] = i
+		// Before the first command is sent, as for a Flight.
 		known[i] = m.node.loaderOf(c.Script).loads.Load()
 	}
+	// The second try by hash follows a load. It fails where the user may not load scripts,
+	// and where they are flushed again and again; then the commands bring their source.
 	for _, verb := range []string{"evalsha", "evalsha", "eval"} {
 		missing = m.sendPipeline(ctx, verb, missing, results)
 		if len(missing) == 0 {
@@ -152,6 +159,7 @@ func (m *manyCalls) sendBatch(ctx context.Context) []result {
 // whose script the server does not know. It sends nothing if the caller has left.
 func (m *manyCalls) sendPipeline(ctx context.Context, verb string, indexes []int, results []result) (missing []int) {
 	for _, i := range indexes {
+		// It fails when the caller has left between two rounds: then no result is read.
 		if !m.attempts[i].claim(&m.batch) {
 			return nil
 		}

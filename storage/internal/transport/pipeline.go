@@ -17,6 +17,15 @@ import (
 // as a batch. So however many breakers a process has, it keeps few connections
 // busy, and a server that is slow is not flooded. A pipeline that is idle owns no
 // goroutine.
+//
+// inFlight counts slots. A flight that is sent by itself holds one from enqueueCall
+// to releaseSlot, a driver from releaseSlot until takeBatch returns an empty batch.
+// Flights wait only while all slots are taken. So when a slot is given back and
+// something waits, the slot passes to a driver and inFlight stays the same: the
+// number never falls while a flight waits, or that flight would wait without end.
+//
+// A batch has one fate on the wire, written or not, in its own state. What was
+// executed is decided for each flight by its attempt.
 type pipeline struct {
 	transport *Transport
 
@@ -52,6 +61,8 @@ func (p *pipeline) enqueueCall(f *Flight) bool {
 func (p *pipeline) releaseSlot() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	// The driver needs a goroutine of its own: the one that gives the slot back may be a
+	// caller, which must not wait for the commands of others.
 	if len(p.waiting) > 0 && p.transport.tasks.Spawn(p.drivePipeline) {
 		return
 	}
@@ -86,13 +97,18 @@ func (p *pipeline) takeBatch() *batch {
 	b := &batch{deadline: now.Add(p.transport.timeout)}
 	n := 0
 	for ; n < len(p.waiting) && len(b.flights) < maxPipelined; n++ {
+		// A flight whose time is over is not sent, even if its caller has not noticed yet: it
+		// would get a reply that it cannot use.
 		if f := p.waiting[n]; f.leavesAt().After(now) && f.claim(b) {
 			b.flights = append(b.flights, f)
 		} else {
 			f.finishFlight(nil, callerLeftError{})
 		}
 	}
+	// A copy, so that the array of a long queue does not keep finished flights alive.
 	p.waiting = append(p.waiting[:0:0], p.waiting[n:]...)
+	// Under the same lock that found nothing to send: a flight that comes later sees the
+	// free slot.
 	if len(b.flights) == 0 {
 		p.inFlight--
 	}
@@ -129,6 +145,8 @@ func (t *Transport) sendBatch(b *batch) {
 	select {
 	case <-done:
 	case <-timer.C:
+		// If nothing was written so far, nothing will be: the client gets callerLeftError when
+		// it asks for the bytes. The goroutine above stays with it until it returns.
 		b.state.CompareAndSwap(waiting, left)
 	}
 }

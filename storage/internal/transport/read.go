@@ -48,6 +48,8 @@ func (t *Transport) readPlain(ctx context.Context, op string, read func(context.
 		t.cluster.recordSuccess()
 		return reply, nil
 	}
+	// The caller has left: that says nothing about the server, and must not count against
+	// it.
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -61,12 +63,15 @@ func (t *Transport) ReadField(ctx context.Context, op, field string, keys []stri
 	for i, key := range keys {
 		calls[i] = &Call{Op: op, Key: key}
 	}
+	// It goes past the pipeline of the node, as all that may take long: steps must not wait
+	// for the poll of 500 records.
 	return t.runGrouped(ctx, calls, func(node *Node, own []*Call) []Answer { return t.readFieldOnNode(ctx, field, own) })
 }
 
 func (t *Transport) readFieldOnNode(ctx context.Context, field string, calls []*Call) []Answer {
 	reply, err := t.limitCall(ctx, time.Now(), func(ctx context.Context) (any, error) {
 		cmds := make([]*redis.StringCmd, len(calls))
+		// The error of a pipeline is that of its first command. Each command has its own.
 		_, _ = t.client.Pipelined(ctx, func(p redis.Pipeliner) error {
 			for i, c := range calls {
 				cmds[i] = p.HGet(ctx, c.Key, field)
@@ -80,6 +85,8 @@ func (t *Transport) readFieldOnNode(ctx context.Context, field string, calls []*
 	}
 	answers := make([]Answer, len(calls))
 	for i, c := range calls {
+		// An error of limitCall ends all of them: the client may still use the commands, so
+		// they are not read.
 		var text string
 		its := err
 		if its == nil {

@@ -38,6 +38,8 @@ type scriptLoad struct {
 func (l *scriptLoader) joinLoad(known int64) (load *scriptLoad, starts bool, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	// Without this, a thousand calls that get NOSCRIPT one after the other would load the
+	// script a thousand times.
 	if l.loads.Load() != known {
 		return nil, false, l.err
 	}
@@ -53,6 +55,7 @@ func (l *scriptLoader) finishLoad(err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.err = err
+	// Under the lock, and with err: a call that sees the new count finds its error.
 	l.loads.Add(1)
 	l.running.err = err
 	close(l.running.done)
@@ -60,8 +63,9 @@ func (l *scriptLoader) finishLoad(err error) {
 }
 
 // loadScript returns when the script was loaded after the first known loads: it joins a
-// loadScript that runs, or starts one if none ended since the call sent its command. A
-// loadScript that succeeded is repeated on the other nodes of a cluster.
+// load that runs, or starts one if none ended since the call sent its command. A load
+// that succeeded is repeated on the other nodes of a cluster, so that the next call to
+// one of them does not have to find the script missing first.
 func (t *Transport) loadScript(l *scriptLoader, known int64) error {
 	load, starts, err := l.joinLoad(known)
 	if load == nil {

@@ -23,11 +23,13 @@ func (w *Watcher) CheckPush(ctx context.Context, channel string, publish func() 
 	if w.isRing() {
 		return nil
 	}
+	// The channel has room, so the goroutine ends even if the caller has left.
 	result := make(chan error, 1)
 	// The client may dial for longer than the caller waits, and ignores contexts.
 	if !w.transport.Spawn(func() { result <- w.hearOneself(ctx, channel, publish) }) {
 		return engine.ErrStopped
 	}
+	// One timeout each for the confirmation, the publish and the message.
 	limit := time.NewTimer(3 * w.transport.Timeout())
 	defer limit.Stop()
 	select {
@@ -47,6 +49,7 @@ func (w *Watcher) hearOneself(ctx context.Context, channel string, publish func(
 	if err != nil {
 		return newPushError(err)
 	}
+	// Close takes the lock under which go-redis dials, so it must not delay the result.
 	defer func() { go func() { _ = ps.Close() }() }()
 	if _, err := ps.ReceiveTimeout(ctx, w.transport.Timeout()); err != nil {
 		var answer redis.Error
@@ -55,6 +58,7 @@ func (w *Watcher) hearOneself(ctx context.Context, channel string, publish func(
 		}
 		return newPushError(fmt.Errorf("no subscription: %w", err))
 	}
+	// Not before the confirmation: Redis keeps no message for a later subscriber.
 	if err := publish(); err != nil {
 		return err
 	}
@@ -63,6 +67,7 @@ func (w *Watcher) hearOneself(ctx context.Context, channel string, publish func(
 		if err != nil {
 			return newPushError(errNotHeard)
 		}
+		// Anything else is a confirmation of a reconnected client, or a pong.
 		if _, heard := message.(*redis.Message); heard {
 			return nil
 		}

@@ -17,6 +17,8 @@ type Followed struct {
 	key     string
 	handles int // guarded by the watcher's mu
 	// pollNow is set when the head has to be polled whatever is known.
+	// An atomic, because pollAll sets it with the lock of the Watcher held, and the lock of a
+	// Followed comes before that one.
 	pollNow atomic.Bool
 
 	// all and name are set if the record is followed for a watch of the namespace.
@@ -67,6 +69,8 @@ func (r *Followed) ApplyReply(id follow.StepID, t *engine.Tracker, b engine.Batc
 	r.applyInput(func(now time.Duration, out *follow.Output) {
 		own := reply.OwnTransitions(b)
 		current := r.follower.Reply(now, id, reply.Epoch, own, reply.Unpublished, out)
+		// The handle that sent the step follows it first: its caller reads Status next. current
+		// is false for a reply that later events have overtaken, which must not turn it back.
 		t.FollowReply(b, reply, current)
 		if current && len(own) > 0 {
 			r.showOthers(t, reply.State, reply.Mode, reply.Epoch, millis(reply.LeftMS), millis(reply.ModeLeftMS))
@@ -90,6 +94,7 @@ func (r *Followed) showOthers(t *engine.Tracker, s engine.State, m engine.Mode, 
 // ApplyCommand ends a command with the record after it, on behalf of the handle of
 // the tracker.
 func (r *Followed) ApplyCommand(id follow.StepID, t *engine.Tracker, s engine.Snapshot, moves []engine.Transition) {
+	// Without a record there is no epoch that the reply could confirm.
 	if !s.Exists {
 		r.EndStep(id)
 		return
@@ -110,6 +115,8 @@ func (r *Followed) applyInput(input func(now time.Duration, out *follow.Output))
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	var out follow.Output
+	// Read under the lock, so that the time of a record never goes back from one input to
+	// the next: the follower compares times of different goroutines.
 	now := r.watcher.now()
 	input(now, &out)
 	// Delivery is under the lock, so that inputs that race are delivered in the order in
@@ -126,6 +133,8 @@ func (r *Followed) applyInput(input func(now time.Duration, out *follow.Output))
 // deliverLocked updates the status of all handles, then raises the events: a hook
 // that asks for the status finds that of its event, or a newer one.
 func (r *Followed) deliverLocked(out *follow.Output) {
+	// Close sets closed and then passes through this lock, so after it returns nothing is
+	// delivered.
 	if r.watcher.closed.Load() {
 		return
 	}

@@ -33,6 +33,14 @@ const (
 
 // Namespace follows every breaker of a namespace. A nil Namespace does nothing: it
 // is that of a Watcher that follows handles only.
+//
+// The events go through a queue to the goroutine of WatchAll, which alone calls the
+// function. So the function is never called twice at a time, and one that is slow costs
+// events and not the connection: a subscriber that does not read makes Redis buffer, and
+// evict breakers for the buffer.
+//
+// Locks: put runs under the lock of a Followed and takes n.mu, so n.mu is the last of
+// all. Nothing takes another lock while it holds n.mu.
 type Namespace struct {
 	watcher *Watcher
 	names   func(ctx context.Context) iter.Seq2[engine.Listed, error]
@@ -54,6 +62,7 @@ func (w *Watcher) WatchAll(ctx context.Context, names func(context.Context) iter
 		watcher: w, names: names,
 		list: make(chan struct{}, 1), failed: make(chan error, 1), filled: make(chan struct{}, 1),
 	}
+	// Set before the subscription starts, whose goroutine reads it without a lock.
 	w.all = n
 	defer w.Close()
 	w.startSubscriptions()
@@ -69,6 +78,8 @@ func (w *Watcher) WatchAll(ctx context.Context, names func(context.Context) iter
 		case err := <-n.failed:
 			return err
 		case <-n.list:
+			// A list is asked for at each confirmation of a subscription. The first one comes
+			// after it, so that no transition falls between the list and the first event.
 			first := listedAt == 0
 			listedAt = n.followListed(ctx, listedAt)
 			if first {
@@ -92,6 +103,8 @@ func (w *Watcher) WatchAll(ctx context.Context, names func(context.Context) iter
 // they begin at their present transition; later, those that began since the last
 // list begin with their first one.
 func (n *Namespace) followListed(ctx context.Context, last time.Duration) (began time.Duration) {
+	// Taken before the list is read: a record that is created during it may be missing in
+	// it, and must count as new in the next one.
 	began = n.watcher.now()
 	for l, err := range n.names(ctx) {
 		if err != nil {
@@ -101,6 +114,7 @@ func (n *Namespace) followListed(ctx context.Context, last time.Duration) (began
 			n.adopt(l.Key, nil)
 			continue
 		}
+		// listEvery is the margin for a record that an earlier list missed.
 		n.adopt(l.Key, func(now time.Duration, f *follow.Follower) { f.AdoptNew(now, began-last+listEvery) })
 	}
 	if last == 0 {
@@ -111,6 +125,8 @@ func (n *Namespace) followListed(ctx context.Context, last time.Duration) (began
 
 // awaitBaselines returns when each record was polled, or could not be.
 func (n *Namespace) awaitBaselines(ctx context.Context) {
+	// EventReady promises that each breaker is followed from a known state. The deadline
+	// keeps one server that hangs from holding up the breakers of all others.
 	for deadline := n.watcher.now() + 10*n.watcher.transport.Timeout(); n.watcher.now() < deadline && n.lacksBaseline(); {
 		select {
 		case <-ctx.Done():
@@ -145,6 +161,7 @@ func (n *Namespace) adopt(key string, begin func(now time.Duration, f *follow.Fo
 	name, ok := w.keys.Name(key)
 	if !ok {
 		_, digest, _ := strings.Cut(member, "#")
+		// A long name is stored as its digest, from which it cannot be had back.
 		name = "#" + digest
 	}
 	// The record may be evicted again before its first event: it is adopted once more by
@@ -156,6 +173,8 @@ func (n *Namespace) adopt(key string, begin func(now time.Duration, f *follow.Fo
 		w.mu.Unlock()
 		return
 	}
+	// Checked and entered under one hold of the lock: two servers of a ring may deliver
+	// events of one record at the same time.
 	r = &Followed{watcher: w, key: key, all: n, name: name}
 	w.followed[key] = r
 	w.mu.Unlock()
@@ -189,12 +208,16 @@ func (w *Watcher) evictSilent() {
 		record  *Followed
 		heardAt time.Duration
 	}
+	// The lock order is a Followed, then w.mu. So the ages are read without w.mu, and a
+	// record that receives an event meanwhile may be evicted: its next event adopts it.
 	var all []silence
 	for _, r := range w.records() {
 		r.mu.Lock()
 		all = append(all, silence{r, r.follower.HeardAt()})
 		r.mu.Unlock()
 	}
+	// Many at a time, because finding them costs a look at all records: else a channel with
+	// more breakers than there is room for would pay that for every event.
 	slices.SortFunc(all, func(a, b silence) int { return cmp.Compare(a.heardAt, b.heardAt) })
 	w.mu.Lock()
 	defer w.mu.Unlock()

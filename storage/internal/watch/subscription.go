@@ -78,6 +78,8 @@ func (s *subscription) keepSubscribed() {
 		case wasUp: // a new failure, not one more of the same
 			backoff, pause = minBackoff, minBackoff
 		}
+		// On a cluster the next attempt uses another node: this one may be dead, or cut off from
+		// the bus that carries the events.
 		avoid = addr
 		s.sleepOrClose(pause)
 		backoff = min(2*backoff, maxBackoff)
@@ -119,6 +121,8 @@ func (s *subscription) runConnection(avoid string) (addr string, wasUp bool, err
 			wasUp = s.takeMessage(message) || wasUp
 		case errors.As(err, &answer): // an answer, even if it refuses
 			s.soundAt.Store(int64(s.now()))
+			// Before the confirmation it refuses SUBSCRIBE. After it, it refuses a PING, and
+			// the events still arrive.
 			if s.upSince.Load() == 0 {
 				return addr, wasUp, refusedError{err}
 			}
@@ -141,6 +145,8 @@ func (s *subscription) takeMessage(message any) (confirmed bool) {
 	switch m := message.(type) {
 	case *redis.Subscription:
 		if m.Kind == "subscribe" {
+			// Once per connection: go-redis subscribes again by itself after it has reconnected,
+			// and each gap may have lost events.
 			s.upSince.Store(int64(s.now()))
 			s.becameUp()
 			return true
@@ -218,6 +224,8 @@ func (s *subscription) keepAlive(now time.Duration) (next time.Duration) {
 	case now < sound+pingAfter:
 		return sound + pingAfter
 	case s.pinged != sound:
+		// One ping for each silence. PubSub.Ping takes the lock under which go-redis dials, so
+		// it runs in a goroutine: the tick must not wait for a dial.
 		s.pinged = sound
 		ps := s.pubsub
 		s.spawn(func() { _ = ps.Ping(s.ctx) })
@@ -256,6 +264,7 @@ func pickNode(ctx context.Context, client *redis.ClusterClient, avoid string) (*
 	var mu sync.Mutex
 	var all, others []*redis.Client
 	err := client.ForEachShard(ctx, func(_ context.Context, node *redis.Client) error {
+		// ForEachShard calls this from a goroutine for each node, and returns after all.
 		mu.Lock()
 		defer mu.Unlock()
 		all = append(all, node)

@@ -24,6 +24,10 @@ const (
 // process of the fleet would ask for every record.
 
 // limiter lets most things happen within a time.
+//
+// The windows of a limiter follow each other and do not slide: around the end of one,
+// twice as many may happen. That is accepted, since the limits guard the server from a
+// flood that lasts and not from a burst.
 type limiter struct {
 	most  int
 	per   time.Duration
@@ -51,6 +55,8 @@ func (w *Watcher) schedule(r *Followed, at time.Duration) {
 // scheduleLocked ignores records that are not followed any more: a read or poll may
 // end after the last handle was closed.
 func (w *Watcher) scheduleLocked(r *Followed, at time.Duration) {
+	// A record that was forgotten and followed again is another Followed: compare the
+	// pointer, not the key.
 	if w.followed[r.key] == r {
 		w.pending[r] = true
 		w.armLocked(at)
@@ -68,6 +74,8 @@ func (w *Watcher) armLocked(at time.Duration) {
 	}
 	wait := max(0, at-w.now())
 	if w.timer == nil {
+		// tick is a task of the transport, so that its Close waits for a tick that runs, and
+		// none begins after it.
 		w.timer = time.AfterFunc(wait, func() { w.transport.Spawn(w.tick) })
 		return
 	}
@@ -109,6 +117,7 @@ func (w *Watcher) tick() {
 func (w *Watcher) beginTick(now time.Duration) (map[*Followed]bool, []*subscription) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	// From here on armLocked only notes the time, which endTick takes into account.
 	w.ticking, w.wakeAt = true, 0
 	// Between two looks at all records, only those that have something due are looked
 	// at: of 10 000 breakers, few move at a time.
@@ -136,6 +145,7 @@ func (w *Watcher) endTick(next time.Duration) {
 	w.startSubscriptionsOfRing()
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	// Without records nothing can be silent, and the timer serves the pings alone.
 	if len(w.followed) > 0 {
 		next = min(next, w.scanAt)
 	}
@@ -168,10 +178,14 @@ func (r *Followed) findDue(now time.Duration) (read, poll, silent bool, due time
 	due = r.dueLocked(now)
 	// Reading comes before polling: it answers all that a poll can.
 	switch at := r.follower.ReadDue(); {
+	// The result of a read or poll is an input of the record, which schedules it again. So
+	// nothing is due for it meanwhile.
 	case at > 0 && at <= now:
 		return true, false, false, 0
 	case r.needsPollLocked() && now >= r.retryAt:
 		return false, true, false, 0
+	// A silent record has a limiter of its own: thousands of idle records must not delay
+	// the poll of one that has no baseline.
 	case !r.polling && now >= r.retryAt && now >= r.follower.HeardAt()+follow.PollAfter:
 		return false, false, true, due
 	}
@@ -211,6 +225,8 @@ func (w *Watcher) takeAllowed(now time.Duration, l *limiter, records []*Followed
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	n := l.take(now, len(records))
+	// The rest is looked at again when the window ends. Its follower still has the read or
+	// poll as due, so nothing else has to be kept.
 	for _, r := range records[n:] {
 		w.scheduleLocked(r, l.since+l.per)
 	}
@@ -247,6 +263,8 @@ func isPermanent(err error) bool {
 func knownOf(s *engine.Snapshot) follow.Known {
 	k := follow.Known{Exists: s.Exists, State: s.State, Mode: s.Mode, Epoch: max(0, s.Epoch), Left: s.RetryAfter, ModeLeft: s.ModeFor}
 	if s.Mode == engine.ModeForcedOpen {
+		// A circuit that is forced open lets calls through when the mode ends, not when the
+		// open period below it does.
 		k.Left = s.ModeFor
 	}
 	return k
@@ -262,6 +280,9 @@ func (w *Watcher) startPolls(now time.Duration, l *limiter, records []*Followed)
 	marks := make([]uint32, len(records))
 	for i, r := range records {
 		r.mu.Lock()
+		// polling keeps a second poll of the record from being sent. pollNow is cleared before
+		// the poll is sent, not after its result: a subscription that is confirmed meanwhile
+		// sets it again, since this poll may have been answered before.
 		r.polling = true
 		r.pollNow.Store(false)
 		marks[i] = r.follower.SendPoll()
@@ -284,6 +305,7 @@ func (w *Watcher) startPolls(now time.Duration, l *limiter, records []*Followed)
 func (r *Followed) applyPoll(mark uint32, a transport.Answer) {
 	var record engine.Record
 	err := a.Err
+	// The head has state, mode, epoch and number, which is all that shows a change.
 	if head, ok := a.Reply.(string); ok && err == nil {
 		record, err = engine.ParseRecord([]engine.Field{{Name: "head", Value: head}})
 	}
