@@ -28,6 +28,9 @@
 //	payments, err := redbreaker.New("payments", policy, redbreaker.WithStorage(store))
 //	err = payments.Ping(ctx) // optional: finds a wrong password at start
 //
+// A cluster of which rdb is given one address, or its configuration endpoint, needs
+// IsClusterMode: true in redis.UniversalOptions.
+//
 // [New] does no I/O. [Call] is Do for functions with a result. [CallCheck] also
 // judges results, such as a 503 with a nil error. [Breaker.Acquire] returns a
 // [Permit] for code that a function cannot wrap, such as a stream. [Breaker.Wait]

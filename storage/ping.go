@@ -27,10 +27,10 @@ var otherProduct = regexp.MustCompile(`(?m)^(?:kvrocks|dragonfly|keydb|garnet)_v
 const oldestMajor = 6
 
 // Ping checks whether the storage would work: whether the server answers, accepts
-// the password, is new enough, and lets the user do what the scripts do. It
-// returns nil, engine.ErrStopped, the context's error, or a *engine.StorageError
-// that says what to change. It writes one key of its own that is gone a second
-// later.
+// the password, is new enough, lets the user do what the scripts do, and, unless the
+// client is that of a cluster, is no node of one. It returns nil, engine.ErrStopped,
+// the context's error, or a *engine.StorageError that says what to change. It writes
+// one key of its own that is gone a second later.
 func (r *Redis) Ping(ctx context.Context) error {
 	reply, err := r.runCall(ctx, time.Now(), &transport.Call{Op: "ping", Key: r.keys.PingKey(), Script: scripts.Ping})
 	if err != nil {
@@ -58,6 +58,9 @@ func (r *Redis) Ping(ctx context.Context) error {
 		}
 		return &engine.StorageError{Class: engine.ClassRefused, Op: "ping", Err: fmt.Errorf(
 			"the user may not run %s (%s), grant what docs/operations.md lists", strings.Join(names, ", "), denied[names[0]])}
+	}
+	if err := r.transport.CheckMode(ctx); err != nil {
+		return &engine.StorageError{Class: engine.ClassRefused, Op: "ping", Err: err}
 	}
 	if err := r.checkVersion(ctx); err != nil || r.watcher == nil {
 		return err
@@ -115,6 +118,8 @@ func withAdvice(err error) error {
 		advice = "the server runs no scripts, use Redis 6.0 or later, or Valkey"
 	case errors.As(e.Err, &certificate):
 		advice = "check the certificate, and the server name and authorities of the client's TLS settings"
+	case errors.Is(e.Err, transport.ErrNeedsClusterClient), transport.IsRedirect(e.Err):
+		return err // the address is right
 	case e.Class == engine.ClassNotExecuted:
 		advice = "check the address, whether a Redis runs there, and whether it wants TLS"
 	default:

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"log"
@@ -11,7 +12,9 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/alicebob/miniredis/v2"
 	"github.com/alicebob/miniredis/v2/server"
@@ -149,6 +152,122 @@ func TestPing_notARedis(t *testing.T) {
 			e := wantClass(t, err, engine.ClassNotExecuted, "ping")
 			wantSays(t, e, test.words...)
 		})
+	}
+}
+
+// F67: a client of single servers on a node of a cluster. Ping says which client to
+// use, whichever node has its own key and whatever the user may do; so does the error
+// of each call whose key is on another node.
+func TestPing_nodeOfACluster(t *testing.T) {
+	nodes := redistest.StartCluster(t, 3)
+	for i, node := range nodes {
+		must(t, node.Client().Do(ctx, "acl", "setuser", "breaker", "on", ">pass", "~*", "&*", "+@all", "-info", "-cluster", "-hello").Err())
+		for what, change := range map[string]func(*redis.Options){
+			"":                func(*redis.Options) {},
+			"RESP2":           func(o *redis.Options) { o.Protocol = 2 },
+			"few rights":      func(o *redis.Options) { o.Username, o.Password = "breaker", "pass" },
+			"database number": func(o *redis.Options) { o.DB = 1 },
+		} {
+			t.Run(fmt.Sprintf("node %d %s", i, what), func(t *testing.T) {
+				o := &redis.Options{Addr: node.Addr()}
+				change(o)
+				wantNeedsClusterClient(t, newStorage(t, open(t, o)).Ping(ctx))
+				wantNeedsClusterClient(t, newStorage(t, openTracer{tracer{open(t, o)}}).Ping(ctx))
+			})
+		}
+	}
+
+	s := newStorage(t, nodes[0].Client())
+	names, redirected := []string{"a", "b", "c", "d", "e", "f", "g", "h"}, 0
+	for _, name := range names {
+		h, err := s.Bind(name, neverOpens, nil)
+		must(t, err)
+		_, acquired := h.Acquire(ctx)
+		_, inspected := s.Inspect(ctx, name)
+		_, many := s.InspectMany(ctx, []string{name})
+		if acquired == nil {
+			must(t, errors.Join(inspected, many))
+			continue
+		}
+		redirected++
+		for _, err := range []error{acquired, inspected, many} {
+			wantNeedsClusterClient(t, err)
+			wantSays(t, err, "MOVED")
+		}
+	}
+	if redirected == 0 || redirected == len(names) {
+		t.Errorf("%d of %d breakers are on other nodes", redirected, len(names))
+	}
+
+	cluster := redis.NewUniversalClient(&redis.UniversalOptions{Addrs: []string{nodes[0].Addr()}, IsClusterMode: true})
+	t.Cleanup(func() { _ = cluster.Close() })
+	must(t, newStorage(t, cluster).Ping(ctx))
+	must(t, newStorage(t, tracer{cluster}).Ping(ctx))
+}
+
+func wantNeedsClusterClient(t testing.TB, err error) {
+	t.Helper()
+	var e *engine.StorageError
+	if !errors.As(err, &e) || strings.Contains(err.Error(), "TLS") {
+		t.Errorf("got %T %v, want a storage error that does not blame TLS", err, err)
+	}
+	wantSays(t, err, "redis.NewClusterClient", "IsClusterMode: true in redis.UniversalOptions")
+}
+
+// A redirect of a client that knows the cluster, or may know it, is no reason to use
+// another client.
+func TestPing_redirected(t *testing.T) {
+	m, rdb := redistest.Mini(t)
+	m.Server().SetPreHook(func(c *server.Peer, cmd string, _ ...string) bool {
+		if cmd == "EVALSHA" {
+			c.WriteError("MOVED 1 " + m.Addr())
+		}
+		return cmd == "EVALSHA"
+	})
+	ring := redis.NewRing(&redis.RingOptions{Addrs: map[string]string{"shard": m.Addr()}})
+	cluster := redis.NewClusterClient(&redis.ClusterOptions{Addrs: []string{m.Addr()}, MaxRedirects: -1})
+	t.Cleanup(func() { _, _ = ring.Close(), cluster.Close() })
+	for what, test := range map[string]struct {
+		client redis.UniversalClient
+		blamed bool
+	}{
+		"client":           {rdb, true},
+		"ring":             {ring, true},
+		"cluster client":   {cluster, false},
+		"hidden by a type": {tracer{cluster}, false},
+	} {
+		err := newStorage(t, test.client, storage.WithTimeout(500*time.Millisecond)).Ping(ctx)
+		wantClass(t, err, engine.ClassNotExecuted, "ping")
+		if blamed := strings.Contains(err.Error(), "IsClusterMode"); blamed != test.blamed || blamed && strings.Contains(err.Error(), "TLS") {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+}
+
+// A server that does not say its mode is a single one.
+func TestPing_modeUnknown(t *testing.T) {
+	for _, reply := range []string{"-ERR unknown command 'HELLO'", "text", ""} {
+		m := miniredis.RunT(t)
+		rdb := open(t, &redis.Options{Addr: m.Addr()})
+		var connected sync.Map
+		m.Server().SetPreHook(func(c *server.Peer, cmd string, _ ...string) bool {
+			if cmd != "HELLO" {
+				return false
+			}
+			_, again := connected.LoadOrStore(c, true)
+			switch text, isError := strings.CutPrefix(reply, "-"); {
+			case !again: // the client makes the connection
+				return false
+			case isError:
+				c.WriteError(text)
+			default:
+				c.WriteBulk(text)
+			}
+			return true
+		})
+		if err := newStorage(t, rdb).Ping(ctx); err != nil {
+			t.Errorf("HELLO answered with %q: %v", reply, err)
+		}
 	}
 }
 

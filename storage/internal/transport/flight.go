@@ -324,5 +324,5 @@ func (t *Transport) newError(err error, executable bool, c *Call) error {
 		// go-redis dials several times and gives its last error only after that.
 		err = fmt.Errorf("no connection to the server, a client with DialerRetries 1 returns the dial error: %w", err)
 	}
-	return &engine.StorageError{Class: classifyError(err, executable), Op: c.Op, Name: c.Name, Err: err}
+	return &engine.StorageError{Class: classifyError(err, executable), Op: c.Op, Name: c.Name, Err: t.withClientAdvice(err)}
 }

@@ -8,7 +8,7 @@
 // (script_loader.go) and follows redirects of a cluster (redirect.go). The attempt
 // (attempt.go) records whether the server can have executed the call, from which
 // the class of its error follows (class.go). The cluster's map of slots is kept up
-// to date in cluster.go.
+// to date in cluster.go; server_mode.go detects a cluster that the client ignores.
 package transport
 
 import (
@@ -41,6 +41,10 @@ type Transport struct {
 	endCalls context.CancelFunc
 	cluster  *clusterMap // nil unless the client is that of a cluster
 	ring     *redis.Ring // nil unless the client is one
+	// singleServers: the client asks the servers that it was given, and ignores that
+	// they may belong to a cluster.
+	singleServers bool
+	protocol      int // of RESP, as the client's options say
 
 	// single is the only server, and a cluster as long as its map is not known.
 	single *Node
@@ -75,10 +79,12 @@ func New(client, underlying redis.UniversalClient, limit time.Duration) (*Transp
 	switch c := underlying.(type) {
 	case *redis.Client:
 		dialTimeout, readTimeout = c.Options().DialTimeout, c.Options().ReadTimeout
+		t.singleServers, t.protocol = true, c.Options().Protocol
 	case *redis.ClusterClient:
 		dialTimeout, readTimeout = c.Options().DialTimeout, c.Options().ReadTimeout
 	case *redis.Ring:
 		dialTimeout, readTimeout = c.Options().DialTimeout, c.Options().ReadTimeout
+		t.singleServers, t.protocol = true, c.Options().Protocol
 		t.ring = c
 	}
 	if dialTimeout <= 0 {
