@@ -27,10 +27,10 @@ var otherProduct = regexp.MustCompile(`(?m)^(?:kvrocks|dragonfly|keydb|garnet)_v
 const oldestMajor = 6
 
 // Ping checks whether the storage would work: whether the server answers, accepts
-// the password, is new enough, lets the user do what the scripts do, and, unless the
-// client is that of a cluster, is no node of one. It returns nil, engine.ErrStopped,
-// the context's error, or a *engine.StorageError that says what to change. It writes
-// one key of its own that is gone a second later.
+// the password, is new enough, has a clock that steps can use, lets the user do what
+// the scripts do, and, unless the client is that of a cluster, is no node of one. It
+// returns nil, engine.ErrStopped, the context's error, or a *engine.StorageError that
+// says what to change. It writes one key of its own that is gone a second later.
 func (r *Redis) Ping(ctx context.Context) error {
 	reply, err := r.runCall(ctx, time.Now(), &transport.Call{Op: "ping", Key: r.keys.PingKey(), Script: scripts.Ping})
 	if err != nil {
@@ -42,25 +42,14 @@ func (r *Redis) Ping(ctx context.Context) error {
 	if err != nil {
 		return newReplyError("ping", "", err)
 	}
-	for _, text := range denied {
-		if strings.Contains(text, "non deterministic") {
-			return &engine.StorageError{Class: engine.ClassRefused, Op: "ping", Err: fmt.Errorf(
-				"the server does not let scripts read its clock and write (%s), set lua-replicate-commands yes", text)}
-		}
-	}
-	if len(denied) > 0 {
-		names := slices.Sorted(maps.Keys(denied))
-		for _, why := range denied {
-			if strings.HasPrefix(why, "READONLY") {
-				return &engine.StorageError{Class: engine.ClassRefused, Op: "ping", Err: fmt.Errorf(
-					"the server is a replica (%s), use the address of its primary", why)}
-			}
-		}
-		return &engine.StorageError{Class: engine.ClassRefused, Op: "ping", Err: fmt.Errorf(
-			"the user may not run %s (%s), grant what docs/operations.md lists", strings.Join(names, ", "), denied[names[0]])}
+	if err := newDeniedError(denied); err != nil {
+		return err
 	}
 	if err := r.transport.CheckMode(ctx); err != nil {
 		return &engine.StorageError{Class: engine.ClassRefused, Op: "ping", Err: err}
+	}
+	if err := r.checkClock(ctx); err != nil {
+		return err
 	}
 	if err := r.checkVersion(ctx); err != nil || r.watcher == nil {
 		return err
@@ -69,6 +58,42 @@ func (r *Redis) Ping(ctx context.Context) error {
 		_, err := r.runCall(ctx, time.Now(), &transport.Call{Op: "ping", Key: r.keys.PingKey(), Script: scripts.Ping})
 		return err
 	})
+}
+
+// newDeniedError returns the error about commands that the server refused, nil if
+// there are none.
+func newDeniedError(denied map[string]string) error {
+	if len(denied) == 0 {
+		return nil
+	}
+	for _, text := range denied {
+		if strings.Contains(text, "non deterministic") {
+			return &engine.StorageError{Class: engine.ClassRefused, Op: "ping", Err: fmt.Errorf(
+				"the server does not let scripts read its clock and write (%s), set lua-replicate-commands yes", text)}
+		}
+	}
+	for _, why := range denied {
+		if strings.HasPrefix(why, "READONLY") {
+			return &engine.StorageError{Class: engine.ClassRefused, Op: "ping", Err: fmt.Errorf(
+				"the server is a replica (%s), use the address of its primary", why)}
+		}
+	}
+	names := slices.Sorted(maps.Keys(denied))
+	return &engine.StorageError{Class: engine.ClassRefused, Op: "ping", Err: fmt.Errorf(
+		"the user may not run %s (%s), grant what docs/operations.md lists", strings.Join(names, ", "), denied[names[0]])}
+}
+
+// checkClock refuses a server whose clock no step can calculate with: it may answer
+// TIME with 0. A server that answers TIME in scripts only passes.
+func (r *Redis) checkClock(ctx context.Context) error {
+	now, err := r.transport.ServerTime(ctx, "ping")
+	if err != nil {
+		return nil //nolint:nilerr // a proxy may refuse TIME
+	}
+	if err := engine.CheckClock(now.UnixMilli()); err != nil {
+		return newReplyError("ping", "", err)
+	}
+	return nil
 }
 
 // checkVersion refuses a Redis that is too old. A server that hides its version, or

@@ -13,6 +13,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -108,6 +109,40 @@ func TestPing_version(t *testing.T) {
 		} else {
 			wantSays(t, wantClass(t, err, engine.ClassRefused, "ping"), want)
 		}
+	}
+}
+
+// A server whose clock no step can calculate with is refused. One that runs scripts
+// and does not answer TIME outside of them, as behind a proxy, is not.
+func TestPing_clock(t *testing.T) {
+	for now, works := range map[int64]bool{0: false, 1: true, 1<<42 - 1: true, 1 << 42: false} {
+		m, rdb := redistest.Mini(t)
+		m.SetTime(time.UnixMilli(now))
+		s := newStorage(t, rdb)
+		h, _ := bind(t, s, neverOpens)
+		if _, err := h.Acquire(ctx); (err == nil) != works {
+			t.Errorf("a step at %d ms: %v", now, err)
+		}
+		err := s.Ping(ctx)
+		if works {
+			must(t, err)
+			continue
+		}
+		wantSays(t, wantClass(t, err, engine.ClassRefused, "ping"), fmt.Sprintf("at %d ms", now), "clock is out of range, set it to the time of day")
+	}
+
+	m, rdb := redistest.Mini(t)
+	var asked atomic.Int32 // the first time by the script
+	m.Server().SetPreHook(func(c *server.Peer, cmd string, _ ...string) bool {
+		if cmd != "TIME" || asked.Add(1) == 1 {
+			return false
+		}
+		c.WriteError("ERR unsupported command")
+		return true
+	})
+	must(t, newStorage(t, rdb).Ping(ctx))
+	if n := asked.Load(); n != 2 {
+		t.Errorf("the server was asked for its time %d times, want 2", n)
 	}
 }
 
