@@ -132,13 +132,22 @@ func TestWait_readsTheStorage(t *testing.T) {
 			t.Errorf("%d reads in a minute, want one in 5 s", store.inspects)
 		}
 		_ = b.Do(ctx, fail)
-		time.AfterFunc(11*time.Second, func() { control(t, other, redbreaker.Command{Action: redbreaker.ActionReset}) })
+		controlAfter(t, 11*time.Second, other, redbreaker.ActionReset)
 		wantTook(t, b, 15*time.Second)
 
 		// Until released: there is no end to wait for.
 		control(t, b, redbreaker.Command{Action: redbreaker.ActionForceOpen})
-		time.AfterFunc(time.Hour+time.Second, func() { control(t, other, redbreaker.Command{Action: redbreaker.ActionRelease}) })
+		controlAfter(t, time.Hour+time.Second, other, redbreaker.ActionRelease)
 		wantTook(t, b, time.Hour+5*time.Second)
+	})
+}
+
+// controlAfter applies a command to b after d.
+func controlAfter(t *testing.T, d time.Duration, b *redbreaker.Breaker, a redbreaker.Action) {
+	time.AfterFunc(d, func() {
+		if _, err := b.Control(ctx, redbreaker.Command{Action: a}); err != nil {
+			t.Errorf("Control(%v): %v", a, err)
+		}
 	})
 }
 

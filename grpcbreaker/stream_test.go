@@ -423,10 +423,11 @@ func TestStream_notOpened(t *testing.T) {
 	}
 	for _, err := range []error{status.Error(codes.Unavailable, "down"), errors.New("plain"), nil} {
 		b, o := newBreaker(t, neverOpens)
+		client := newClient(t, grpcbreaker.One(b), grpcbreaker.Config{}) // may end the test, so not in the goroutine
 		done := make(chan bool)
 		go func() {
 			defer close(done)
-			s, got := newClient(t, grpcbreaker.One(b), grpcbreaker.Config{}).Stream(t.Context(), &grpc.StreamDesc{}, conn, "/s/m", open(err))
+			s, got := client.Stream(t.Context(), &grpc.StreamDesc{}, conn, "/s/m", open(err))
 			if s != nil || got != err {
 				t.Errorf("got %v, %v", s, got)
 			}

@@ -171,14 +171,16 @@ func admission(err error) string {
 
 // patient calls again when an open period is said to be over.
 func (c *caller) patient() error {
-	for {
-		_, err := c.h.Acquire(ctx)
+	var err error
+	for range maxRejections {
+		_, err = c.h.Acquire(ctx)
 		var rejected *engine.RejectedError
 		if !errors.As(err, &rejected) || rejected.Reason != engine.ReasonOpen {
 			return err
 		}
 		time.Sleep(rejected.RetryAfter())
 	}
+	return err
 }
 
 // herd counts what came of n patient callers.

@@ -78,7 +78,7 @@ func meanwhile(operations ...func()) {
 
 // admits, ends and so on are operations for meanwhile.
 func (w *world) admits(t *testing.T) func() {
-	return func() { acquire(t, w.handle) }
+	return func() { acquire(inGoroutine(t), w.handle) }
 }
 
 func (w *world) ends(t *testing.T, ticket engine.Ticket, o engine.Outcome, d *engine.Detail, wantStale bool) func() {
@@ -90,7 +90,7 @@ func (w *world) ends(t *testing.T, ticket engine.Ticket, o engine.Outcome, d *en
 }
 
 func (w *world) command(t *testing.T, c engine.Command) func() {
-	return func() { command(t, w.handle, c) }
+	return func() { command(inGoroutine(t), w.handle, c) }
 }
 
 func epochOf(ticket engine.Ticket) string { return fmt.Sprint(ticket.Epoch) }
@@ -136,7 +136,7 @@ func TestGroup_answersEach(t *testing.T) {
 				w.ends(t, ticket, engine.Failure, nil, false),
 				w.ends(t, ticket, engine.Success, nil, true),
 				w.ends(t, ticket, engine.Failure, nil, true),
-				func() { wantRejected(t, w.handle, engine.ReasonOpen) },
+				func() { wantRejected(inGoroutine(t), w.handle, engine.ReasonOpen) },
 			)
 		})
 	})
@@ -146,10 +146,14 @@ func TestGroup_answersEach(t *testing.T) {
 			command(t, w.handle, engine.Command{Action: engine.ActionHalfOpen})
 			listen(w)
 			granted := make(chan int64, 3)
-			ask := func() { granted <- acquire(t, w.handle).Lease }
-			refused := func() { wantRejected(t, w.handle, engine.ReasonProbing) }
+			ask := func() { granted <- acquire(inGoroutine(t), w.handle).Lease }
+			refused := func() { wantRejected(inGoroutine(t), w.handle, engine.ReasonProbing) }
 			meanwhile(ask, ask, ask, refused, refused)
-			leases := []int64{<-granted, <-granted, <-granted}
+			close(granted)
+			var leases []int64
+			for lease := range granted {
+				leases = append(leases, lease)
+			}
 			slices.Sort(leases)
 			if diff := cmp.Diff([]int64{1, 2, 3}, leases); diff != "" {
 				t.Errorf("leases (-want +got):\n%s", diff)
@@ -164,7 +168,7 @@ func TestGroup_answersEach(t *testing.T) {
 			listen(w)
 			meanwhile(w.admits(t), w.admits(t), func() {
 				shared, err := w.handle.Step(ctx, late)
-				must(t, err)
+				must(inGoroutine(t), err)
 				if diff := cmp.Diff(alone, shared); diff != "" {
 					t.Errorf("the reply (-alone +shared):\n%s", diff)
 				}
@@ -227,7 +231,7 @@ func TestGroup_keepsReportersApart(t *testing.T) {
 				b := batchOf(ticket, engine.Failure)
 				b.Reporter = by
 				_, err := w.handle.Step(ctx, b)
-				must(t, err)
+				must(inGoroutine(t), err)
 			}
 		}
 		listen(w)
@@ -251,7 +255,7 @@ func TestGroup_isBounded(t *testing.T) {
 			all.Add(1)
 			go func() {
 				defer all.Done()
-				acquire(t, w.handle)
+				acquire(inGoroutine(t), w.handle)
 			}()
 		}
 		all.Wait()
@@ -338,15 +342,15 @@ func TestGroup_unknownForEach(t *testing.T) {
 			func() { _, _ = w.handle.Acquire(ctx); w.net.Set(faultproxy.CutReply(0)) },
 			func() {
 				_, err := w.handle.Report(ctx, ticket, engine.Failure, 0, nil)
-				wantClass(t, err, engine.ClassUnknown, "report")
+				wantClass(inGoroutine(t), err, engine.ClassUnknown, "report")
 			},
 			func() {
 				_, err := w.handle.Acquire(ctx)
-				wantClass(t, err, engine.ClassUnknown, "acquire")
+				wantClass(inGoroutine(t), err, engine.ClassUnknown, "acquire")
 			},
 			func() {
 				_, err := w.handle.Report(ctx, ticket, engine.Failure, 0, nil)
-				wantClass(t, err, engine.ClassUnknown, "report")
+				wantClass(inGoroutine(t), err, engine.ClassUnknown, "report")
 			},
 		)
 		want := []string{"1|", "1|" + epochOf(ticket) + " f2"}
@@ -393,7 +397,7 @@ func TestGroup_closeOfHandle(t *testing.T) {
 		ticket := acquire(t, w.handle)
 		listen(w)
 		ends := w.ends(t, ticket, engine.Failure, nil, false)
-		meanwhile(ends, ends, ends, func() { must(t, w.handle.Close()) })
+		meanwhile(ends, ends, ends, func() { must(inGoroutine(t), w.handle.Close()) })
 		if n := streak(t, w.store); n != 3 {
 			t.Errorf("%d failures are counted, want 3", n)
 		}
@@ -418,7 +422,7 @@ func TestGroup_close(t *testing.T) {
 					t.Errorf("got %v, want ErrStopped", err)
 				}
 			},
-			func() { must(t, w.store.Close()) },
+			func() { must(inGoroutine(t), w.store.Close()) },
 		)
 	})
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -95,6 +96,29 @@ func must(t testing.TB, err error) {
 	if err != nil {
 		t.Fatal(err)
 	}
+}
+
+// goroutineT is a T for the goroutines that a test starts: what would be fatal ends
+// only the goroutine. FailNow of a testing.T may be called by the test's own alone.
+type goroutineT struct{ testing.TB }
+
+func inGoroutine(t testing.TB) testing.TB { return goroutineT{t} }
+
+func (t goroutineT) FailNow() {
+	t.Fail()
+	runtime.Goexit()
+}
+
+func (t goroutineT) Fatal(args ...any) {
+	t.Helper()
+	t.Error(args...)
+	runtime.Goexit()
+}
+
+func (t goroutineT) Fatalf(format string, args ...any) {
+	t.Helper()
+	t.Errorf(format, args...)
+	runtime.Goexit()
 }
 
 // acquire returns the ticket of a call that must be admitted.

@@ -52,7 +52,7 @@ func load(t *testing.T, rdb redis.UniversalClient, disturb func()) {
 			defer all.Done()
 			for n := range each {
 				i := (g + n) % breakers
-				report(t, handles[i], acquire(t, handles[i]), engine.Failure)
+				report(inGoroutine(t), handles[i], acquire(inGoroutine(t), handles[i]), engine.Failure)
 				counted[i].Add(1)
 				if n%10 == 9 && g == 0 {
 					disturb()

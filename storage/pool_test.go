@@ -24,9 +24,7 @@ func TestBound_poolExhausted(t *testing.T) {
 
 		popped := make(chan error, 1)
 		go func() { popped <- rdb.BLPop(ctx, time.Minute, "list").Err() }()
-		for rdb.PoolStats().IdleConns > 0 {
-			time.Sleep(time.Millisecond)
-		}
+		eventually(t, "the other user has the connection", func() bool { return rdb.PoolStats().IdleConns == 0 })
 		start := time.Now()
 		_, err := h.Acquire(ctx)
 		wantClass(t, err, engine.ClassNotExecuted, "acquire")

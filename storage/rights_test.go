@@ -59,9 +59,9 @@ func TestRights_cluster(t *testing.T) {
 	server := redistest.Start(t, "--cluster-enabled", "yes")
 	admin := server.Client()
 	must(t, admin.ClusterAddSlotsRange(ctx, 0, 16383).Err())
-	for !strings.Contains(admin.ClusterInfo(ctx).Val(), "cluster_state:ok") {
-		time.Sleep(10 * time.Millisecond)
-	}
+	eventually(t, "the cluster is complete", func() bool {
+		return strings.Contains(admin.ClusterInfo(ctx).Val(), "cluster_state:ok")
+	})
 	must(t, admin.Do(ctx, "acl", "log", "reset").Err())
 	o := user(t, server.Addr(), leastRights+" "+clusterRights).Options()
 	rdb := redis.NewClusterClient(&redis.ClusterOptions{Addrs: []string{server.Addr()}, Username: o.Username, Password: o.Password})

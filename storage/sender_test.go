@@ -197,7 +197,7 @@ func TestSender_close(t *testing.T) {
 				}
 			})
 		}
-		wantTook(t, 2*travel, func() { meanwhile(append(all, func() { must(t, w.store.Close()) })...) })
+		wantTook(t, 2*travel, func() { meanwhile(append(all, func() { must(inGoroutine(t), w.store.Close()) })...) })
 	})
 }
 

@@ -122,12 +122,15 @@ func TestCAS_gathers(t *testing.T) {
 		t.Fatal(err)
 	}
 	first := make(chan engine.Ticket)
-	go func() { first <- acquire(t, h) }()
+	go func() {
+		defer close(first)
+		first <- acquire(inGoroutine(t), h)
+	}()
 	<-s.reached
 	// The epoch is not known before the first swap is done, so these can only be
 	// admissions.
 	tickets := make([]engine.Ticket, callers)
-	wait := together(callers, func(i int) { tickets[i] = acquire(t, h) })
+	wait := together(callers, func(i int) { tickets[i] = acquire(inGoroutine(t), h) })
 	waitFor(t, func() bool { return cas.Waiting(h) == callers })
 	close(s.open)
 	wait()

@@ -76,7 +76,10 @@ func retryAfterNeverShort(t *testEnv) {
 	for range 20 {
 		a.act(engine.ActionReset)
 		a.fail(1)
-		for {
+		for looks := 0; ; looks++ {
+			if looks == 1000 {
+				t.Fatalf("the circuit is still open after %d ms, want 7", looks)
+			}
 			left := t.inspect().RetryAfter
 			if left == 0 {
 				break
