@@ -4,9 +4,9 @@
 //
 // The machine is deterministic: time, randomness and the operation are its input,
 // the changed record and a [Reply] its output. It reads no clock, does no I/O and
-// takes no lock, so it can be explored exhaustively and run anywhere. The Lua
-// scripts of package scripts mirror it line by line; a difference between the two
-// is a bug.
+// takes no lock, so tests can try every short sequence of operations. The Lua
+// scripts of package scripts mirror it function by function; if their results differ,
+// that is a bug.
 //
 // Most users need only the root package, which has aliases of the types that they
 // use. Import this package to write a [Storage] or to use [Memory] directly.

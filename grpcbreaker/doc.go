@@ -18,17 +18,17 @@
 // failure and continues. A deadline of the caller that has passed counts as
 // Config.CallerDeadline says.
 //
-// A failure's own open time comes from google.rpc.RetryInfo in its status or, at a
-// client, from the trailer grpc-retry-pushback-ms.
+// If a failure opens the circuit, a google.rpc.RetryInfo in its status or, at a client,
+// the trailer grpc-retry-pushback-ms replaces Policy.OpenFor.
 //
 // # Streams
 //
 // A stream counts once, at its end, so that one which breaks after an hour is a
-// failure. At a client it ends when RecvMsg returns an error, io.EOF being a success;
-// when Header or SendMsg fails, except with io.EOF; or, if the server sends a single
-// response, with that. A stream that the caller abandons is ignored as soon as its
-// context ends; give a stream a context that does. At a server it ends when the
-// handler returns.
+// failure. At a client it ends when RecvMsg returns an error (io.EOF is a success),
+// when Header or SendMsg fails with an error other than io.EOF, or, if the server sends
+// a single response, when that arrives. If the caller abandons a stream, the call is
+// ignored when its context ends, so give each stream a context that ends. At a server
+// a stream ends when the handler returns.
 //
 // A probe of a half-open circuit is decided by the first message from the server:
 // the fleet waits for it, and a stream may be long.
@@ -37,10 +37,11 @@
 //
 // A rejected call is not sent, or not handled. Its error has the status Unavailable,
 // with a RetryInfo if the end of the rejection is known, and unwraps to the
-// *redbreaker.RejectedError. The status has no name and no cause, since servers
-// send it to their clients. A server adds grpc-retry-pushback-ms, so that a client's
-// retry policy waits as long, or does not retry if no end is known. gRPC's own
-// retries run within a client's interceptors, so a client's rejection is final.
+// *redbreaker.RejectedError. The status contains neither the breaker's name nor a
+// cause, since servers send it to their clients. A server adds
+// grpc-retry-pushback-ms, so that a client's retry policy waits until the rejection
+// ends, or does not retry if no end is known. gRPC's own retries happen inside a
+// client's interceptors, so gRPC does not retry a call that a client's breaker rejected.
 //
-// The outcome of every code is in docs/middleware.md of the repository.
+// The page docs/middleware.md of the repository lists the outcome of every code.
 package grpcbreaker

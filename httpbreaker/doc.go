@@ -13,20 +13,20 @@
 //		return cached(), nil // not sent; the circuit is open for rejected.RetryAfter()
 //	}
 //
-// [One] is one breaker for all requests, [Keyed] one of a registry for each key,
-// such as [ByHost].
+// [One] protects all requests with one breaker. [Keyed] uses a breaker of a registry
+// for each key, such as the host with [ByHost].
 //
 // A call counts once, at its end:
 //
-//   - An error of the transport is a failure, a deadline too. If the caller
+//   - An error of the transport is a failure, and so is a deadline. If the caller
 //     cancelled the request's context, the call is ignored.
-//   - A status of 500 or more, except 501 and 505, and 429 are failures; see
-//     [JudgeStatus]. A Retry-After becomes the failure's own open time; by option
-//     it opens the circuit at once.
-//   - Any other response is decided by its body: its end is a success, an error of
-//     Read is a failure, unless the caller cancelled. Closing the body before its
-//     end is a success: the caller had enough. Closing it while another goroutine
-//     waits for more is ignored. Where there is no body to read (HEAD, 204, 304,
+//   - A status of 429, or of 500 or more except 501 and 505, is a failure; see
+//     [JudgeStatus]. A Retry-After replaces Policy.OpenFor if this failure opens the
+//     circuit; with TripOnRetryAfter it opens the circuit at once.
+//   - Any other response is decided by its body. The end of the body is a success. An
+//     error of Read is a failure, unless the caller cancelled. Closing the body before
+//     its end is a success: the caller had enough. Closing it while another goroutine
+//     waits in Read is ignored. Where there is no body to read (HEAD, 204, 304,
 //     Content-Length 0, 101, CONNECT), the headers decide.
 //   - A probe of a half-open circuit is decided by the first bytes of the body. The
 //     fleet waits for it, and a stream may be long.
@@ -42,9 +42,9 @@
 // # Servers
 //
 // [NewHandler] puts a breaker before an http.Handler. While the circuit is open,
-// requests get a 503 with Retry-After. So a server protects itself, or answers at
-// once for a dependency that is down.
+// requests get a 503 with Retry-After at once, so that the server is spared work that
+// it cannot finish.
 //
-// The outcome of every status code, and how retries, hedges and streams go with a
-// breaker, is in docs/middleware.md of the repository.
+// The page docs/middleware.md of the repository lists the outcome of every status
+// code, and explains how to combine retries, hedges and streams with a breaker.
 package httpbreaker

@@ -1,9 +1,13 @@
 // Package storage keeps breakers in Redis, so that the processes of a fleet share
-// them. Scripts, which Redis runs atomically, make every decision.
+// them. Each decision is one call of a Lua script, which Redis runs atomically on one
+// key.
 //
-// A decision is one script call on one key. The client's clock, its retries and
-// its settings do not matter: times are the server's, a script is sent at most
-// once, and [WithTimeout] bounds each call.
+// The client's clock, retries and timeouts do not matter: times are the server's, a
+// script whose reply is lost is not sent again, and [WithTimeout] bounds each step.
+//
+// With [WithWatch] the breakers of a storage follow the transitions of other
+// processes without calls. [Redis.Names] lists the breakers of a namespace, and
+// [Redis.Watch] follows them all.
 //
 // Package storage/cas keeps breakers in other databases.
 package storage

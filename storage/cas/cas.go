@@ -1,18 +1,12 @@
 // Package cas keeps breakers in any [Store] that can compare and swap, such as a
 // SQL database, etcd or Consul. It links no Redis client.
 //
-// It runs the machine of package engine on the record that it loads, and swaps
-// in the result. So it has every feature that the Redis storage has, at the
-// price of two round trips a step.
+// A step loads the record, runs the machine of package engine on it, and swaps in
+// the result if no other process changed the record meanwhile. So breakers decide
+// and count as over Redis. A step that changes the record costs two round trips.
+// Only package storage has namespaces and pushes transitions to other processes.
 //
-// What goroutines of one process do to one breaker at the same time shares one
-// swap; see swapQueue. Its life cycle resembles that of the group commit and the
-// node pipeline of the Redis storage, but the code is not shared. All three
-// gather what comes while a round trip is in flight; they differ in everything
-// else: a swap is run again if the race is lost, a shared step must fit one
-// batch, a pipeline holds calls of different breakers and may have two round
-// trips in flight. A common queue would need a callback for each of these, which
-// a lone call would pay for, and would hide the rules that matter.
+// Concurrent operations of one process on one breaker share a swap.
 package cas
 
 import (

@@ -31,6 +31,13 @@ const (
 // machine runs on all of them in the order of their arrival, so each has a reply
 // of its own, and they are committed by one swap or by none. A goroutine, the
 // driver, lives while there is something to do: a queue that is idle owns none.
+//
+// Its life cycle resembles that of the group commit and the node pipeline of the
+// Redis storage, but they share no code. All three collect operations while a round
+// trip is in flight, and differ in everything else: a swap runs again after a lost
+// race, a shared step must fit one batch, and a pipeline holds calls of different
+// breakers and may have two round trips in flight. A common queue would need a
+// callback for each difference, which a lone call would pay for.
 type swapQueue struct {
 	storage *Storage
 	name    string
