@@ -41,6 +41,7 @@ func newHandle(r *Redis, name, key string, rules engine.Rules, sink func(engine.
 			sink(engine.Event{Kind: engine.EventUnlisted, Name: name, Err: err})
 		}
 	})
+	// Last: from here on the tracker may get events, so the handle must be whole.
 	if r.watcher != nil {
 		h.followed = r.watcher.Follow(key, h.Tracker)
 	}
@@ -57,6 +58,7 @@ func (h *redisHandle) startStep(ctx context.Context, since time.Time, node *tran
 	if h.redis.closed.Load() {
 		return nil, 0, engine.ErrStopped
 	}
+	// Before the command can be sent, since the event of its transition may arrive at once.
 	id := h.beginFollowed()
 	f, err := h.redis.transport.Start(ctx, since, node, h.newCall(op, b))
 	if err != nil {
@@ -89,6 +91,8 @@ func (h *redisHandle) decodeStep(id follow.StepID, since time.Time, op string, b
 		h.endFollowed(id)
 		return engine.Reply{}, err
 	}
+	// A reply that makes no sense still ends the step: one that never ends would hold back
+	// the events of this record for good.
 	r, err := scripts.DecodeStep(reply, &h.rules, b)
 	if err != nil {
 		h.endFollowed(id)
@@ -102,6 +106,7 @@ func (h *redisHandle) decodeStep(id follow.StepID, since time.Time, op string, b
 	if r.Unpublished && !h.unpublished.Swap(true) {
 		h.Raise(engine.Event{Kind: engine.EventPushLost, Err: errUnpublished})
 	}
+	// Only a reply lists the breaker: a step that failed may have made no record.
 	h.entry.Observe(since, &r)
 	return r, nil
 }
@@ -132,6 +137,9 @@ func (h *redisHandle) Control(ctx context.Context, c engine.Command) (engine.Sna
 		return engine.Snapshot{}, err
 	}
 	var s engine.Snapshot
+	// err is that of the turn, verdict that of the command. They are read only if the function
+	// ran to its end: a caller that leaves before has err, and the driver still writes the
+	// others.
 	var verdict error
 	err := h.group.runExclusive(ctx, func(ctx context.Context, since time.Time) {
 		var transitions []engine.Transition

@@ -22,6 +22,7 @@ const maxInspected = 500
 func (r *Redis) InspectMany(ctx context.Context, names []string) ([]engine.Snapshot, error) {
 	all := make([]engine.Snapshot, 0, len(names))
 	var faults []error
+	// One after the other: all at once would fill the connection pool that steps need.
 	for chunk := range slices.Chunk(names, maxInspected) {
 		snapshots, err := r.inspectChunk(ctx, chunk)
 		if snapshots == nil {
@@ -59,6 +60,7 @@ func (r *Redis) inspectChunk(ctx context.Context, names []string) ([]engine.Snap
 			snapshots[i], err = decodeSnapshot(names[i], a.Reply)
 		}
 		if err != nil {
+			// decodeSnapshot may have returned a part of one.
 			snapshots[i] = engine.Snapshot{Name: names[i]}
 		}
 		faults = append(faults, err)

@@ -25,6 +25,8 @@ func (r *Redis) Names(ctx context.Context) iter.Seq2[engine.Listed, error] {
 			if errors.Is(err, errLoopEnded) {
 				return
 			}
+			// A part that fails hides its own breakers only; the loop goes on with the next part
+			// unless the caller is done.
 			if err != nil && (!yield(engine.Listed{}, err) || ctx.Err() != nil || errors.Is(err, engine.ErrStopped)) {
 				return
 			}
@@ -83,6 +85,8 @@ func (l *listing) readMember(member, score string) (engine.Listed, bool) {
 		return engine.Listed{}, false
 	}
 	l.yielded[member] = true
+	// A long name is stored as its digest. Then the name is empty, and the key alone
+	// identifies the breaker.
 	name, _ := l.redis.keys.Name(key)
 	return engine.Listed{Name: name, Key: key}, true
 }

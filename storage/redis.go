@@ -87,6 +87,8 @@ func (r *Redis) Close() error {
 	for w := range r.takeWatchers() {
 		w.Close()
 	}
+	// Watchers come first, so that no event is delivered while the rest ends. The index may
+	// still send what a command has entered, so the transport closes last.
 	r.index.Close()
 	return r.transport.Close()
 }
@@ -131,6 +133,8 @@ func (r *Redis) enterAfterCommand(key string, s *engine.Snapshot) {
 			rules = own
 		}
 	}
+	// The record outlives the mode or the open period that the command began, and so must
+	// its entry. A mode without an end has an entry without one.
 	ttl := enrol.TTL(&rules) + 2*engine.CeilMillis(max(s.ModeFor, s.RetryAfter))
 	if s.Mode != engine.ModeAuto && s.ModeFor == 0 {
 		ttl = 0

@@ -18,6 +18,8 @@ func (r *Redis) Watch(ctx context.Context, fn func(engine.Event)) error {
 	}
 	defer r.removeWatcher(w)
 	err := w.WatchAll(ctx, r.Names, fn)
+	// Close ends it from outside, and the reason must not depend on which of the two
+	// WatchAll has noticed first. A context that ended is the caller's own reason.
 	if r.closed.Load() && ctx.Err() == nil {
 		return engine.ErrStopped
 	}
@@ -29,6 +31,8 @@ func (r *Redis) Watch(ctx context.Context, fn func(engine.Event)) error {
 func (r *Redis) addWatcher(w *watch.Watcher) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	// Under the lock that takeWatchers takes after Close has set closed: each Watcher is
+	// either refused here or closed there.
 	if r.closed.Load() {
 		return false
 	}

@@ -45,6 +45,8 @@ func (h *breaker) Trial() error {
 // record as another process left it; only the run that is swapped in counts, and
 // only then does the tracker learn of the reply.
 func (h *breaker) runStep(ctx context.Context, op string, b engine.Batch) (engine.Reply, error) {
+	// The driver writes r, in apply. The caller reads it only after a commit, which is over
+	// when done is closed; a caller that has left never reads it.
 	var r engine.Reply
 	err := h.queue.runOperation(ctx, &operation{
 		op:        op,

@@ -37,6 +37,7 @@ func (s *Storage) Names(ctx context.Context) iter.Seq2[engine.Listed, error] {
 			}
 			listed, exists := engine.Listed{Name: name, Key: name}, err == nil
 			if exists {
+				// One load for each name: only the record says when it expires.
 				var snapshot engine.Snapshot
 				snapshot, err = s.Inspect(ctx, name)
 				exists = snapshot.Exists

@@ -25,10 +25,14 @@ func (s *Storage) loadRecord(ctx context.Context, name string) (r engine.Record,
 	if version == 0 {
 		return engine.Record{}, 0, now, nil
 	}
+	// A blob that does not read is left as it is: it belongs to another program, or to a
+	// newer release, and must not be overwritten.
 	r, err = decodeBlob(blob)
 	if err != nil {
 		return engine.Record{}, 0, 0, &engine.StorageError{Class: engine.ClassForeign, Err: err}
 	}
+	// The version stays: the swap that begins the record again must replace this blob, which
+	// the store still has.
 	if e := r.Expires(); e != 0 && now >= e {
 		return engine.Record{}, version, now, nil
 	}
@@ -42,6 +46,8 @@ func (s *Storage) readStore(ctx context.Context, name string) (blob []byte, vers
 	if err != nil {
 		return nil, 0, 0, err
 	}
+	// A store that breaks this contract would let every Swap of a new record overwrite the
+	// one that is there.
 	if version < 0 || version == 0 && len(blob) > 0 {
 		return nil, 0, 0, fmt.Errorf("the store returned a blob of %d bytes with version %d, it must be above 0, or 0 without a blob", len(blob), version)
 	}

@@ -120,6 +120,7 @@ func (f *Follower) FailRead(again time.Duration) {
 // Read applies the result of the read.
 func (f *Follower) Read(now time.Duration, r Record, out *Output) {
 	h := &heldRecord{record: r, behind: f.steps.newest}
+	// Steps that begin later do not matter: their transitions are not in this result.
 	if f.steps.hasStepUpTo(h.behind) {
 		f.read.held = h
 		return
@@ -142,6 +143,8 @@ func (f *Follower) applyRecord(now time.Duration, r Record, out *Output) {
 	switch {
 	case !f.based:
 		f.moveToEpoch(r.Epoch, r.N)
+	// How much was lost with the record cannot be known. Epoch 0 is the baseline from which
+	// the next record begins.
 	case !r.Exists && changed:
 		f.reportMissed(-1, r, out)
 		f.moveToEpoch(0, 0)
@@ -173,6 +176,8 @@ func (f *Follower) showRecord(now time.Duration, r Record, out *Output) {
 	if f.status != r.Epoch {
 		out.Voided = true
 	}
+	// A state that was read replaces an event of the same input: it has the times that are
+	// left, where an event has the planned ones.
 	f.status, f.statusAt = r.Epoch, now
 	out.Status = engine.Transition{}
 	out.Known = &r.Known
@@ -188,6 +193,8 @@ func (f *Follower) applyLog(now time.Duration, r Record, out *Output) {
 		if f.n > 0 && t.N > f.n+1 {
 			missed = addMissed(missed, t.N-f.n-1) // entries that do not read well
 		}
+		// After a failover the log may have epochs that are not above those delivered. Hooks
+		// rely on rising epochs, so such a transition is counted and not delivered.
 		if t.Epoch <= f.max {
 			missed = addMissed(missed, 1)
 		} else {
@@ -239,6 +246,7 @@ func (f *Follower) deliverEntry(now time.Duration, t engine.Transition, out *Out
 		t.Own, t.Err, received = f.waiting[i].Own, f.waiting[i].Err, f.waiting[i].received
 		f.waiting = slices.Delete(f.waiting, i, i+1)
 	}
+	// It was learned by reading. If its event does not follow soon, push is suspect.
 	if !received {
 		f.addUnheard(missed{epoch: t.Epoch, at: now, since: now - t.Ago})
 	}
@@ -291,6 +299,9 @@ func (f *Follower) judgePush(now time.Duration, dropped int, changed bool, out *
 	if f.push.empty < maxEmptyReads {
 		return
 	}
+	// Three reads in a row that an event asked for, and that found nothing: another database
+	// or server publishes under this name. Its events are ignored, or this process would read
+	// at their rate; polls still find what this record does.
 	f.push.empty, f.push.ignoredUntil = 0, now+ignoreFor
 	if !f.push.reported {
 		f.push.reported = true

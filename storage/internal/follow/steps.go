@@ -57,6 +57,7 @@ func (f *Follower) endStep(id stepID) (began time.Duration) {
 // deliverHeld delivers what own steps held back.
 func (f *Follower) deliverHeld(now time.Duration, out *Output) {
 	f.deliverNext(now, out)
+	// Events come first: those that chain need no reading, and the result is then known.
 	if r := f.read.held; r != nil && !f.steps.hasStepUpTo(r.behind) {
 		f.read.held = nil
 		f.applyRecord(now, r.record, out)
@@ -70,6 +71,8 @@ func (f *Follower) Reply(now time.Duration, id StepID, epoch int64, own []engine
 	began := f.endStep(id)
 	// An own transition is delivered even if nothing was known before: without a watch
 	// it would be, too.
+	// The baseline is the epoch before the first own transition, so that the transition
+	// itself chains and is delivered.
 	if len(own) > 0 && !f.based {
 		f.moveToEpoch(own[0].Was, max(0, own[0].N-1))
 	}
@@ -121,5 +124,7 @@ func (f *Follower) isCurrent(began time.Duration, epoch int64) bool {
 	if epoch != f.epoch && slices.Contains(f.visited, epoch) {
 		return false
 	}
+	// An epoch below the one that is shown counts only if the step began after that arrived:
+	// then the record has gone back, else the reply was overtaken on its way.
 	return epoch >= f.status || began > f.statusAt
 }
