@@ -54,6 +54,7 @@ func (r *Redis) Ping(ctx context.Context) error {
 	if err := r.checkVersion(ctx); err != nil || r.watcher == nil {
 		return err
 	}
+	// Last, since it takes the longest, and fails for every reason that the others name better.
 	return r.watcher.CheckPush(ctx, r.keys.PingChannel(), func() error {
 		_, err := r.runCall(ctx, time.Now(), &transport.Call{Op: "ping", Key: r.keys.PingKey(), Script: scripts.Ping})
 		return err
@@ -66,6 +67,8 @@ func newDeniedError(denied map[string]string) error {
 	if len(denied) == 0 {
 		return nil
 	}
+	// The two causes that deny many commands at once come first: a list of commands would send
+	// the operator to look for rights.
 	for _, text := range denied {
 		if strings.Contains(text, "non deterministic") {
 			return &engine.StorageError{Class: engine.ClassRefused, Op: "ping", Err: fmt.Errorf(

@@ -122,6 +122,8 @@ func (entry *Entry) Observe(since time.Time, r *engine.Reply) {
 	}
 	entry.endless.Store(endless)
 	entry.scheduleAgain(now)
+	// Due again first, then entered: calls that race on the handle would else all enter it,
+	// and each take the lock.
 	if !entry.enroller.Enter(entry.key, entry.ttl()) {
 		entry.dueNS.Store(now + int64(nextBatch)) // too many wait
 	}
@@ -158,6 +160,7 @@ func (e *Enroller) Enter(key string, ttl int64) bool {
 
 // addDueLocked puts a key into the next batch. It returns false if that is full.
 func (e *Enroller) addDueLocked(key string, ttl int64) bool {
+	// A key that waits already takes no more room, and its new TTL is the right one.
 	if _, waits := e.due[key]; !waits && len(e.due) >= maxDue {
 		return false
 	}
@@ -194,6 +197,8 @@ func (e *Enroller) finish() map[string]int64 {
 	if e.finished {
 		return nil
 	}
+	// From here on nothing starts a batch. One that runs goes on, and is waited for by the
+	// transport.
 	e.finished = true
 	if e.timer != nil {
 		e.timer.Stop()
@@ -240,10 +245,12 @@ func (e *Enroller) finishBatch(failed map[string]int64) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.running = false
+	// nextAt never goes back: a refusal during this batch has set it an hour ahead.
 	if next := time.Now().Add(nextBatch); e.nextAt.Before(next) {
 		e.nextAt = next
 	}
 	for key, ttl := range failed {
+		// An entry that became due meanwhile has the newer TTL.
 		if _, again := e.due[key]; !again {
 			e.addDueLocked(key, ttl)
 		}
@@ -361,6 +368,7 @@ func (e *Enroller) pauseAfter(err error) {
 	if !errors.As(err, &storage) {
 		err = &engine.StorageError{Class: engine.ClassForeign, Op: "enrol", Err: err}
 	}
+	// Outside the lock, since refuse runs code of the handle.
 	if entry := e.startPause(); entry != nil {
 		entry.refuse(err)
 	}
