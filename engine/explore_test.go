@@ -277,7 +277,7 @@ var plans = []plan{
 		name:     "slow probes",
 		policies: one(Policy{Window: Window{Calls: 2, SlowCallRate: 1, SlowCallDuration: time.Second}, HalfOpen: HalfOpen{AllowSlow: true}}),
 		begin:    Command{Action: ActionHalfOpen},
-		holders:  1, outcomes: slowToo, commands: someCommands[:1], clocks: clocks,
+		holders:  1, outcomes: slowToo, commands: someCommands[:1], clocks: clocks, depth: 14, deep: 24,
 	},
 	{
 		name:     "shadow",
