@@ -56,10 +56,10 @@ var effectChecks = []struct {
 	{invControl, (*explorer).controlled},
 }
 
-// worldChecks are made in each world, and of each step from it that is not explored.
-var worldChecks = []struct {
+// stateChecks are made in each state, and of each step from it that is not explored.
+var stateChecks = []struct {
 	invariant
-	broken func(*explorer, *world) string
+	broken func(*explorer, *exploredState) string
 }{
 	{invCodec, (*explorer).codec},
 	{invTTL, (*explorer).outlived},
@@ -82,16 +82,16 @@ func (x *explorer) checkEffect(n *node, e *effect) {
 	}
 }
 
-func (x *explorer) checkWorld(n *node) {
+func (x *explorer) checkState(n *node) {
 	if x.visit != nil {
 		x.visit(n)
 	}
-	for _, c := range worldChecks {
+	for _, c := range stateChecks {
 		if !x.checks(c.invariant) {
 			continue
 		}
-		if text := c.broken(x, &n.world); text != "" {
-			x.fail(c.invariant, text, n.path, n.world.String())
+		if text := c.broken(x, &n.exploredState); text != "" {
+			x.fail(c.invariant, text, n.path, n.exploredState.String())
 		}
 	}
 }
@@ -105,7 +105,7 @@ func (x *explorer) fail(i invariant, text string, p *path, worlds string) {
 // settled is the record as any step at this time would leave it, before it does
 // its own work: times re-anchored after a clock that went back, an expired mode
 // ended, an absent record made. In auto and closed only a report does so.
-func (x *explorer) settled(w *world, p *Rules) *Record {
+func (x *explorer) settled(w *exploredState, p *Rules) *Record {
 	r := &x.base
 	if w.rec.exists && w.rec.state == StateClosed && w.rec.mode == ModeAuto {
 		r.become(&w.rec)
@@ -184,7 +184,7 @@ func (x *explorer) held(e *effect, grant int64) bool {
 }
 
 // foreign is P3 with results of tickets that were never granted.
-func (x *explorer) foreign(w *world) string {
+func (x *explorer) foreign(w *exploredState) string {
 	p, r, base := x.rules(0), &w.rec, x.settled(w, x.rules(0)).withoutRamp(w.now)
 	for _, t := range []Ticket{{1, 0}, {1, 1}, {r.epoch + 1, 0}, {r.epoch + 1, 1}, {r.epoch, r.round.grants + 1}, {r.epoch, 0}} {
 		if t.Lease == 0 && t.Epoch == r.epoch && r.isCounting() {
@@ -346,7 +346,7 @@ func (x *explorer) demanded(e *effect) string {
 
 // ownTimes: each failure that could open, with an own time shorter and longer than
 // the policy's. The multipliers of the plans are whole numbers.
-func (x *explorer) ownTimes(w *world) string {
+func (x *explorer) ownTimes(w *exploredState) string {
 	for _, t := range w.tickets {
 		p := x.rules(t.by)
 		for _, own := range []int64{1, 7, 3_600_000} {
@@ -461,7 +461,7 @@ func (x *explorer) longest(r *Record, p *Rules, now int64) int64 {
 }
 
 // outlived: a record never ends before what it says.
-func (x *explorer) outlived(w *world) string {
+func (x *explorer) outlived(w *exploredState) string {
 	r := &w.rec
 	if !r.exists {
 		return ""
@@ -563,7 +563,7 @@ func aim(a Action, r *Record) (State, Mode) {
 }
 
 // conflict: a command for another epoch is refused and changes nothing.
-func (x *explorer) conflict(w *world) string {
+func (x *explorer) conflict(w *exploredState) string {
 	other := []int64{w.rec.epoch + 1, -1}
 	if !w.rec.exists {
 		other = []int64{1}
@@ -580,7 +580,7 @@ func (x *explorer) conflict(w *world) string {
 
 // batches: one or two results of tickets at hand, then admissions, in one step
 // and one by one.
-func (x *explorer) batches(w *world) string {
+func (x *explorer) batches(w *exploredState) string {
 	singles, runs := x.results(w)
 	for _, first := range singles {
 		if text := x.batch(w, 2, first); text != "" {
@@ -602,7 +602,7 @@ func (x *explorer) batches(w *world) string {
 
 // results returns the results that may be reported: every outcome of every ticket,
 // and runs.
-func (x *explorer) results(w *world) (singles, runs []Result) {
+func (x *explorer) results(w *exploredState) (singles, runs []Result) {
 	for i, t := range w.tickets {
 		same := func(o ticket) bool { return o.Ticket == t.Ticket }
 		if slices.ContainsFunc(w.tickets[:i], same) {
@@ -627,7 +627,7 @@ func (x *explorer) results(w *world) (singles, runs []Result) {
 }
 
 // batch runs a batch whole and in parts.
-func (x *explorer) batch(w *world, admissions int64, results ...Result) string {
+func (x *explorer) batch(w *exploredState, admissions int64, results ...Result) string {
 	for i := range x.ruled {
 		if text := x.batchBy(w, &x.ruled[i], admissions, results...); text != "" {
 			return text
@@ -636,7 +636,7 @@ func (x *explorer) batch(w *world, admissions int64, results ...Result) string {
 	return ""
 }
 
-func (x *explorer) batchBy(w *world, p *Rules, admissions int64, results ...Result) string {
+func (x *explorer) batchBy(w *exploredState, p *Rules, admissions int64, results ...Result) string {
 	if w.rec.rampMS > 0 || p.RampMS > 0 {
 		admissions = 0 // a share of a batch is not that of its calls one by one
 	}
@@ -696,7 +696,7 @@ func (r Reply) plus(later Reply) Reply {
 }
 
 // batchMoves is invOne of such batches.
-func (x *explorer) batchMoves(w *world) string {
+func (x *explorer) batchMoves(w *exploredState) string {
 	singles, _ := x.results(w)
 	for _, first := range singles {
 		for _, second := range singles {
@@ -711,7 +711,7 @@ func (x *explorer) batchMoves(w *world) string {
 }
 
 // recovery is P6, from a record in auto or in a mode that ends.
-func (x *explorer) recovery(w *world) string {
+func (x *explorer) recovery(w *exploredState) string {
 	if w.rec.mode != ModeAuto && w.rec.modeUntil == 0 {
 		return ""
 	}
@@ -759,7 +759,7 @@ func (x *explorer) recovers(from *Record, now int64, p *Rules, overdue bool, o O
 }
 
 // codec: the record reads back, as nothing but what an honest step writes.
-func (x *explorer) codec(w *world) string {
+func (x *explorer) codec(w *exploredState) string {
 	read, err := ParseRecord(w.rec.Fields())
 	if err != nil {
 		return err.Error()

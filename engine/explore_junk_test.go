@@ -81,7 +81,7 @@ func eachPair(text string, places [][]int, set func(string)) {
 }
 
 // junked checks what the machine makes of one junk record.
-func (x *explorer) junked(w *world, fields []Field) string {
+func (x *explorer) junked(w *exploredState, fields []Field) string {
 	r, err := ParseRecord(fields)
 	if err != nil {
 		return "" // a newer layout, not ours to write
@@ -142,8 +142,8 @@ func (x *explorer) exploreJunk() (records int) {
 		}
 		eachJunk(n.rec.Fields(), func(fields []Field) {
 			records++
-			if text := x.junked(&n.world, fields); text != "" {
-				x.fail(invRecovery, text+", from junk", n.path, fmt.Sprintf("now %d, junk %q\n%v", n.now, fields, &n.world))
+			if text := x.junked(&n.exploredState, fields); text != "" {
+				x.fail(invRecovery, text+", from junk", n.path, fmt.Sprintf("now %d, junk %q\n%v", n.now, fields, &n.exploredState))
 			}
 		})
 	}

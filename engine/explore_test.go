@@ -9,12 +9,12 @@ import (
 	"time"
 )
 
-// The exploration: every world that a few operations can reach, breadth first
+// The exploration: every state that a few operations can reach, breadth first
 // over the shipped machine, with all that the machine promises checked in each.
-// A world that was seen before is not gone into again, and many look alike to the
+// A state that was seen before is not gone into again, and many look alike to the
 // machine (see explorer.key), so most plans come to an end: there is no more to
 // see. The others go to a stated depth, and what holds there holds after every
-// sequence of so many operations. Run with -v to see how many worlds there were.
+// sequence of so many operations. Run with -v to see how many states there were.
 
 var deep = flag.Bool("explore.deep", false, "explore to the end or several operations deeper; takes minutes and some GB")
 
@@ -56,9 +56,9 @@ type explorer struct {
 	broken   *violation
 }
 
-// node is a world and how it was reached.
+// node is a state and how it was reached.
 type node struct {
-	world
+	exploredState
 	*path
 }
 
@@ -122,21 +122,21 @@ func (x *explorer) hosts() int {
 
 func (x *explorer) rules(by int) *Rules { return &x.ruled[by%len(x.ruled)] }
 
-// start is the first world.
+// start is the first state.
 func (x *explorer) start() node {
-	w := world{now: startTime}
+	w := exploredState{now: startTime}
 	if x.begin.Action > 0 {
 		w.rec.Control(&x.ruled[0], w.now, 0, x.begin)
 		w.ledger.epoch = w.rec.epoch
 	}
-	return node{world: w}
+	return node{exploredState: w}
 }
 
 // explore goes through all worlds, level by level, until a promise is broken.
 func (x *explorer) explore() {
 	level := []node{x.start()}
-	x.seen[x.key(&level[0].world)] = true
-	x.checkWorld(&level[0])
+	x.seen[x.key(&level[0].exploredState)] = true
+	x.checkState(&level[0])
 	for x.broken == nil && len(level) > 0 && (x.plan.depth == 0 || x.depth < x.plan.depth) {
 		x.depth++
 		var next []node
@@ -156,15 +156,15 @@ func (x *explorer) explore() {
 // but not kept.
 func (x *explorer) expand(n *node, next []node) []node {
 	last := x.depth == x.plan.depth
-	for _, o := range x.operations(&n.world) {
-		e := x.apply(&n.world, o)
+	for _, o := range x.operations(&n.exploredState) {
+		e := x.apply(&n.exploredState, o)
 		x.steps++
 		x.checkEffect(n, &e)
 		if k := x.key(&e.after); !x.seen[k] {
 			x.seen[k] = true
 			found := node{e.after, &path{n.path, o}}
 			found.rec = e.after.rec.clone()
-			x.checkWorld(&found)
+			x.checkState(&found)
 			if !last {
 				next = append(next, found)
 			}

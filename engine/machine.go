@@ -254,18 +254,18 @@ func (m *machine) setFastInterval(ttl int64) {
 	if m.state != StateClosed || m.mode != ModeAuto {
 		return
 	}
-	next := m.now
+	fastEnd := m.now
 	if m.fingerprint == m.p.Fingerprint() {
-		next = max(m.now, m.expires-ttl/2)
+		fastEnd = max(m.now, m.expires-ttl/2)
 	}
 	if m.shape.Kind == windowTime {
-		next = min(next, (m.cell+1)*m.shape.bucketMS())
+		fastEnd = min(fastEnd, (m.cell+1)*m.shape.bucketMS())
 	}
 	if m.shapeSince > m.now || m.shape.Kind == windowTime && m.cell*m.shape.bucketMS() > m.now+m.shape.Size || m.rampMS > 0 {
-		next = m.now
+		fastEnd = m.now
 	}
-	if m.resetsFast || next > m.now && !within(m.now, m.fastFrom, m.fastUntil-1) {
-		m.fastFrom, m.fastUntil = m.now, next
+	if m.resetsFast || fastEnd > m.now && !within(m.now, m.fastFrom, m.fastUntil-1) {
+		m.fastFrom, m.fastUntil = m.now, fastEnd
 	}
 }
 

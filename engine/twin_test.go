@@ -77,8 +77,8 @@ func twinFields(t rapid.TB, l *scenario.Lua) []engine.Field {
 	return fields
 }
 
-// world is one stream of operations on all twins.
-type world struct {
+// twins is one stream of operations on all twins.
+type twins struct {
 	rules   []*engine.Rules
 	policy  []engine.Policy
 	now     int64
@@ -93,8 +93,8 @@ type world struct {
 
 const start = 1_795_500_000_000
 
-func newWorld(t *rapid.T, luas []*scenario.Lua) *world {
-	w := &world{now: start, luas: luas, memory: nil}
+func newTwins(t *rapid.T, luas []*scenario.Lua) *twins {
+	w := &twins{now: start, luas: luas, memory: nil}
 	w.memory = engine.NewMemory(engine.WithClock(func() time.Duration { return time.Duration(w.now) * time.Millisecond }))
 	w.memory.SetRandom(func() int64 { return w.rnd })
 	for range 2 {
@@ -127,12 +127,12 @@ func newWorld(t *rapid.T, luas []*scenario.Lua) *world {
 	return w
 }
 
-func (w *world) comparesMemory() bool { return w.handles[0] != nil && w.handles[1] != nil }
+func (w *twins) comparesMemory() bool { return w.handles[0] != nil && w.handles[1] != nil }
 
-func (w *world) dropMemory() { w.handles[0] = nil }
+func (w *twins) dropMemory() { w.handles[0] = nil }
 
 // step runs a batch everywhere.
-func (w *world) step(t *rapid.T, b engine.Batch) {
+func (w *twins) step(t *rapid.T, b engine.Batch) {
 	i := rapid.IntRange(0, 1).Draw(t, "who")
 	w.rnd = rapid.Int64Range(0, 1<<20-1).Draw(t, "rnd")
 	t.Logf("%d step %d rnd=%d %+v", w.now, i, w.rnd, b)
@@ -168,7 +168,7 @@ func (w *world) step(t *rapid.T, b engine.Batch) {
 }
 
 // control runs a command everywhere.
-func (w *world) control(t *rapid.T, c engine.Command, stored bool) {
+func (w *twins) control(t *rapid.T, c engine.Command, stored bool) {
 	i := rapid.IntRange(0, 1).Draw(t, "who")
 	w.rnd = rapid.Int64Range(0, 1<<20-1).Draw(t, "rnd")
 	t.Logf("%d control %d rnd=%d stored=%v %+v", w.now, i, w.rnd, stored, c)
@@ -203,7 +203,7 @@ func (w *world) control(t *rapid.T, c engine.Command, stored bool) {
 }
 
 // compare holds the records against each other.
-func (w *world) compare(t *rapid.T) {
+func (w *twins) compare(t *rapid.T) {
 	t.Helper()
 	want := canonical(t, w.pure.Fields())
 	for _, l := range w.luas {
@@ -227,7 +227,7 @@ func (w *world) compare(t *rapid.T) {
 }
 
 // load replaces the record everywhere by these fields.
-func (w *world) load(t *rapid.T, all map[string]string) {
+func (w *twins) load(t *rapid.T, all map[string]string) {
 	r, err := engine.ParseRecord(scenario.List(all))
 	if err != nil {
 		t.Fatal(err)
@@ -242,7 +242,7 @@ func (w *world) load(t *rapid.T, all map[string]string) {
 	w.compare(t)
 }
 
-func (w *world) drawTicket(t *rapid.T) engine.Ticket {
+func (w *twins) drawTicket(t *rapid.T) engine.Ticket {
 	if len(w.tickets) == 0 || rapid.IntRange(0, 9).Draw(t, "foreign") == 0 {
 		return engine.Ticket{Epoch: rapid.Int64Range(1, 1<<52).Draw(t, "epoch"), Lease: rapid.Int64Range(0, 3).Draw(t, "lease")}
 	}
@@ -260,7 +260,7 @@ func drawRuns(t *rapid.T) []engine.Run {
 	}), 1, 3).Draw(t, "runs")
 }
 
-func (w *world) drawBatch(t *rapid.T) engine.Batch {
+func (w *twins) drawBatch(t *rapid.T) engine.Batch {
 	b := engine.Batch{Reporter: rapid.SampledFrom([]string{"web-1", "web-2", "a host: {3}", ""}).Draw(t, "reporter")}
 	for range rapid.IntRange(0, 3).Draw(t, "results") {
 		b.Results = append(b.Results, engine.Result{Ticket: w.drawTicket(t), Runs: drawRuns(t)})
@@ -338,7 +338,7 @@ func drawJunk(t *rapid.T, all map[string]string) (field, text string) {
 	return field, rapid.SampledFrom([]string{"?", "nan", "-1", "1795508 1 1 1", "ssssf", "a:1:1 b:2:2", strings.Repeat("f", 128)}).Draw(t, "text")
 }
 
-func (w *world) run(t *rapid.T) {
+func (w *twins) run(t *rapid.T) {
 	t.Repeat(map[string]func(*rapid.T){
 		"admit":  func(t *rapid.T) { w.step(t, engine.Batch{Admissions: rapid.Int64Range(0, 3).Draw(t, "n")}) },
 		"settle": func(t *rapid.T) { w.step(t, w.drawBatch(t)) },
@@ -431,5 +431,5 @@ func checkTwins(t *testing.T, rdb *redis.Client, namespace string) {
 		{Name: "whole", Redis: rdb, Key: namespace + ":{a}"},
 		{Name: "plain", Redis: rdb, Key: namespace + ":{b}", Plain: true},
 	}
-	rapid.Check(t, func(t *rapid.T) { newWorld(t, twins).run(t) })
+	rapid.Check(t, func(t *rapid.T) { newTwins(t, twins).run(t) })
 }

@@ -22,8 +22,8 @@ import (
 	"github.com/redbreaker/redbreaker/grpcbreaker"
 )
 
-// world is a service with a breaker on both sides.
-type world struct {
+// fixture is a service with a breaker on both sides.
+type fixture struct {
 	service            *service
 	server             *grpc.Server
 	client             pb.TestServiceClient
@@ -31,9 +31,9 @@ type world struct {
 	atClient, atServer *outcomes
 }
 
-func newWorld(t testing.TB, c grpcbreaker.Config) *world {
+func newFixture(t testing.TB, c grpcbreaker.Config) *fixture {
 	t.Helper()
-	w := &world{service: &service{at: func(context.Context, int) error { return nil }}}
+	w := &fixture{service: &service{at: func(context.Context, int) error { return nil }}}
 	var onServer *redbreaker.Breaker
 	w.onClient, w.atClient = newBreaker(t, neverOpens)
 	onServer, w.atServer = newBreaker(t, neverOpens)
@@ -51,7 +51,7 @@ func newWorld(t testing.TB, c grpcbreaker.Config) *world {
 func TestStream_whole(t *testing.T) {
 	for _, k := range kinds {
 		t.Run(k.name, func(t *testing.T) {
-			w := newWorld(t, grpcbreaker.Config{})
+			w := newFixture(t, grpcbreaker.Config{})
 			points := 0
 			w.service.at = func(context.Context, int) error { points++; return nil }
 			err := k.call(t.Context(), w.client, func() bool {
@@ -78,33 +78,33 @@ func TestStream_cut(t *testing.T) {
 	for _, how := range []struct {
 		name string
 		// cut runs at the server, and returns the handler's result.
-		cut                func(ctx context.Context, w *world, cancel func()) error
+		cut                func(ctx context.Context, w *fixture, cancel func()) error
 		timeout            time.Duration
 		code               codes.Code
 		atClient, atServer redbreaker.Outcome
 	}{
-		{"a status", func(context.Context, *world, func()) error {
+		{"a status", func(context.Context, *fixture, func()) error {
 			return status.Error(codes.Unavailable, "down")
 		}, patience, codes.Unavailable, redbreaker.Failure, redbreaker.Failure},
-		{"the answer no", func(context.Context, *world, func()) error {
+		{"the answer no", func(context.Context, *fixture, func()) error {
 			return status.Error(codes.NotFound, "no such thing")
 		}, patience, codes.NotFound, redbreaker.Success, redbreaker.Success},
-		{"the server's end", func(ctx context.Context, w *world, _ func()) error {
+		{"the server's end", func(ctx context.Context, w *fixture, _ func()) error {
 			go w.server.Stop()
 			<-ctx.Done()
 			return ctx.Err()
 		}, patience, codes.Unavailable, redbreaker.Failure, redbreaker.Ignored},
-		{"cancellation", func(ctx context.Context, _ *world, cancel func()) error {
+		{"cancellation", func(ctx context.Context, _ *fixture, cancel func()) error {
 			cancel()
 			<-ctx.Done()
 			return ctx.Err()
 		}, patience, codes.Canceled, redbreaker.Ignored, redbreaker.Ignored},
-		{"cancellation, with another code", func(ctx context.Context, _ *world, cancel func()) error {
+		{"cancellation, with another code", func(ctx context.Context, _ *fixture, cancel func()) error {
 			cancel()
 			<-ctx.Done()
 			return status.Error(codes.Internal, "query: context canceled")
 		}, patience, codes.Canceled, redbreaker.Ignored, redbreaker.Ignored},
-		{"a deadline", func(ctx context.Context, _ *world, _ func()) error {
+		{"a deadline", func(ctx context.Context, _ *fixture, _ func()) error {
 			<-ctx.Done()
 			return ctx.Err()
 		}, 200 * time.Millisecond, codes.DeadlineExceeded, redbreaker.Failure, redbreaker.Ignored},
@@ -114,7 +114,7 @@ func TestStream_cut(t *testing.T) {
 				for point := range k.points {
 					t.Run(name(k, point), func(t *testing.T) {
 						t.Parallel()
-						w := newWorld(t, grpcbreaker.Config{})
+						w := newFixture(t, grpcbreaker.Config{})
 						ctx, cancel := context.WithTimeout(t.Context(), how.timeout)
 						defer cancel()
 						w.service.at = func(ctx context.Context, at int) error {
@@ -141,7 +141,7 @@ func TestStream_leaked(t *testing.T) {
 	for _, k := range kinds[1:] {
 		for operation := range k.points {
 			t.Run(name(k, operation), func(t *testing.T) {
-				w := newWorld(t, grpcbreaker.Config{})
+				w := newFixture(t, grpcbreaker.Config{})
 				ctx, cancel := context.WithCancel(t.Context())
 				defer cancel()
 				n := 0
@@ -165,7 +165,7 @@ func TestStream_leaked(t *testing.T) {
 // passes; but one that is read then is, whichever sees the deadline first.
 func TestStream_leakedDeadline(t *testing.T) {
 	for range 10 {
-		w := newWorld(t, grpcbreaker.Config{})
+		w := newFixture(t, grpcbreaker.Config{})
 		w.service.at = func(ctx context.Context, point int) error {
 			if point == 2 {
 				<-ctx.Done()
@@ -310,7 +310,7 @@ func TestStream_slow(t *testing.T) {
 
 // TestStream_tooLarge: a message that SendMsg refuses says nothing about the server.
 func TestStream_tooLarge(t *testing.T) {
-	w := newWorld(t, grpcbreaker.Config{})
+	w := newFixture(t, grpcbreaker.Config{})
 	s, err := w.client.StreamingInputCall(t.Context(), grpc.MaxCallSendMsgSize(10))
 	if err != nil {
 		t.Fatal(err)

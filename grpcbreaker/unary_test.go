@@ -26,13 +26,13 @@ import (
 )
 
 // unary calls a unary method of w.
-func (w *world) unary(ctx context.Context) error {
+func (w *fixture) unary(ctx context.Context) error {
 	_, err := w.client.UnaryCall(ctx, &pb.SimpleRequest{})
 	return err
 }
 
 // fails makes every call of w end with err.
-func (w *world) fails(err error) {
+func (w *fixture) fails(err error) {
 	w.service.at = func(context.Context, int) error { return err }
 }
 
@@ -63,7 +63,7 @@ func TestCodes(t *testing.T) {
 	} {
 		for _, k := range kinds {
 			t.Run(fmt.Sprintf("%v, %s", code, k.name), func(t *testing.T) {
-				w := newWorld(t, grpcbreaker.Config{})
+				w := newFixture(t, grpcbreaker.Config{})
 				w.fails(status.Error(code, "text"))
 				if err := k.call(t.Context(), w.client, always); status.Code(err) != code {
 					t.Errorf("got %v", err)
@@ -88,7 +88,7 @@ func TestServer_plainErrors(t *testing.T) {
 		{fmt.Errorf("query: %w", status.Error(codes.NotFound, "row")), redbreaker.Success},
 		{fmt.Errorf("cache: %w", &redbreaker.RejectedError{Name: "cache"}), redbreaker.Ignored},
 	} {
-		w := newWorld(t, grpcbreaker.Config{})
+		w := newFixture(t, grpcbreaker.Config{})
 		w.fails(c.err)
 		_ = w.unary(t.Context())
 		if diff := cmp.Diff([]redbreaker.Outcome{c.want}, w.atServer.all()); diff != "" {

@@ -33,7 +33,7 @@ func TestBound(t *testing.T) {
 		"greeting is slow":         {false, faultproxy.Delay(150 * time.Millisecond), engine.ClassNotExecuted, true},
 	} {
 		t.Run(what, func(t *testing.T) {
-			inBubble(t, func(t *testing.T, w *world) {
+			inBubble(t, func(t *testing.T, w *bubble) {
 				if test.before {
 					acquire(t, w.handle)
 				}
@@ -62,7 +62,7 @@ func TestBound(t *testing.T) {
 
 // Every operation has the bound; Ping's two questions have it each.
 func TestBound_everyOperation(t *testing.T) {
-	inBubble(t, func(t *testing.T, w *world) {
+	inBubble(t, func(t *testing.T, w *bubble) {
 		ticket := acquire(t, w.handle)
 		w.net.Set(faultproxy.Blackhole())
 		for op, call := range map[string]func() error{
@@ -88,7 +88,7 @@ func TestBound_everyOperation(t *testing.T) {
 }
 
 func TestBound_inspectMany(t *testing.T) {
-	inBubble(t, func(t *testing.T, w *world) {
+	inBubble(t, func(t *testing.T, w *bubble) {
 		acquire(t, w.handle)
 		w.net.Set(faultproxy.Blackhole())
 		wantTook(t, bound, func() {
@@ -107,7 +107,7 @@ func TestBound_inspectMany(t *testing.T) {
 
 func TestBound_isTheOption(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, redis.Options{})
+		w := newBubble(t, redis.Options{})
 		h, _ := bind(t, newStorage(t, w.client, storage.WithTimeout(7*time.Millisecond)), neverOpens)
 		w.net.Set(faultproxy.Blackhole())
 		wantTook(t, 7*time.Millisecond, func() {
@@ -121,7 +121,7 @@ func TestBound_isTheOption(t *testing.T) {
 func TestBound_clientIsFaster(t *testing.T) {
 	for _, inline := range []bool{true, false} {
 		synctest.Test(t, func(t *testing.T) {
-			w := newWorld(t, redis.Options{ReadTimeout: 100 * time.Millisecond, ContextTimeoutEnabled: inline})
+			w := newBubble(t, redis.Options{ReadTimeout: 100 * time.Millisecond, ContextTimeoutEnabled: inline})
 			acquire(t, w.handle)
 			w.net.Set(faultproxy.Blackhole())
 			wantTook(t, 100*time.Millisecond, func() {
@@ -133,7 +133,7 @@ func TestBound_clientIsFaster(t *testing.T) {
 }
 
 func TestBound_refused(t *testing.T) {
-	inBubble(t, func(t *testing.T, w *world) {
+	inBubble(t, func(t *testing.T, w *bubble) {
 		w.net.Set(faultproxy.Refuse())
 		start := time.Now()
 		_, err := w.handle.Acquire(ctx)
@@ -146,7 +146,7 @@ func TestBound_refused(t *testing.T) {
 
 // The caller's own end is the caller's, not the storage's.
 func TestBound_callersDeadline(t *testing.T) {
-	inBubble(t, func(t *testing.T, w *world) {
+	inBubble(t, func(t *testing.T, w *bubble) {
 		acquire(t, w.handle)
 		w.net.Set(faultproxy.Blackhole())
 		for range 4 { // and the guard does not count it
@@ -166,7 +166,7 @@ func TestBound_callersDeadline(t *testing.T) {
 // A caller that cancels is released at once, and a lease that its call is granted
 // later is returned.
 func TestBound_callerCancels(t *testing.T) {
-	inBubble(t, func(t *testing.T, w *world) {
+	inBubble(t, func(t *testing.T, w *bubble) {
 		w.handle, w.events = bind(t, w.store, engine.Policy{HalfOpen: engine.HalfOpen{Lease: time.Hour}})
 		command(t, w.handle, engine.Command{Action: engine.ActionHalfOpen})
 		w.net.Set(faultproxy.Delay(50 * time.Millisecond))
@@ -185,7 +185,7 @@ func TestBound_callerCancels(t *testing.T) {
 }
 
 func TestBound_contextIsOverBefore(t *testing.T) {
-	inBubble(t, func(t *testing.T, w *world) {
+	inBubble(t, func(t *testing.T, w *bubble) {
 		over, cancel := context.WithCancel(ctx)
 		cancel()
 		if _, err := w.handle.Acquire(over); err != context.Canceled {
@@ -205,7 +205,7 @@ func TestBound_contextIsOverBefore(t *testing.T) {
 
 // F44: what a call cost is known although its caller is gone.
 func TestReport_isDetached(t *testing.T) {
-	inBubble(t, func(t *testing.T, w *world) {
+	inBubble(t, func(t *testing.T, w *bubble) {
 		ticket := acquire(t, w.handle)
 		over, cancel := context.WithCancel(ctx)
 		cancel()
@@ -224,10 +224,10 @@ func TestReport_isDetached(t *testing.T) {
 }
 
 // Close waits for calls that were left, at most for the client's read timeout;
-// world's cleanup sees that no goroutine is left.
+// the cleanup of a bubble sees that no goroutine is left.
 func TestClose_waitsForCallsThatWereLeft(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, redis.Options{ReadTimeout: time.Second})
+		w := newBubble(t, redis.Options{ReadTimeout: time.Second})
 		acquire(t, w.handle)
 		w.net.Set(faultproxy.Blackhole())
 		_, err := w.handle.Acquire(ctx)
@@ -238,7 +238,7 @@ func TestClose_waitsForCallsThatWereLeft(t *testing.T) {
 
 func TestClose_saysWhatTheClientHolds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, redis.Options{ReadTimeout: -1}) // waits without end
+		w := newBubble(t, redis.Options{ReadTimeout: -1}) // waits without end
 		acquire(t, w.handle)
 		w.net.Set(faultproxy.Blackhole())
 		_, err := w.handle.Acquire(ctx)
@@ -251,7 +251,7 @@ func TestClose_saysWhatTheClientHolds(t *testing.T) {
 
 // Operations that begin during Close end as stopped, and leave nothing behind.
 func TestClose_underTraffic(t *testing.T) {
-	inBubble(t, func(t *testing.T, w *world) {
+	inBubble(t, func(t *testing.T, w *bubble) {
 		w.net.Set(faultproxy.Delay(time.Millisecond))
 		var callers sync.WaitGroup
 		for range 8 { // with a connection each, so none waits for one

@@ -23,9 +23,9 @@ import (
 // bound is the storages' in bubbles.
 const bound = storage.DefaultTimeout
 
-// world is a miniredis, a network and a storage in a bubble, where time costs
+// bubble is a miniredis, a network and a storage in a bubble, where time costs
 // nothing and is exact.
-type world struct {
+type bubble struct {
 	mini   *miniredis.Miniredis
 	net    *faultproxy.Proxy
 	client *redis.Client
@@ -38,17 +38,17 @@ type world struct {
 
 // inBubble runs test in a bubble, over a client that keeps to contexts by itself
 // and over one that does not.
-func inBubble(t *testing.T, test func(t *testing.T, w *world)) {
+func inBubble(t *testing.T, test func(t *testing.T, w *bubble)) {
 	for what, inline := range map[string]bool{"context timeouts": true, "no context timeouts": false} {
 		t.Run(what, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) { test(t, newWorld(t, redis.Options{ContextTimeoutEnabled: inline})) })
+			synctest.Test(t, func(t *testing.T) { test(t, newBubble(t, redis.Options{ContextTimeoutEnabled: inline})) })
 		})
 	}
 }
 
-func newWorld(t *testing.T, o redis.Options) *world {
+func newBubble(t *testing.T, o redis.Options) *bubble {
 	t.Helper()
-	w := &world{mini: miniredis.NewMiniRedis()}
+	w := &bubble{mini: miniredis.NewMiniRedis()}
 	t.Cleanup(func() { time.Sleep(time.Minute) }) // go-redis dials on for a while after its Close
 	w.mini.ClockTTL(true)
 	t.Cleanup(w.mini.Close)
@@ -74,7 +74,7 @@ func newWorld(t *testing.T, o redis.Options) *world {
 
 // loadScripts loads the scripts before the first call. Otherwise a call that must not
 // be executed could pass a test only because its script was missing.
-func (w *world) loadScripts(t *testing.T) {
+func (w *bubble) loadScripts(t *testing.T) {
 	t.Helper()
 	direct := redis.NewClient(&redis.Options{Addr: "192.0.2.1:6379", Dialer: func(context.Context, string, string) (net.Conn, error) {
 		return w.mini.Dial()

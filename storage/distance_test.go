@@ -30,7 +30,7 @@ func TestDistance(t *testing.T) {
 		for _, inline := range []bool{true, false} {
 			t.Run(fmt.Sprintf("rtt=%v/timeout=%v/ContextTimeoutEnabled=%v", test.rtt, test.timeout, inline), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
-					w := newFarWorld(t, test.rtt, redis.Options{ContextTimeoutEnabled: inline, Username: "default", Password: "secret"}, test.timeout)
+					w := newFarBubble(t, test.rtt, redis.Options{ContextTimeoutEnabled: inline, Username: "default", Password: "secret"}, test.timeout)
 					w.reach(t, limit)
 					for range 3 {
 						w.net.Reset()
@@ -42,11 +42,11 @@ func TestDistance(t *testing.T) {
 	}
 }
 
-// newFarWorld returns a world whose server is one round trip away, dialing
+// newFarBubble returns a bubble whose server is one round trip away, dialing
 // included, and knows no script.
-func newFarWorld(t *testing.T, rtt time.Duration, o redis.Options, timeout time.Duration) *world {
+func newFarBubble(t *testing.T, rtt time.Duration, o redis.Options, timeout time.Duration) *bubble {
 	t.Helper()
-	w := &world{mini: miniredis.NewMiniRedis()}
+	w := &bubble{mini: miniredis.NewMiniRedis()}
 	t.Cleanup(func() { time.Sleep(time.Minute) })
 	t.Cleanup(w.mini.Close)
 	w.mini.RequireAuth("secret")
@@ -71,7 +71,7 @@ func newFarWorld(t *testing.T, rtt time.Duration, o redis.Options, timeout time.
 
 // reach calls until the server answers, which it must within the limit, and then
 // wants it to answer every call.
-func (w *world) reach(t *testing.T, limit time.Duration) {
+func (w *bubble) reach(t *testing.T, limit time.Duration) {
 	t.Helper()
 	start := time.Now()
 	for {

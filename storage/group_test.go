@@ -33,8 +33,8 @@ type stepList struct {
 	list []string
 }
 
-// listen notes the steps of a world whose network has a delay.
-func listen(w *world) *stepList {
+// listen notes the steps of a bubble whose network has a delay.
+func listen(w *bubble) *stepList {
 	s := &stepList{}
 	w.net.Set(faultproxy.Delay(travel))
 	w.mini.Server().SetPreHook(func(_ *server.Peer, cmd string, args ...string) bool {
@@ -77,11 +77,11 @@ func meanwhile(operations ...func()) {
 }
 
 // admits, ends and so on are operations for meanwhile.
-func (w *world) admits(t *testing.T) func() {
+func (w *bubble) admits(t *testing.T) func() {
 	return func() { acquire(inGoroutine(t), w.handle) }
 }
 
-func (w *world) ends(t *testing.T, ticket engine.Ticket, o engine.Outcome, d *engine.Detail, wantStale bool) func() {
+func (w *bubble) ends(t *testing.T, ticket engine.Ticket, o engine.Outcome, d *engine.Detail, wantStale bool) func() {
 	return func() {
 		if stale, err := w.handle.Report(ctx, ticket, o, 0, d); stale != wantStale || err != nil {
 			t.Errorf("report of %v: stale %v, %v; want stale %v", o, stale, err, wantStale)
@@ -89,7 +89,7 @@ func (w *world) ends(t *testing.T, ticket engine.Ticket, o engine.Outcome, d *en
 	}
 }
 
-func (w *world) command(t *testing.T, c engine.Command) func() {
+func (w *bubble) command(t *testing.T, c engine.Command) func() {
 	return func() { command(inGoroutine(t), w.handle, c) }
 }
 
@@ -98,7 +98,7 @@ func epochOf(ticket engine.Ticket) string { return fmt.Sprint(ticket.Epoch) }
 // Operations that arrive while a step is in flight leave in the next one, in the
 // order of their arrival.
 func TestGroup_sharesAStep(t *testing.T) {
-	inBubble(t, func(t *testing.T, w *world) {
+	inBubble(t, func(t *testing.T, w *bubble) {
 		ticket := acquire(t, w.handle)
 		steps := listen(w)
 		wantTook(t, 4*travel, func() {
@@ -124,7 +124,7 @@ func TestGroup_sharesAStep(t *testing.T) {
 // Each operation has the answer that a step of its own would have got.
 func TestGroup_answersEach(t *testing.T) {
 	t.Run("what follows the trip is stale", func(t *testing.T) {
-		inBubble(t, func(t *testing.T, w *world) {
+		inBubble(t, func(t *testing.T, w *bubble) {
 			w.handle, w.events = bind(t, w.store, engine.Policy{ConsecutiveFailures: 2, OpenFor: time.Hour})
 			ticket := acquire(t, w.handle)
 			other := engine.Ticket{Epoch: ticket.Epoch + 1}
@@ -141,7 +141,7 @@ func TestGroup_answersEach(t *testing.T) {
 		})
 	})
 	t.Run("probes have a lease each", func(t *testing.T) {
-		inBubble(t, func(t *testing.T, w *world) {
+		inBubble(t, func(t *testing.T, w *bubble) {
 			w.handle, w.events = bind(t, w.store, engine.Policy{HalfOpen: engine.HalfOpen{Probes: 3}})
 			command(t, w.handle, engine.Command{Action: engine.ActionHalfOpen})
 			listen(w)
@@ -161,7 +161,7 @@ func TestGroup_answersEach(t *testing.T) {
 		})
 	})
 	t.Run("as a step of its own", func(t *testing.T) {
-		inBubble(t, func(t *testing.T, w *world) {
+		inBubble(t, func(t *testing.T, w *bubble) {
 			late := batchOf(engine.Ticket{Epoch: acquire(t, w.handle).Epoch + 1}, engine.Failure)
 			alone, err := w.handle.Step(ctx, late)
 			must(t, err)
@@ -176,7 +176,7 @@ func TestGroup_answersEach(t *testing.T) {
 		})
 	})
 	t.Run("a batch of the caller's own", func(t *testing.T) {
-		inBubble(t, func(t *testing.T, w *world) {
+		inBubble(t, func(t *testing.T, w *bubble) {
 			ticket := acquire(t, w.handle)
 			steps := listen(w)
 			meanwhile(w.admits(t), w.admits(t), func() {
@@ -197,7 +197,7 @@ func TestGroup_answersEach(t *testing.T) {
 // A step has one detail for all of its failures; others have the next one, and
 // nothing overtakes.
 func TestGroup_keepsDetailsApart(t *testing.T) {
-	inBubble(t, func(t *testing.T, w *world) {
+	inBubble(t, func(t *testing.T, w *bubble) {
 		w.handle, w.events = bind(t, w.store, engine.Policy{ConsecutiveFailures: 3, OpenFor: time.Minute})
 		ticket := acquire(t, w.handle)
 		soon, late := &engine.Detail{OpenFor: time.Minute}, &engine.Detail{OpenFor: 5 * time.Minute}
@@ -223,7 +223,7 @@ func TestGroup_keepsDetailsApart(t *testing.T) {
 
 // A step has one reporter.
 func TestGroup_keepsReportersApart(t *testing.T) {
-	inBubble(t, func(t *testing.T, w *world) {
+	inBubble(t, func(t *testing.T, w *bubble) {
 		w.handle, w.events = bind(t, w.store, engine.Policy{ConsecutiveFailures: 2, MinReporters: 2})
 		ticket := acquire(t, w.handle)
 		reports := func(by string) func() {
@@ -247,7 +247,7 @@ func batchOf(ticket engine.Ticket, o engine.Outcome) engine.Batch {
 
 // A step is bounded, however many wait.
 func TestGroup_isBounded(t *testing.T) {
-	inBubble(t, func(t *testing.T, w *world) {
+	inBubble(t, func(t *testing.T, w *bubble) {
 		acquire(t, w.handle)
 		steps := listen(w)
 		var all sync.WaitGroup
@@ -276,7 +276,7 @@ func TestGroup_isBounded(t *testing.T) {
 // A caller that leaves delays no other, and its operation is not sent unless it was
 // in flight.
 func TestGroup_callerLeavesBefore(t *testing.T) {
-	inBubble(t, func(t *testing.T, w *world) {
+	inBubble(t, func(t *testing.T, w *bubble) {
 		ticket := acquire(t, w.handle)
 		steps := listen(w)
 		wantTook(t, 4*travel, func() {
@@ -306,7 +306,7 @@ func TestGroup_callerLeavesBefore(t *testing.T) {
 func TestGroup_leaseOfOneWhoLeft(t *testing.T) {
 	for what, others := range map[string]int{"alone": 0, "among others": 1} {
 		t.Run(what, func(t *testing.T) {
-			inBubble(t, func(t *testing.T, w *world) {
+			inBubble(t, func(t *testing.T, w *bubble) {
 				w.handle, w.events = bind(t, w.store, engine.Policy{HalfOpen: engine.HalfOpen{Probes: 1, Lease: time.Hour}})
 				command(t, w.handle, engine.Command{Action: engine.ActionHalfOpen})
 				steps := listen(w)
@@ -335,7 +335,7 @@ func TestGroup_leaseOfOneWhoLeft(t *testing.T) {
 // A lost reply is an unknown result for each operation of the step, with the
 // operation's own name, and nothing is resent.
 func TestGroup_unknownForEach(t *testing.T) {
-	inBubble(t, func(t *testing.T, w *world) {
+	inBubble(t, func(t *testing.T, w *bubble) {
 		ticket := acquire(t, w.handle)
 		steps := listen(w)
 		meanwhile(
@@ -366,7 +366,7 @@ func TestGroup_unknownForEach(t *testing.T) {
 
 // Commands have a turn to themselves, and events come in the order of the steps.
 func TestGroup_eventsInOrder(t *testing.T) {
-	inBubble(t, func(t *testing.T, w *world) {
+	inBubble(t, func(t *testing.T, w *bubble) {
 		w.handle, w.events = bind(t, w.store, engine.Policy{ConsecutiveFailures: 1, OpenFor: time.Hour})
 		ticket := acquire(t, w.handle)
 		listen(w)
@@ -393,7 +393,7 @@ func TestGroup_eventsInOrder(t *testing.T) {
 
 // What came before its handle was closed still goes out.
 func TestGroup_closeOfHandle(t *testing.T) {
-	inBubble(t, func(t *testing.T, w *world) {
+	inBubble(t, func(t *testing.T, w *bubble) {
 		ticket := acquire(t, w.handle)
 		listen(w)
 		ends := w.ends(t, ticket, engine.Failure, nil, false)
@@ -406,7 +406,7 @@ func TestGroup_closeOfHandle(t *testing.T) {
 
 // Close ends all waiting operations and leaves no goroutine.
 func TestGroup_close(t *testing.T) {
-	inBubble(t, func(t *testing.T, w *world) {
+	inBubble(t, func(t *testing.T, w *bubble) {
 		acquire(t, w.handle)
 		listen(w)
 		waits := func() {
@@ -430,7 +430,7 @@ func TestGroup_close(t *testing.T) {
 // With a dead server each waits for the bound at most, counted from the moment
 // in which it came.
 func TestGroup_bound(t *testing.T) {
-	inBubble(t, func(t *testing.T, w *world) {
+	inBubble(t, func(t *testing.T, w *bubble) {
 		acquire(t, w.handle)
 		w.net.Set(faultproxy.Blackhole())
 		var all sync.WaitGroup

@@ -23,7 +23,7 @@ const deadCalls = 3
 
 // A dead server costs its first calls the bound, and the later ones nothing.
 func TestGuard_leavesADeadServerAlone(t *testing.T) {
-	inBubble(t, func(t *testing.T, w *world) {
+	inBubble(t, func(t *testing.T, w *bubble) {
 		acquire(t, w.handle)
 		w.net.Set(faultproxy.Blackhole())
 		wantTook(t, deadCalls*bound, func() {
@@ -53,7 +53,7 @@ func TestGuard_leavesADeadServerAlone(t *testing.T) {
 // Calls that fail at the same time are one observation: a pause of 250 ms, of the
 // server or of this process, does not keep callers from a server that is well.
 func TestGuard_burstIsOneFailure(t *testing.T) {
-	inBubble(t, func(t *testing.T, w *world) {
+	inBubble(t, func(t *testing.T, w *bubble) {
 		acquire(t, w.handle)
 		burst := func() {
 			var all sync.WaitGroup
@@ -97,7 +97,7 @@ func TestGuard_burstIsOneFailure(t *testing.T) {
 // A server that is back is found out by one trial, which carries nothing; until
 // then calls are not kept waiting.
 func TestGuard_comesBack(t *testing.T) {
-	inBubble(t, func(t *testing.T, w *world) {
+	inBubble(t, func(t *testing.T, w *bubble) {
 		ticket := acquire(t, w.handle)
 		w.net.Set(faultproxy.Blackhole())
 		for range deadCalls {
@@ -137,7 +137,7 @@ func TestGuard_comesBack(t *testing.T) {
 // A server that stays away is asked ever less often, and by one trial at a time.
 func TestGuard_backsOff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, redis.Options{})
+		w := newBubble(t, redis.Options{})
 		acquire(t, w.handle)
 		calls := 0
 		w.mini.Server().SetPreHook(func(c *server.Peer, cmd string, _ ...string) bool {
@@ -169,7 +169,7 @@ func TestGuard_backsOff(t *testing.T) {
 
 // A slip is forgiven: errors count only in a row.
 func TestGuard_forgivesASlip(t *testing.T) {
-	inBubble(t, func(t *testing.T, w *world) {
+	inBubble(t, func(t *testing.T, w *bubble) {
 		for range 10 {
 			for range deadCalls - 1 {
 				w.mini.SetError("MISCONF Redis is configured to save RDB snapshots")
@@ -184,7 +184,7 @@ func TestGuard_forgivesASlip(t *testing.T) {
 
 // Errors of one record or one slot keep no other breaker from the storage.
 func TestGuard_othersGoOn(t *testing.T) {
-	inBubble(t, func(t *testing.T, w *world) {
+	inBubble(t, func(t *testing.T, w *bubble) {
 		must(t, w.mini.Set(fleet+":{theirs}", "theirs"))
 		theirs, err := w.store.Bind("theirs", opensAtOnce, nil)
 		must(t, err)
@@ -207,7 +207,7 @@ func TestGuard_othersGoOn(t *testing.T) {
 
 // One guard serves all breakers of a storage; another storage has its own.
 func TestGuard_isTheStorages(t *testing.T) {
-	inBubble(t, func(t *testing.T, w *world) {
+	inBubble(t, func(t *testing.T, w *bubble) {
 		acquire(t, w.handle)
 		w.mini.SetError("LOADING Redis is loading the dataset in memory")
 		for range deadCalls {

@@ -26,7 +26,7 @@ func TestHangingClient(t *testing.T) {
 					var u userCode
 					o := redis.Options{ContextTimeoutEnabled: inline}
 					install(&o, &u)
-					w := newWorld(t, o)
+					w := newBubble(t, o)
 					if place == "hook" {
 						w.client.AddHook(hooks{&u})
 					}
@@ -55,7 +55,7 @@ func TestHangingClient(t *testing.T) {
 // A ReadTimeout of -2 has no deadline for a reply, whatever the context says.
 func TestHangingClient_withoutReadDeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, redis.Options{ContextTimeoutEnabled: true, ReadTimeout: -2, DialerRetries: 1})
+		w := newBubble(t, redis.Options{ContextTimeoutEnabled: true, ReadTimeout: -2, DialerRetries: 1})
 		acquire(t, w.handle)
 		w.net.Set(faultproxy.Blackhole())
 		for range deadCalls {
@@ -74,7 +74,7 @@ func TestHangingClient_withoutReadDeadline(t *testing.T) {
 // A hook that panics is an error of the storage: the process lives, and callers
 // have the fallback.
 func TestHangingClient_panics(t *testing.T) {
-	inBubble(t, func(t *testing.T, w *world) {
+	inBubble(t, func(t *testing.T, w *bubble) {
 		acquire(t, w.handle)
 		var u userCode
 		w.client.AddHook(hooks{&u})
@@ -94,7 +94,7 @@ func TestHangingClient_panicsElsewhere(t *testing.T) {
 		"the Redis client panicked: a bug in a hook": func() { panic("a bug in a hook") },
 		"the Redis client ended its goroutine":       runtime.Goexit,
 	} {
-		inBubble(t, func(t *testing.T, w *world) {
+		inBubble(t, func(t *testing.T, w *bubble) {
 			acquire(t, w.handle)
 			var u userCode
 			w.client.AddHook(hooks{&u})

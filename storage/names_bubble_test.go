@@ -18,7 +18,7 @@ import (
 
 // A lost part of the index is filled again with the breakers in use.
 func TestNames_afterFlush(t *testing.T) {
-	inBubble(t, func(t *testing.T, w *world) {
+	inBubble(t, func(t *testing.T, w *bubble) {
 		for i := range 50 {
 			h, err := w.store.Bind(fmt.Sprint(i), engine.Policy{}, nil)
 			must(t, err)
@@ -45,7 +45,7 @@ func TestNames_afterFlush(t *testing.T) {
 
 // A process enters its breakers a few times a day, not a few times a second.
 func TestNames_costOfEnrolment(t *testing.T) {
-	inBubble(t, func(t *testing.T, w *world) {
+	inBubble(t, func(t *testing.T, w *bubble) {
 		h, err := w.store.Bind("busy", engine.Policy{}, nil)
 		must(t, err)
 		enrolments := countEnrolments(w)
@@ -61,7 +61,7 @@ func TestNames_costOfEnrolment(t *testing.T) {
 
 // A forced breaker is listed for longer than its IdleTTL though no process uses it.
 func TestNames_ofForgottenMode(t *testing.T) {
-	inBubble(t, func(t *testing.T, w *world) {
+	inBubble(t, func(t *testing.T, w *bubble) {
 		_, err := w.store.Control(ctx, "forgotten", engine.Command{Action: engine.ActionForceOpen})
 		must(t, err)
 		_, err = w.store.Control(ctx, "reset", engine.Command{Action: engine.ActionReset})
@@ -74,7 +74,7 @@ func TestNames_ofForgottenMode(t *testing.T) {
 }
 
 // countEnrolments returns the number of calls of enrol.lua so far.
-func countEnrolments(w *world) func() int64 {
+func countEnrolments(w *bubble) func() int64 {
 	var n atomic.Int64
 	w.mini.Server().SetPreHook(func(_ *server.Peer, cmd string, args ...string) bool {
 		if cmd == "EVALSHA" && args[0] == scripts.Enrol.SHA {

@@ -25,8 +25,8 @@ type subscriber struct {
 	ticket engine.Ticket
 }
 
-// subscribers binds so many breakers of a world, with their records made.
-func (w *world) subscribers(t *testing.T, n int) []subscriber {
+// subscribers binds so many breakers of a bubble, with their records made.
+func (w *bubble) subscribers(t *testing.T, n int) []subscriber {
 	t.Helper()
 	list := make([]subscriber, n)
 	for i := range list {
@@ -61,7 +61,7 @@ func noError(t *testing.T) func(int, error) {
 // there are, the last returns after the time of two round trips, over two
 // connections.
 func TestSender_sharesRoundTrips(t *testing.T) {
-	inBubble(t, func(t *testing.T, w *world) {
+	inBubble(t, func(t *testing.T, w *bubble) {
 		subscribers := w.subscribers(t, 40)
 		steps := listen(w)
 		fail(subscribers[:2], noError(t)) // both connections are there
@@ -79,7 +79,7 @@ func TestSender_sharesRoundTrips(t *testing.T) {
 // Scripts that the server has lost are found missing in a pipeline too, loaded
 // once, and each call is executed once.
 func TestSender_noScript(t *testing.T) {
-	inBubble(t, func(t *testing.T, w *world) {
+	inBubble(t, func(t *testing.T, w *bubble) {
 		subscribers := w.subscribers(t, 40)
 		listen(w)
 		must(t, w.client.ScriptFlush(ctx).Err())
@@ -109,7 +109,7 @@ func TestSender_callerLeaves(t *testing.T) {
 	} {
 		t.Run(test.what, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				w := newWorld(t, redis.Options{ContextTimeoutEnabled: true})
+				w := newBubble(t, redis.Options{ContextTimeoutEnabled: true})
 				subscribers := w.subscribers(t, 5)
 				steps := listen(w)
 				fail(subscribers[:2], noError(t)) // both connections are there
@@ -140,7 +140,7 @@ func TestSender_callerLeaves(t *testing.T) {
 // The replies of a pipeline are lost: each of its calls is unknown, and none is
 // sent again.
 func TestSender_unknownForEach(t *testing.T) {
-	inBubble(t, func(t *testing.T, w *world) {
+	inBubble(t, func(t *testing.T, w *bubble) {
 		subscribers := w.subscribers(t, 10)
 		steps := listen(w)
 		fail(subscribers[:2], noError(t))
@@ -162,7 +162,7 @@ func TestSender_unknownForEach(t *testing.T) {
 
 // What waits for a dead server is not executed, then or later.
 func TestSender_notExecuted(t *testing.T) {
-	inBubble(t, func(t *testing.T, w *world) {
+	inBubble(t, func(t *testing.T, w *bubble) {
 		subscribers := w.subscribers(t, 10)
 		steps := listen(w)
 		fail(subscribers[:2], noError(t))
@@ -185,7 +185,7 @@ func TestSender_notExecuted(t *testing.T) {
 
 // Close ends what waits for room at once.
 func TestSender_close(t *testing.T) {
-	inBubble(t, func(t *testing.T, w *world) {
+	inBubble(t, func(t *testing.T, w *bubble) {
 		subscribers := w.subscribers(t, 10)
 		listen(w)
 		fail(subscribers[:2], noError(t)) // both connections are there
@@ -204,7 +204,7 @@ func TestSender_close(t *testing.T) {
 // One connection that breaks is one slip to the guard, however many calls it
 // carried.
 func TestSender_oneSlip(t *testing.T) {
-	inBubble(t, func(t *testing.T, w *world) {
+	inBubble(t, func(t *testing.T, w *bubble) {
 		subscribers := w.subscribers(t, 10)
 		listen(w)
 		fail(subscribers[:2], noError(t)) // both connections are there
@@ -234,7 +234,7 @@ func TestSender_redirectedThenLost(t *testing.T) {
 
 func redirectedThenLost(t *testing.T, redirection string) {
 	const oldAddr, newAddr = "192.0.2.1:6379", "192.0.2.2:6379"
-	old, w := miniredis.NewMiniRedis(), newWorld(t, redis.Options{ContextTimeoutEnabled: true})
+	old, w := miniredis.NewMiniRedis(), newBubble(t, redis.Options{ContextTimeoutEnabled: true})
 	defer old.Close()
 	must(t, w.mini.Server().Register("ASKING", func(c *server.Peer, _ string, _ []string) { c.WriteOK() }))
 	travels := faultproxy.New(func(context.Context) (net.Conn, error) { return old.Dial() })

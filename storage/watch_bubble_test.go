@@ -108,7 +108,7 @@ func (r *road) hangSubscription() {
 	})
 }
 
-func (w *world) watcher(t *testing.T, p engine.Policy, inline bool) *watcher {
+func (w *bubble) watcher(t *testing.T, p engine.Policy, inline bool) *watcher {
 	t.Helper()
 	if !w.watched {
 		w.watched = true
@@ -142,7 +142,7 @@ func watchGoroutines() string {
 // Whatever happens to messages, every process agrees within 30 s and one reading,
 // and each transition is delivered or counted.
 func TestWatch_silentLoss(t *testing.T) {
-	inBubble(t, func(t *testing.T, w *world) {
+	inBubble(t, func(t *testing.T, w *bubble) {
 		must(t, w.client.ScriptLoad(ctx, scripts.Since.Source).Err())
 		acquire(t, w.handle)
 		var all []*watcher
@@ -184,7 +184,7 @@ func TestWatch_ownBeforeAndAfter(t *testing.T) {
 		"reply first": func(r *road) { r.pushDelay = 100 * time.Millisecond },
 	} {
 		t.Run(what, func(t *testing.T) {
-			inBubble(t, func(t *testing.T, w *world) {
+			inBubble(t, func(t *testing.T, w *bubble) {
 				p := w.watcher(t, opensAtOnce, true)
 				must(t, act(p.handle, 0))
 				time.Sleep(time.Second)
@@ -211,7 +211,7 @@ func TestWatch_ownBeforeAndAfter(t *testing.T) {
 
 // A subscription that hangs is found out and made again.
 func TestWatch_blackHole(t *testing.T) {
-	inBubble(t, func(t *testing.T, w *world) {
+	inBubble(t, func(t *testing.T, w *bubble) {
 		p := w.watcher(t, opensAtOnce, true)
 		time.Sleep(time.Second)
 		p.road.hangSubscription()
@@ -230,7 +230,7 @@ func TestWatch_blackHole(t *testing.T) {
 func TestWatch_closeInBlackHole(t *testing.T) {
 	for _, wait := range []time.Duration{0, time.Millisecond, time.Second, 15 * time.Second} {
 		t.Run(fmt.Sprint(wait), func(t *testing.T) {
-			inBubble(t, func(t *testing.T, w *world) {
+			inBubble(t, func(t *testing.T, w *bubble) {
 				p := w.watcher(t, opensAtOnce, true)
 				time.Sleep(wait)
 				p.road.hangSubscription()
@@ -249,7 +249,7 @@ func TestWatch_closeInBlackHole(t *testing.T) {
 // An idle process sends a ping for each 10 s of silence and polls each record every
 // 30 s, no more.
 func TestWatch_idleCost(t *testing.T) {
-	inBubble(t, func(t *testing.T, w *world) {
+	inBubble(t, func(t *testing.T, w *bubble) {
 		acquire(t, w.handle)
 		commands := countCommands(w)
 		w.watcher(t, opensAtOnce, true)
@@ -270,7 +270,7 @@ func TestWatch_idleCost(t *testing.T) {
 
 // Without WithWatch there is no subscription.
 func TestWatch_off(t *testing.T) {
-	inBubble(t, func(t *testing.T, w *world) {
+	inBubble(t, func(t *testing.T, w *bubble) {
 		commands := countCommands(w)
 		acquire(t, w.handle)
 		time.Sleep(time.Hour)
@@ -286,7 +286,7 @@ func TestWatch_off(t *testing.T) {
 }
 
 // countCommands returns how often each command was called so far.
-func countCommands(w *world) func() map[string]int {
+func countCommands(w *bubble) func() map[string]int {
 	var mu sync.Mutex
 	counts := map[string]int{}
 	w.mini.Server().SetPreHook(func(_ *server.Peer, cmd string, _ ...string) bool {

@@ -181,14 +181,14 @@ end
 -- went back behind the window.
 function m.set_fast_interval(ttl_ms)
   if m.state ~= 'closed' or m.mode ~= 'auto' then return end
-  local next = m.now
-  if m.fingerprint == p.fingerprint then next = math.max(m.now, m.expires - math.floor(ttl_ms / 2)) end
-  if m.kind == 'time' then next = math.min(next, (m.cell + 1) * bucket_ms(m.size)) end
+  local fast_end = m.now
+  if m.fingerprint == p.fingerprint then fast_end = math.max(m.now, m.expires - math.floor(ttl_ms / 2)) end
+  if m.kind == 'time' then fast_end = math.min(fast_end, (m.cell + 1) * bucket_ms(m.size)) end
   if m.shape_since > m.now or m.ramp_ms > 0 or m.kind == 'time' and m.cell * bucket_ms(m.size) > m.now + m.size then
-    next = m.now
+    fast_end = m.now
   end
-  if m.resets_fast or next > m.now and not within(m.now, m.fast_from, m.fast_until - 1) then
-    m.fast_from, m.fast_until, m.wrote_tally = m.now, next, true
+  if m.resets_fast or fast_end > m.now and not within(m.now, m.fast_from, m.fast_until - 1) then
+    m.fast_from, m.fast_until, m.wrote_tally = m.now, fast_end, true
   end
 end
 

@@ -9,10 +9,10 @@ import (
 	"strings"
 )
 
-// world is a state of the exploration: a record, the clock, and what
-// the processes that share the record remember. A world is never changed once it
+// exploredState is a state of the exploration: a record, the clock, and what
+// the processes that share the record remember. A exploredState is never changed once it
 // is made; its successors share with it what they do not change.
-type world struct {
+type exploredState struct {
 	rec     Record
 	now     int64
 	tickets []ticket
@@ -96,7 +96,7 @@ const (
 	opControl
 )
 
-// op is one thing that can happen in a world.
+// op is one thing that can happen in a state.
 type op struct {
 	kind    opKind
 	by      int // the host that acts
@@ -128,8 +128,8 @@ func (o op) String() string {
 type effect struct {
 	op       op
 	p        *Rules
-	before   *world
-	after    world
+	before   *exploredState
+	after    exploredState
 	batch    Batch // of a step
 	reply    Reply
 	moves    []Transition // of a control
@@ -144,7 +144,7 @@ var hosts = [...]string{"a", "b"}
 const operator = "o"
 
 // apply does one operation. The record after it is good until the next one.
-func (x *explorer) apply(w *world, o op) effect {
+func (x *explorer) apply(w *exploredState, o op) effect {
 	e := effect{op: o, p: x.rules(o.by), before: w, after: *w}
 	switch o.kind {
 	case opAdmit:
@@ -207,7 +207,7 @@ func (x *explorer) control(e *effect, c Command) {
 
 // fresh runs the machine on a copy of the record, with a random number that
 // gives no epoch that any ticket remembers: the one chance in 1024 is not explored.
-func (x *explorer) fresh(r *Record, w *world, run func(rnd int64)) int64 {
+func (x *explorer) fresh(r *Record, w *exploredState, run func(rnd int64)) int64 {
 	for rnd := x.random; ; rnd++ {
 		r.become(&w.rec)
 		run(rnd)
@@ -217,7 +217,7 @@ func (x *explorer) fresh(r *Record, w *world, run func(rnd int64)) int64 {
 	}
 }
 
-func (w *world) knows(epoch int64) bool {
+func (w *exploredState) knows(epoch int64) bool {
 	return w.saved != nil && w.saved.rec.epoch == epoch ||
 		slices.ContainsFunc(w.tickets, func(t ticket) bool { return t.Epoch == epoch })
 }
@@ -263,8 +263,8 @@ func (l ledger) after(e *effect) ledger {
 	return l
 }
 
-// operations are all that can happen in a world.
-func (x *explorer) operations(w *world) []op {
+// operations are all that can happen in a state.
+func (x *explorer) operations(w *exploredState) []op {
 	var ops []op
 	for by := range x.hosts() {
 		ops = append(ops, op{kind: opAdmit, by: by, n: 1}, op{kind: opAdmit, by: by, n: 2})
@@ -303,14 +303,14 @@ func (x *explorer) operations(w *world) []op {
 }
 
 // bounded reports whether the epoch has as many outcomes as are explored.
-func (x *explorer) bounded(w *world, t ticket) bool {
+func (x *explorer) bounded(w *exploredState, t ticket) bool {
 	r := &w.rec
 	return x.tallied > 0 && t.Lease == 0 && t.Epoch == r.epoch && r.seq+r.calls.all-r.fails.all >= x.tallied
 }
 
 // instants are the times to which the clock may go from here: around everything
 // that ends, and by fixed amounts.
-func (x *explorer) instants(w *world) []int64 {
+func (x *explorer) instants(w *exploredState) []int64 {
 	r := &w.rec
 	var ends []int64
 	switch {
@@ -349,7 +349,7 @@ func (x *explorer) instants(w *world) []int64 {
 
 // isAhead reports whether the clock went back and no step has noticed yet. Then
 // it does not go back again, or times could lie ahead by any length.
-func (w *world) isAhead() bool {
+func (w *exploredState) isAhead() bool {
 	return w.rec.ahead(w.now) || w.saved != nil && w.saved.rec.ahead(w.now)
 }
 
@@ -359,12 +359,12 @@ func (r *Record) ahead(now int64) bool {
 		slices.ContainsFunc(r.round.leases, func(l lease) bool { return l.deadline > now+r.round.leaseMS })
 }
 
-// key is a world's identity: 128 bits of hash of its canonical text.
+// key is the identity of a state: 128 bits of hash of its canonical text.
 type key [2]uint64
 
 var seeds = [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()}
 
-func (x *explorer) key(w *world) key {
+func (x *explorer) key(w *exploredState) key {
 	x.text = x.text[:0]
 	x.writeRecord(&w.rec, w.now)
 	x.writeLedger(w)
@@ -455,7 +455,7 @@ func (x *explorer) writeWindow(r *Record, now int64) {
 }
 
 // writeLedger adds nothing to the key as long as the ledger agrees with the record.
-func (x *explorer) writeLedger(w *world) {
+func (x *explorer) writeLedger(w *exploredState) {
 	l := &w.ledger
 	if w.rec.state == StateHalfOpen {
 		x.write(l.top-w.rec.round.grants, l.settled-w.rec.round.settled())
@@ -472,7 +472,7 @@ func (x *explorer) writeLedger(w *world) {
 
 // code returns the meaning of a ticket for the record and for the saved one. All
 // tickets without a meaning for either are equal.
-func (x *explorer) code(w *world, t ticket) int64 {
+func (x *explorer) code(w *exploredState, t ticket) int64 {
 	code := placeOf(&w.rec, t.Ticket)
 	if w.saved != nil {
 		code += 100 * placeOf(&w.saved.rec, t.Ticket)
@@ -506,7 +506,7 @@ func placeOf(r *Record, t Ticket) int64 {
 	return 0
 }
 
-func (w *world) String() string {
+func (w *exploredState) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "now %d\n", w.now)
 	for _, f := range w.rec.Fields() {
