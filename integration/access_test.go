@@ -44,8 +44,8 @@ func rights(t *testing.T, title, namespace string) []any {
 }
 
 const (
-	serverRights  = "On a single server, or behind sentinels:"
-	clusterRights = "On a cluster:"
+	serverRights  = "A single server, or Sentinel:"
+	clusterRights = "A cluster:"
 )
 
 func grant(n *servers.Node, rights []any) {

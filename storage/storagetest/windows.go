@@ -102,11 +102,12 @@ func largeCountWindow(t *testEnv) {
 }
 
 func timeWindowSlides(t *testEnv) {
-	a, _ := t.pair(windowed(engine.Window{Period: shortTime, FailureCount: 100}))
+	a, _ := t.pair(windowed(engine.Window{Period: shortTime, FailureCount: 2}))
 	a.fail(1)
 	t.advance(2 * shortTime)
 	a.fail(1)
-	t.checkEqual("failures", int64(1), t.inspect().Failures)
+	// Not by the count: where time is real, the second may have left the window too.
+	t.checkEqual("state", engine.StateClosed, t.inspect().State)
 }
 
 // inspectedWindow: an inspection shows the window that ends now, though nothing was
