@@ -18,9 +18,9 @@ func (k Keys) IndexKey(part int) string {
 	return k.prefix + "#index:" + string("0123456789abcdef"[part]) + k.suffix
 }
 
-// IndexMember returns the member of the index that stands for a key, which is its
-// encoded name, and the part that it belongs to. It is false for a key that these
-// Keys do not make.
+// IndexMember returns a key's member of the index, which is its encoded name, and the
+// part of the index that holds it. It returns false for a key that these Keys do not
+// make.
 func (k Keys) IndexMember(key string) (member string, part int, ok bool) {
 	member, found := strings.CutPrefix(key, k.prefix)
 	member, whole := strings.CutSuffix(member, k.suffix)
@@ -44,5 +44,5 @@ func isEncoded(text string) bool {
 	return true
 }
 
-// IndexedKey returns the key that a member of the index stands for.
+// IndexedKey returns the key of a member of the index.
 func (k Keys) IndexedKey(member string) string { return k.prefix + member + k.suffix }
