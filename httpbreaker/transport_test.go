@@ -145,39 +145,59 @@ func TestTransport_deadline(t *testing.T) {
 		for _, byClient := range []bool{true, false} {
 			t.Run(fmt.Sprintf("headers %v, client %v", !early, byClient), func(t *testing.T) {
 				eachProtocol(t, func(t *testing.T, http2 bool) {
-					server := newServer(t, http2, func(w http.ResponseWriter, r *http.Request) {
-						if !early {
-							fmt.Fprint(w, "x")
-							flush(w)
+					// On a busy machine the deadline may pass before the call is made, or before the
+					// headers arrive, which are other cases.
+					timeout := 100 * time.Millisecond
+					for !endByDeadline(t, http2, early, byClient, timeout) {
+						if timeout *= 2; timeout > patience {
+							t.Fatalf("the call did not get that far within %v", timeout/2)
 						}
-						<-r.Context().Done()
-					})
-					b, o := newBreaker(t, neverOpens)
-					client := newClient(t, server, b, httpbreaker.TransportConfig{})
-					ctx := t.Context()
-					if byClient {
-						client.Timeout = 100 * time.Millisecond
-					} else {
-						var cancel context.CancelFunc
-						ctx, cancel = context.WithTimeout(ctx, 100*time.Millisecond)
-						defer cancel()
 					}
-					r, err := get(t, ctx, client, server.URL)
-					if !early {
-						if err != nil {
-							t.Fatal(err)
-						}
-						_, err = io.ReadAll(r.Body)
-						r.Body.Close()
-					}
-					if !errors.Is(err, context.DeadlineExceeded) {
-						t.Errorf("ended with %v", err)
-					}
-					wantOutcomes(t, o, redbreaker.Failure)
 				})
 			})
 		}
 	}
+}
+
+// endByDeadline makes a call that its deadline ends, before the headers or after. It
+// returns false if the deadline passed earlier than it should.
+func endByDeadline(t *testing.T, http2, early, byClient bool, timeout time.Duration) bool {
+	t.Helper()
+	var arrived atomic.Bool
+	server := newServer(t, http2, func(w http.ResponseWriter, r *http.Request) {
+		arrived.Store(true)
+		if !early {
+			fmt.Fprint(w, "x")
+			flush(w)
+		}
+		<-r.Context().Done()
+	})
+	b, o := newBreaker(t, neverOpens)
+	client := newClient(t, server, b, httpbreaker.TransportConfig{})
+	ctx := t.Context()
+	if byClient {
+		client.Timeout = timeout
+	} else {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, timeout)
+		defer cancel()
+	}
+	r, err := get(t, ctx, client, server.URL)
+	if tooEarly := !arrived.Load() || !early && err != nil; tooEarly && errors.Is(err, context.DeadlineExceeded) {
+		return false
+	}
+	if !early {
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = io.ReadAll(r.Body)
+		r.Body.Close()
+	}
+	if !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("ended with %v", err)
+	}
+	wantOutcomes(t, o, redbreaker.Failure)
+	return true
 }
 
 // TestTransport_closedAfterDeadline: a caller that closes the body after its
@@ -187,15 +207,32 @@ func TestTransport_closedAfterDeadline(t *testing.T) {
 	transport := newTransport(t, httpbreaker.One(b), roundTrip(func(*http.Request) (*http.Response, error) {
 		return &http.Response{StatusCode: 200, ContentLength: -1, Body: io.NopCloser(strings.NewReader("x"))}, nil
 	}), httpbreaker.TransportConfig{})
-	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
-	defer cancel()
+	ctx := &endedContext{Context: t.Context(), done: make(chan struct{})}
 	r, err := transport.RoundTrip(httptest.NewRequest(http.MethodGet, "http://x/", nil).WithContext(ctx))
 	if err != nil {
 		t.Fatal(err)
 	}
-	<-ctx.Done()
+	close(ctx.done)
 	r.Body.Close()
 	wantOutcomes(t, o, redbreaker.Ignored)
+}
+
+// endedContext is a context whose deadline passes when the test closes done: a real one
+// may pass before the test is ready for it.
+type endedContext struct {
+	context.Context
+	done chan struct{}
+}
+
+func (c *endedContext) Done() <-chan struct{} { return c.done }
+
+func (c *endedContext) Err() error {
+	select {
+	case <-c.done:
+		return context.DeadlineExceeded
+	default:
+		return nil
+	}
 }
 
 // TestTransport_noHeaders: how a request ends that gets no response.
@@ -923,19 +960,39 @@ func TestTransport_closeWhileReading(t *testing.T) {
 			<-r.Context().Done()
 		})
 		b, o := newBreaker(t, neverOpens)
-		r := mustGet(t, newClient(t, server, b, httpbreaker.TransportConfig{}), server.URL)
+		reading := make(chan struct{})
+		transport := server.Client().Transport
+		client := &http.Client{Transport: newTransport(t, httpbreaker.One(b), roundTrip(func(r *http.Request) (*http.Response, error) {
+			response, err := transport.RoundTrip(r)
+			if err == nil {
+				response.Body = noticedBody{response.Body, reading}
+			}
+			return response, err
+		}), httpbreaker.TransportConfig{})}
+		r := mustGet(t, client, server.URL)
 		ended := make(chan error)
 		go func() {
 			_, err := r.Body.Read(make([]byte, 1))
 			ended <- err
 		}()
-		time.Sleep(10 * time.Millisecond)
+		<-reading
 		r.Body.Close()
 		if err := <-ended; err == nil {
 			t.Error("the read ended without an error")
 		}
 		wantOutcomes(t, o, redbreaker.Ignored)
 	})
+}
+
+// noticedBody closes a channel when it is read, which must be once.
+type noticedBody struct {
+	io.ReadCloser
+	reading chan struct{}
+}
+
+func (b noticedBody) Read(p []byte) (int, error) {
+	close(b.reading)
+	return b.ReadCloser.Read(p)
 }
 
 func TestTransport_closeIdleConnections(t *testing.T) {

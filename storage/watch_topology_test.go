@@ -50,14 +50,9 @@ func TestWatch_clusterNodeKilled(t *testing.T) {
 		subscribed = subscribedNode(t, servers, nil)
 		return subscribed >= 0
 	})
-	eventually(t, "a baseline of each", func() bool {
-		for _, h := range idle {
-			if h.Status().Age < 0 {
-				return false
-			}
-		}
-		return true
-	})
+	for _, h := range idle {
+		awaitBaseline(t, h)
+	}
 	for i, h := range handles {
 		must(t, act(h, 0))
 		eventually(t, "an opening", func() bool { return idle[i].Status().State == engine.StateOpen && len(all[i].transitions()) == 1 })
@@ -197,7 +192,7 @@ func TestWatch_sentinelFailover(t *testing.T) {
 	active, _ := bind(t, newStorage(t, client()), opensAtOnce)
 	acquire(t, active)
 	idle, e := watching(t, client(), opensAtOnce)
-	eventually(t, "a baseline", func() bool { return idle.Status().Age >= 0 })
+	awaitBaseline(t, idle)
 	must(t, act(active, 0))
 	eventually(t, "the opening", func() bool { return idle.Status().State == engine.StateOpen })
 	eventually(t, "the sentinel to know the replica", func() bool {
