@@ -44,6 +44,12 @@ type Snapshot struct {
 	Calls    int64 `json:"calls"`
 	Failures int64 `json:"failures"`
 	Slow     int64 `json:"slow"`
+	// FailuresLeft is how many further failures open the circuit by the record's policy,
+	// if they come now, one after another, from reporters that have reported none lately.
+	// SlowLeft is the same for slow calls that succeed. Zero: more than 1000, none does, or
+	// the circuit counts no outcomes now.
+	FailuresLeft int64 `json:"failures_left,omitzero"`
+	SlowLeft     int64 `json:"slow_left,omitzero"`
 	// Reporters are the latest distinct reporters of failures and slow calls,
 	// newest first, where a policy asks for MinReporters.
 	Reporters []string `json:"reporters,omitzero"`
@@ -155,6 +161,7 @@ func (r *Record) Snapshot(name string, now int64) Snapshot {
 	} else {
 		r.describeState(&s, now)
 	}
+	s.FailuresLeft, s.SlowLeft = r.forecast(now, Failure), r.forecast(now, SlowSuccess)
 	if rules, ok := r.Rules(); ok {
 		p := rules.Policy()
 		s.Policy = &p
