@@ -5,7 +5,6 @@ import (
 	"io"
 	"strings"
 	"text/tabwriter"
-	"time"
 
 	"github.com/redbreaker/redbreaker"
 	"github.com/redbreaker/redbreaker/cmd/redbreaker/internal/plaintext"
@@ -61,19 +60,19 @@ func writeLog(w io.Writer, log []redbreaker.Transition) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprint(t, "\nAGO\tFROM\tTO\tCAUSE\tBY\tWHAT\n")
 	for _, e := range log {
-		fmt.Fprintf(t, "%v\t%s\t%s\t%s\t%s\t%s\n", roundDuration(e.Ago),
+		fmt.Fprintf(t, "%v\t%s\t%s\t%s\t%s\t%s\n", plaintext.RoundDuration(e.Ago),
 			formatState(e.From, e.FromMode), formatState(e.To, e.ToMode), plaintext.QuoteUnprintable(string(e.Cause)), orDash(plaintext.QuoteUnprintable(e.By)), orDash(describeCause(&e)))
 	}
 	return t.Flush()
 }
 
 func describeState(s *redbreaker.Snapshot) string {
-	text := fmt.Sprintf("%s for %v", s.State, roundDuration(s.Age))
+	text := fmt.Sprintf("%s for %v", s.State, plaintext.RoundDuration(s.Age))
 	switch {
 	case s.RetryAfter > 0 && s.State == redbreaker.StateOpen:
-		text += fmt.Sprintf(", probes may start in %v", roundDuration(s.RetryAfter))
+		text += fmt.Sprintf(", probes may start in %v", plaintext.RoundDuration(s.RetryAfter))
 	case s.RetryAfter > 0:
-		text += fmt.Sprintf(", all probe slots are taken, the next is free in %v at the latest", roundDuration(s.RetryAfter))
+		text += fmt.Sprintf(", all probe slots are taken, the next is free in %v at the latest", plaintext.RoundDuration(s.RetryAfter))
 	case s.State == redbreaker.StateOpen:
 		text += ", the next call is a probe"
 	}
@@ -92,7 +91,7 @@ func describeMode(s *redbreaker.Snapshot) string {
 	}
 	end := "until released"
 	if s.ModeFor > 0 {
-		end = fmt.Sprintf("for %v more", roundDuration(s.ModeFor))
+		end = fmt.Sprintf("for %v more", plaintext.RoundDuration(s.ModeFor))
 	}
 	text := fmt.Sprintf("%s %s (%s)", s.Mode, end, effect)
 	if s.ModeBy != "" {
@@ -162,15 +161,4 @@ func countTimes(n int) string {
 		return "once"
 	}
 	return fmt.Sprintf("%d times in a row", n)
-}
-
-// roundDuration rounds a duration for people: hours need no milliseconds.
-func roundDuration(d time.Duration) time.Duration {
-	switch {
-	case d >= time.Hour:
-		return d.Round(time.Second)
-	case d >= time.Second:
-		return d.Round(100 * time.Millisecond)
-	}
-	return d.Round(time.Millisecond)
 }

@@ -5,6 +5,7 @@ package plaintext
 import (
 	"strconv"
 	"strings"
+	"time"
 	"unicode/utf8"
 )
 
@@ -42,4 +43,15 @@ func Replace(text string) string {
 		}
 		return r
 	}, text)
+}
+
+// RoundDuration rounds a duration for people: hours need no milliseconds.
+func RoundDuration(d time.Duration) time.Duration {
+	switch {
+	case d >= time.Hour:
+		return d.Round(time.Second)
+	case d >= time.Second:
+		return d.Round(100 * time.Millisecond)
+	}
+	return d.Round(time.Millisecond)
 }
