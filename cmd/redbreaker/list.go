@@ -6,43 +6,75 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
-	"strings"
-	"text/tabwriter"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/redbreaker/redbreaker"
-	"github.com/redbreaker/redbreaker/cmd/redbreaker/internal/plaintext"
 )
+
+// minInterval is the shortest time between two readings of all breakers.
+const minInterval = 100 * time.Millisecond
 
 func newList() *cobra.Command {
 	var at connection
 	var form format
+	var which selection
+	var watch bool
+	var interval time.Duration
 	cmd := &cobra.Command{
 		Use:     "ls",
-		Short:   "List the breakers of the namespace: name, state, mode",
+		Short:   "List the breakers of the namespace: state, mode, age, tallies, last cause",
 		GroupID: groupBreakers,
 		Long: `List the breakers of the namespace that were used within their IdleTTL or are
-held in a mode: name, state, mode.
+held in a mode.
+
+  AGE     how long the state has lasted
+  RETRY   open: when probes may start; half-open: when a slot is free at the latest
+  TRIPS   how many times in a row the circuit opened
+  STREAK  failures in a row / how many open the circuit
+  CALLS   calls in the window
+  FAILED  failures of the window / how many open the circuit, or their rate / its limit
+  SLOW    the rate of slow calls / its limit
+  LEFT    how many further failures open the circuit, see "redbreaker explain"
+  CAUSE   the cause of the last transition, or the fields that are damaged
 
 It reads an index, not the whole keyspace, and changes nothing. A breaker is listed
 within a minute of its first use. One whose name is too long to be stored is shown
-by its key. If a part could not be read, the others are listed, and the exit code
-is not 0.`,
+by its key, unless a filter asks for its state. If a part could not be read, the
+others are listed, and the exit code is not 0.
+
+With --watch the table is read again and again, until an interrupt.`,
 		Example: `  redbreaker ls -n shop
-  redbreaker ls -o json`,
+  redbreaker ls --state open,half_open --sort retry
+  redbreaker ls -o json | jq -r '.[] | select(.trips > 3) | .name'`,
 		Args:              rejectArgs,
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			err := which.check()
+			if watch && form == "json" {
+				err = errors.Join(err, errors.New(`--watch needs -o text; "redbreaker watch -o json" prints changes`))
+			}
+			if interval < minInterval {
+				err = errors.Join(err, fmt.Errorf("--interval is %v, use %v or more", interval, minInterval))
+			}
+			if err != nil {
+				return &usageError{err}
+			}
 			return at.run(cmd.Context(), func(s *session) error {
+				if watch {
+					return s.watchList(cmd.Context(), cmd.OutOrStdout(), &which, interval)
+				}
 				list, fault := s.list(cmd.Context())
-				return errors.Join(form.writeList(cmd.OutOrStdout(), list), fault)
+				return errors.Join(form.writeList(cmd.OutOrStdout(), which.apply(list)), fault)
 			})
 		},
 	}
 	at.addFlags(cmd)
 	form.addOutputFlag(cmd)
+	which.addFlags(cmd)
+	cmd.Flags().BoolVarP(&watch, "watch", "w", false, "read the table again and again")
+	cmd.Flags().DurationVar(&interval, "interval", 2*time.Second, "how long --watch waits between two readings")
 	return cmd
 }
 
@@ -61,8 +93,8 @@ func (l listed) MarshalJSON() ([]byte, error) {
 	return json.Marshal(l.Snapshot)
 }
 
-// list returns the breakers by name, and the faults of those that could not be
-// read.
+// list returns the breakers in no particular order, and the faults of those that
+// could not be read.
 func (s *session) list(ctx context.Context) ([]listed, error) {
 	var names []string
 	list := []listed{}
@@ -83,7 +115,6 @@ func (s *session) list(ctx context.Context) ([]listed, error) {
 			list = append(list, listed{Snapshot: snapshot})
 		}
 	}
-	slices.SortFunc(list, func(a, b listed) int { return strings.Compare(a.Name+a.key, b.Name+b.key) })
 	return list, errors.Join(append(faults, err)...)
 }
 
@@ -94,15 +125,10 @@ func (f *format) writeList(w io.Writer, list []listed) error {
 	if len(list) == 0 {
 		return nil
 	}
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprint(t, "NAME\tSTATE\tMODE\n")
-	for i := range list {
-		l := &list[i]
-		if l.key != "" {
-			fmt.Fprintf(t, "%s\t-\t-\n", plaintext.QuoteUnprintable(l.key))
-			continue
+	for _, line := range formatTable(list) {
+		if _, err := fmt.Fprintln(w, line); err != nil {
+			return err
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\n", plaintext.QuoteUnprintable(l.Name), l.State, l.Mode)
 	}
-	return t.Flush()
+	return nil
 }
