@@ -53,6 +53,8 @@ type Batch struct {
 	Reporter string
 	// Detail belongs to every failure of the batch.
 	Detail Detail
+	// AskStanding makes the reply carry the standing for Reporter.
+	AskStanding bool
 }
 
 // Outcomes returns the number of calls whose outcome the batch reports.
@@ -143,6 +145,9 @@ type Reply struct {
 	// Transition is the transition that this step made; its Cause is empty if
 	// the step made none.
 	Transition Transition
+	// Standing is that of the record after the step, for the policy of the handle. It
+	// is unknown if the batch did not ask for it.
+	Standing Standing
 }
 
 // AdmitsUncounted reports whether an admission without a ticket is let through.

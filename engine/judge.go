@@ -20,24 +20,24 @@ func (m *machine) rememberReporter() {
 	}
 }
 
-// findCause returns the first rule that holds. The window is judged only if it
-// has the policy's own shape: counts of another shape would mean something
-// else.
-func (m *machine) findCause() Cause {
-	p := m.p
-	if p.Consecutive > 0 && m.streak >= p.Consecutive && m.hasReportersInStreak() {
+// findCause returns the first rule that holds for a tally. The window is judged
+// only if it has the policy's own shape: counts of another shape would mean
+// something else. last is the oldest reporter that MinReporters needs; its number
+// is 0 if there is none.
+func (p *Rules) findCause(t *tally, last reporter) Cause {
+	if p.Consecutive > 0 && t.streak >= p.Consecutive && t.hasReportersInStreak(last) {
 		return CauseConsecutive
 	}
-	if p.Window.Kind == windowNone || m.shape != p.Window || !m.hasReportersInWindow() {
+	if p.Window.Kind == windowNone || t.shape != p.Window || !t.hasReportersInWindow(last) {
 		return ""
 	}
-	if p.Count > 0 && m.fails.all >= p.Count {
+	if p.Count > 0 && t.fails.all >= p.Count {
 		return CauseFailureCount
 	}
-	if p.Rate > 0 && m.calls.all >= p.MinCalls && m.fails.all*scale >= p.Rate*m.calls.all {
+	if p.Rate > 0 && t.calls.all >= p.MinCalls && t.fails.all*scale >= p.Rate*t.calls.all {
 		return CauseFailureRate
 	}
-	if p.SlowRate > 0 && m.calls.all >= p.MinCalls && m.slows.all*scale >= p.SlowRate*m.calls.all {
+	if p.SlowRate > 0 && t.calls.all >= p.MinCalls && t.slows.all*scale >= p.SlowRate*t.calls.all {
 		return CauseSlowRate
 	}
 	return ""
@@ -46,31 +46,30 @@ func (m *machine) findCause() Cause {
 // hasReportersInStreak reports whether enough distinct reporters failed since
 // the streak began. A streak is the last so many numbered outcomes, so a
 // reporter lies in it if its number does.
-func (m *machine) hasReportersInStreak() bool {
-	last, known := m.oldestNeededReporter()
-	return known && last.seq > m.seq-m.streak
+func (t *tally) hasReportersInStreak(last reporter) bool {
+	return last.seq > max(0, t.seq-t.streak)
 }
 
 // hasReportersInWindow reports whether enough distinct reporters lie in the
 // window.
-func (m *machine) hasReportersInWindow() bool {
-	last, known := m.oldestNeededReporter()
-	if m.p.Reporters > 1 && m.shape.Kind == windowTime {
-		return known && last.bucket > m.cell-buckets
+func (t *tally) hasReportersInWindow(last reporter) bool {
+	if t.shape.Kind == windowTime {
+		return last.seq > 0 && last.bucket > t.cell-buckets
 	}
-	return known && last.seq > m.seq-m.calls.all
+	return last.seq > max(0, t.seq-t.calls.all)
 }
 
 // oldestNeededReporter returns the k-th newest reporter of a policy that asks
 // for k. Reporters are kept newest first, so if this one lies in a window, all
-// k do. For k = 1 it is the reporter of the present outcome.
-func (m *machine) oldestNeededReporter() (reporter, bool) {
+// k do. For k = 1 it is the reporter of the present outcome. It is zero if fewer
+// than k are known.
+func (m *machine) oldestNeededReporter() reporter {
 	k := m.p.Reporters
 	if k == 1 {
-		return reporter{seq: m.seq, bucket: m.cell}, true
+		return reporter{seq: m.seq, bucket: m.cell}
 	}
 	if int64(len(m.reporters)) < k {
-		return reporter{}, false
+		return reporter{}
 	}
-	return m.reporters[k-1], true
+	return m.reporters[k-1]
 }

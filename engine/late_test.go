@@ -73,7 +73,7 @@ func TestTracker_probeOverdue(t *testing.T) {
 		{Epoch: 8, OverdueMS: 62_000, OverdueLeaseMS: 60_000, Transition: Transition{Cause: CauseRecovered, Was: 7, Epoch: 8}},
 		{Epoch: 10, OverdueMS: 70_000, OverdueLeaseMS: 60_000, Transition: Transition{Cause: CauseRecovered, Was: 9, Epoch: 10}},
 	} {
-		tracker.ApplyReply(Batch{}, r)
+		tracker.ApplyReply(Batch{}, r, 1)
 	}
 	want := []Event{
 		{Kind: EventProbeOverdue, Name: "payments", Epoch: 7, Lease: ms(60_000), Took: ms(61_000)},

@@ -35,7 +35,7 @@ type machine struct {
 func (r *Record) Step(p *Rules, now, rnd int64, b Batch) Reply {
 	m := machine{Record: r, p: p, now: now, rnd: rnd}
 	reports := len(b.Results) > 0
-	if m.prepareRecord() && m.needsClock(reports) {
+	if m.prepareRecord() && m.needsClock(reports || b.AskStanding) {
 		m.reanchorTimes()
 		m.endExpiredMode()
 		if reports {
@@ -54,6 +54,9 @@ func (r *Record) Step(p *Rules, now, rnd int64, b Batch) Reply {
 	m.admitCalls(b.Admissions, &reply)
 	m.renewTTL(reports)
 	m.buildReply(&reply)
+	if b.AskStanding {
+		reply.Standing = m.standing(b.Reporter)
+	}
 	return reply
 }
 

@@ -16,6 +16,10 @@ type Tracker struct {
 	nowNS      func() int64
 	rejections rejectionCache
 
+	// observer receives what steps find, under mu. It is read without it to see whether
+	// there is one.
+	observer atomic.Pointer[func(Observation)]
+
 	mu        sync.Mutex // guards the fields below, and the notifier
 	last      knownState
 	opened    atomic.Pointer[Transition] // the one that opened the circuit; nil while closed, or if it is unknown
@@ -66,10 +70,11 @@ func newNotifier(name string, rules *Rules, sink func(Event)) notifier {
 }
 
 // ApplyReply records the reply to a batch and raises the events that follow from
-// it.
-func (t *Tracker) ApplyReply(b Batch, r Reply) {
+// it. asked is the handle's clock just before the step was sent.
+func (t *Tracker) ApplyReply(b Batch, r Reply, asked int64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.observeReplyLocked(b, r, asked)
 	now := t.nowNS()
 	if r.Transition.Cause == CauseCreated {
 		t.emitLostLocked(r.Epoch, now)
@@ -106,6 +111,7 @@ func (t *Tracker) noteOpenedLocked(before knownState, move Transition) {
 func (t *Tracker) ApplyCommand(s Snapshot, moves []Transition) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.observeLocked(Observation{})
 	before, known, now := t.last, t.learnedNS != 0, t.nowNS()
 	if createsRecord(moves) {
 		t.emitLostLocked(s.Epoch, now)

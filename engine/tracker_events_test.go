@@ -19,21 +19,21 @@ func TestTracker_statusEvent(t *testing.T) {
 			t.Errorf("%s: events %q, want %q", what, got, want)
 		}
 	}
-	w.ApplyReply(engine.Batch{}, w.reply(1, ""))
+	w.ApplyReply(engine.Batch{}, w.reply(1, ""), 1)
 	check("closed, the first reply", "")
 	open := w.reply(2, "")
 	open.State = engine.StateOpen
-	w.ApplyReply(engine.Batch{}, open)
+	w.ApplyReply(engine.Batch{}, open, 1)
 	check("opened by another process", "status ")
-	w.ApplyReply(engine.Batch{}, open)
+	w.ApplyReply(engine.Batch{}, open, 1)
 	check("still open", "")
-	w.ApplyReply(engine.Batch{}, w.reply(3, engine.CauseRecovered))
+	w.ApplyReply(engine.Batch{}, w.reply(3, engine.CauseRecovered), 1)
 	check("closed by this process", "transition ")
 	w.ApplyCommand(engine.Snapshot{Exists: true, Epoch: 4, Mode: engine.ModeShadow}, nil)
 	check("a command that did nothing, after another's", "status ")
 
 	w = watch(t, engine.Policy{})
-	w.ApplyReply(engine.Batch{}, open)
+	w.ApplyReply(engine.Batch{}, open, 1)
 	check("open, the first reply", "status ")
 }
 
@@ -43,7 +43,7 @@ func TestTracker_opened(t *testing.T) {
 	errDown := errors.New("down")
 	step := func(w *watched, b engine.Batch, r engine.Reply) *engine.Transition {
 		t.Helper()
-		w.ApplyReply(b, r)
+		w.ApplyReply(b, r, 1)
 		_, err := w.Decision(&r, 0)
 		var rejected *engine.RejectedError
 		if !errors.As(err, &rejected) {

@@ -23,9 +23,10 @@ func (r *Reply) OwnTransitions(b Batch) []Transition {
 // FollowReply is [Tracker.ApplyReply] without the event of the transition. A reply
 // that is not current, because something newer is known, leaves the status as it
 // is.
-func (t *Tracker) FollowReply(b Batch, r Reply, current bool) {
+func (t *Tracker) FollowReply(b Batch, r Reply, asked int64, current bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.observeReplyLocked(b, r, asked)
 	t.emitSkew(r.Policy)
 	t.emitOverdue(&r)
 	if !current {
@@ -41,11 +42,12 @@ func (t *Tracker) FollowReply(b Batch, r Reply, current bool) {
 
 // FollowCommand is [Tracker.ApplyCommand] without the events of the transitions.
 func (t *Tracker) FollowCommand(s Snapshot, moves []Transition, current bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.observeLocked(Observation{})
 	if !s.Exists || !current {
 		return
 	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
 	now := t.nowNS()
 	if createsRecord(moves) {
 		t.emitLostLocked(s.Epoch, now)
@@ -77,6 +79,7 @@ func (t *Tracker) FollowTransition(move Transition) {
 	case move.To == StateOpen:
 		k.leftMS = length
 	}
+	t.observeEpochLocked(k.epoch)
 	t.followLocked(k, t.nowNS(), false, move, true)
 }
 
@@ -86,6 +89,7 @@ func (t *Tracker) FollowRecord(s State, m Mode, epoch int64, left, modeLeft time
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	k := knownState{state: s, mode: m, epoch: epoch, leftMS: CeilMillis(left), modeLeftMS: CeilMillis(modeLeft)}
+	t.observeEpochLocked(k.epoch)
 	t.followLocked(k, t.nowNS(), false, Transition{}, true)
 }
 

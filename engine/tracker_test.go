@@ -54,10 +54,10 @@ func kinds(events []engine.Event) string {
 
 func TestTracker_transitions(t *testing.T) {
 	w := watch(t, engine.Policy{})
-	w.ApplyReply(engine.Batch{}, w.reply(1, engine.CauseCreated))
-	w.ApplyReply(reports, w.reply(2, engine.CauseConsecutive))
-	w.ApplyReply(engine.Batch{}, w.reply(2, ""))
-	w.ApplyReply(engine.Batch{}, w.reply(3, engine.CauseHealed))
+	w.ApplyReply(engine.Batch{}, w.reply(1, engine.CauseCreated), 1)
+	w.ApplyReply(reports, w.reply(2, engine.CauseConsecutive), 1)
+	w.ApplyReply(engine.Batch{}, w.reply(2, ""), 1)
+	w.ApplyReply(engine.Batch{}, w.reply(3, engine.CauseHealed), 1)
 	want := []engine.Event{
 		{Kind: engine.EventTransition, Name: "payments", Transition: engine.Transition{Name: "payments", Epoch: 1, Cause: engine.CauseCreated, Own: true}},
 		{Kind: engine.EventTransition, Name: "payments", Transition: engine.Transition{Name: "payments", Epoch: 2, Cause: engine.CauseConsecutive, Own: true}},
@@ -83,13 +83,13 @@ func TestTracker_lost(t *testing.T) {
 		"an admission later": {hour + 1, "transition "},
 	} {
 		w := watch(t, engine.Policy{IdleTTL: 2 * time.Hour})
-		w.ApplyReply(engine.Batch{Admissions: 1}, w.reply(1, engine.CauseCreated))
-		w.ApplyReply(reports, w.reply(1, ""))
+		w.ApplyReply(engine.Batch{Admissions: 1}, w.reply(1, engine.CauseCreated), 1)
+		w.ApplyReply(reports, w.reply(1, ""), 1)
 		w.taken()
 		w.now += test.quiet / 2
-		w.ApplyReply(engine.Batch{Admissions: 1}, w.reply(1, "")) // an admission feeds nothing
+		w.ApplyReply(engine.Batch{Admissions: 1}, w.reply(1, ""), 1) // an admission feeds nothing
 		w.now += test.quiet - test.quiet/2
-		w.ApplyReply(engine.Batch{Admissions: 1}, w.reply(9, engine.CauseCreated))
+		w.ApplyReply(engine.Batch{Admissions: 1}, w.reply(9, engine.CauseCreated), 1)
 		events := w.taken()
 		if got := kinds(events); got != test.want {
 			t.Errorf("%s: %s, want %s", name, got, test.want)
@@ -119,15 +119,15 @@ func TestTracker_lost_kept(t *testing.T) {
 		"closed, reported longer ago":     {engine.Reply{}, 2 * time.Hour, "transition "},
 	} {
 		w := watch(t, engine.Policy{IdleTTL: 2 * time.Hour})
-		w.ApplyReply(reports, w.reply(1, ""))
+		w.ApplyReply(reports, w.reply(1, ""), 1)
 		test.known.Epoch, test.known.Policy = 2, w.rules.Fingerprint()
-		w.ApplyReply(reports, test.known)
+		w.ApplyReply(reports, test.known, 1)
 		if strings.HasPrefix(name, "closed again") {
-			w.ApplyReply(reports, w.reply(3, ""))
+			w.ApplyReply(reports, w.reply(3, ""), 1)
 		}
 		w.taken()
 		w.now += int64(test.quiet)
-		w.ApplyReply(engine.Batch{Admissions: 1}, w.reply(9, engine.CauseCreated))
+		w.ApplyReply(engine.Batch{Admissions: 1}, w.reply(9, engine.CauseCreated), 1)
 		if got := kinds(w.taken()); got != test.want {
 			t.Errorf("%s: %s, want %s", name, got, test.want)
 		}
@@ -138,7 +138,7 @@ func TestTracker_lost_kept(t *testing.T) {
 // step does.
 func TestTracker_lost_command(t *testing.T) {
 	w := watch(t, engine.Policy{})
-	w.ApplyReply(reports, w.reply(5, ""))
+	w.ApplyReply(reports, w.reply(5, ""), 1)
 	w.taken()
 	moves := []engine.Transition{{Epoch: 9, To: engine.StateOpen, Cause: engine.CauseOperator}}
 	w.ApplyCommand(engine.Snapshot{Exists: true, Epoch: 9, State: engine.StateOpen}, moves)
@@ -158,7 +158,7 @@ func TestTracker_lost_command(t *testing.T) {
 func TestTracker_skew(t *testing.T) {
 	w := watch(t, engine.Policy{})
 	for _, fingerprint := range []string{w.rules.Fingerprint(), "", "aaaa0001", "aaaa0001", "aaaa0002", w.rules.Fingerprint(), "aaaa0001"} {
-		w.ApplyReply(engine.Batch{}, engine.Reply{Epoch: 1, Policy: fingerprint})
+		w.ApplyReply(engine.Batch{}, engine.Reply{Epoch: 1, Policy: fingerprint}, 1)
 	}
 	want := []engine.Event{
 		{Kind: engine.EventSkew, Name: "payments", Policy: "aaaa0001"},
@@ -168,7 +168,7 @@ func TestTracker_skew(t *testing.T) {
 		t.Errorf("events (-want +got):\n%s", diff)
 	}
 	for i := range 1000 {
-		w.ApplyReply(engine.Batch{}, engine.Reply{Epoch: 1, Policy: fmt.Sprintf("bbbb%04d", i)})
+		w.ApplyReply(engine.Batch{}, engine.Reply{Epoch: 1, Policy: fmt.Sprintf("bbbb%04d", i)}, 1)
 	}
 	if n := len(w.taken()); n >= 100 {
 		t.Errorf("%d events about policies", n)
@@ -252,13 +252,13 @@ func TestTracker_status(t *testing.T) {
 	if diff := cmp.Diff(engine.Status{Age: -1}, w.Status()); diff != "" {
 		t.Errorf("nothing heard yet (-want +got):\n%s", diff)
 	}
-	w.ApplyReply(engine.Batch{}, engine.Reply{Epoch: 5, State: engine.StateOpen, Mode: engine.ModeShadow, LeftMS: 5000, ModeLeftMS: 60_000})
+	w.ApplyReply(engine.Batch{}, engine.Reply{Epoch: 5, State: engine.StateOpen, Mode: engine.ModeShadow, LeftMS: 5000, ModeLeftMS: 60_000}, 1)
 	w.now += int64(2 * time.Second)
 	want := engine.Status{State: engine.StateOpen, Mode: engine.ModeShadow, ModeFor: 58 * time.Second, Age: 2 * time.Second}
 	if diff := cmp.Diff(want, w.Status()); diff != "" {
 		t.Errorf("in shadow no call would be rejected (-want +got):\n%s", diff)
 	}
-	w.ApplyReply(engine.Batch{}, engine.Reply{Epoch: 5, State: engine.StateOpen, LeftMS: 5000})
+	w.ApplyReply(engine.Batch{}, engine.Reply{Epoch: 5, State: engine.StateOpen, LeftMS: 5000}, 1)
 	w.now += int64(2 * time.Second)
 	want = engine.Status{State: engine.StateOpen, RetryAfter: 3 * time.Second, Age: 2 * time.Second}
 	if diff := cmp.Diff(want, w.Status()); diff != "" {
@@ -286,7 +286,7 @@ func TestTracker_commanded(t *testing.T) {
 	if diff := cmp.Diff(want, w.Status()); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
-	w.ApplyReply(engine.Batch{}, w.reply(9, engine.CauseCreated))
+	w.ApplyReply(engine.Batch{}, w.reply(9, engine.CauseCreated), 1)
 	if got := kinds(w.taken()); got != "lost transition " {
 		t.Errorf("the epoch that the command made was lost: %s", got)
 	}
@@ -295,5 +295,5 @@ func TestTracker_commanded(t *testing.T) {
 // TestTracker_noSink: a handle without a sink raises nothing.
 func TestTracker_noSink(t *testing.T) {
 	o := engine.NewTracker("x", mustRules(t, engine.Policy{}), func() int64 { return 1 }, nil)
-	o.ApplyReply(engine.Batch{}, engine.Reply{Epoch: 1, Policy: "aaaa0001", Transition: engine.Transition{Cause: engine.CauseCreated}})
+	o.ApplyReply(engine.Batch{}, engine.Reply{Epoch: 1, Policy: "aaaa0001", Transition: engine.Transition{Cause: engine.CauseCreated}}, 1)
 }

@@ -213,7 +213,7 @@ func (m *machine) countBadOutcome(o Outcome) {
 		m.addCalls(&m.slows, slowOf(o))
 	}
 	m.rememberReporter()
-	if cause := m.findCause(); cause != "" {
+	if cause := m.p.findCause(&m.tally, m.oldestNeededReporter()); cause != "" {
 		m.openCircuit(cause)
 	}
 }

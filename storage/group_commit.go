@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/redbreaker/redbreaker/engine"
-	"github.com/redbreaker/redbreaker/storage/internal/follow"
 	"github.com/redbreaker/redbreaker/storage/internal/guard"
 	"github.com/redbreaker/redbreaker/storage/internal/transport"
 )
@@ -49,7 +48,7 @@ func (g *groupCommit) SendBatch(ctx context.Context, op string, b engine.Batch) 
 	}
 	// The guard is asked before the operation waits: a rejection must be immediate. During an
 	// outage a queue of calls would only wait for their timeouts.
-	p := &pendingOp{op: op, batch: b, since: time.Now()}
+	p := &pendingOp{op: op, batch: g.handle.WithStanding(b), since: time.Now()}
 	if g.tryInline() {
 		return g.sendInline(ctx, node, permission, p)
 	}
@@ -64,7 +63,7 @@ func (g *groupCommit) SendBatch(ctx context.Context, op string, b engine.Batch) 
 // caller's goroutine. If the caller leaves while the step is in flight, a goroutine
 // waits in its place.
 func (g *groupCommit) sendInline(ctx context.Context, node *transport.Node, permission guard.Permission, p *pendingOp) (engine.Reply, error) {
-	f, id, err := g.handle.startStep(ctx, p.since, node, p.op, p.batch)
+	f, sent, err := g.handle.startStep(ctx, p.since, node, p.op, p.batch)
 	if err != nil {
 		g.finishInline()
 		return engine.Reply{}, err
@@ -72,22 +71,22 @@ func (g *groupCommit) sendInline(ctx context.Context, node *transport.Node, perm
 	reply, ok, err := f.Await(ctx)
 	// ok is false only while the step is in flight. If the storage is closed, no goroutine
 	// can wait: the leases of that step lapse at the server.
-	if !ok && g.handle.redis.transport.Spawn(func() { g.finishAbandoned(ctx, f, id, permission, p) }) {
+	if !ok && g.handle.redis.transport.Spawn(func() { g.finishAbandoned(ctx, f, sent, permission, p) }) {
 		return engine.Reply{}, err
 	}
 	// Decoded before the right to send is passed on: so the tracker follows replies in the
 	// order of the steps.
 	defer g.finishInline()
-	r, err := g.handle.decodeStep(id, p.since, p.op, p.batch, reply, err)
+	r, err := g.handle.decodeStep(sent, p.since, p.op, p.batch, reply, err)
 	permission.Release(err)
 	return r, err
 }
 
 // finishAbandoned waits for a step whose caller has left, returns its leases, and
 // finishes it as its caller would have.
-func (g *groupCommit) finishAbandoned(ctx context.Context, f *transport.Flight, id follow.StepID, permission guard.Permission, p *pendingOp) {
+func (g *groupCommit) finishAbandoned(ctx context.Context, f *transport.Flight, sent sentStep, permission guard.Permission, p *pendingOp) {
 	reply, _, err := f.Await(context.WithoutCancel(ctx))
-	r, err := g.handle.decodeStep(id, p.since, p.op, p.batch, reply, err)
+	r, err := g.handle.decodeStep(sent, p.since, p.op, p.batch, reply, err)
 	permission.Release(err)
 	g.mu.Lock()
 	if err == nil {
@@ -233,12 +232,12 @@ func (g *groupCommit) sendShared(s *sharedStep) (engine.Reply, error) {
 	if err != nil {
 		return engine.Reply{}, err
 	}
-	f, id, err := g.handle.startStep(s.ctx, s.since, node, op, s.batch)
+	f, sent, err := g.handle.startStep(s.ctx, s.since, node, op, s.batch)
 	if err != nil {
 		return engine.Reply{}, err
 	}
 	reply, _, err := f.Await(s.ctx) // it does not end
-	r, err := g.handle.decodeStep(id, s.since, op, s.batch, reply, err)
+	r, err := g.handle.decodeStep(sent, s.since, op, s.batch, reply, err)
 	permission.Release(err)
 	return r, err
 }
@@ -287,13 +286,13 @@ func (g *groupCommit) returnLeasesLocked(ctx context.Context, r engine.Reply) {
 		return
 	}
 	for i := range r.Granted {
-		g.enqueueOpLocked(ctx, &pendingOp{op: "report", since: time.Now(), batch: engine.Batch{
+		g.enqueueOpLocked(ctx, &pendingOp{op: "report", since: time.Now(), batch: g.handle.WithStanding(engine.Batch{
 			Reporter: g.handle.Reporter,
 			Results: []engine.Result{{
 				Ticket: engine.Ticket{Epoch: r.Epoch, Lease: r.FirstLease + i},
 				Runs:   []engine.Run{{Outcome: engine.Ignored, N: 1}},
 			}},
-		}})
+		})})
 	}
 }
 

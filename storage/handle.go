@@ -52,29 +52,38 @@ func newHandle(r *Redis, name, key string, rules engine.Rules, sink func(engine.
 // because slots move while the handle lives.
 func (h *redisHandle) node() *transport.Node { return h.redis.transport.Node(h.key) }
 
+// sentStep is a step that was sent.
+type sentStep struct {
+	id    follow.StepID // for the Watcher
+	asked int64         // the handle's clock just before it was sent
+}
+
 // startStep sends a batch as one step to the node; the timeout counts from since.
-// Unless it fails, decodeStep must be called with the id.
-func (h *redisHandle) startStep(ctx context.Context, since time.Time, node *transport.Node, op string, b engine.Batch) (*transport.Flight, follow.StepID, error) {
+// Unless it fails, decodeStep must be called with what it returns.
+func (h *redisHandle) startStep(ctx context.Context, since time.Time, node *transport.Node, op string, b engine.Batch) (*transport.Flight, sentStep, error) {
 	if h.redis.closed.Load() {
-		return nil, 0, engine.ErrStopped
+		return nil, sentStep{}, engine.ErrStopped
 	}
-	// Before the command can be sent, since the event of its transition may arrive at once.
-	id := h.beginFollowed()
+	sent := h.beginStep()
 	f, err := h.redis.transport.Start(ctx, since, node, h.newCall(op, b))
 	if err != nil {
-		h.endFollowed(id)
+		h.endFollowed(sent.id)
 	}
-	return f, id, err
+	return f, sent, err
 }
+
+// beginStep begins a step before its command can be sent: the event of its transition
+// may arrive at once, and the record in its reply is not older than asked.
+func (h *redisHandle) beginStep() sentStep { return sentStep{id: h.beginFollowed(), asked: h.Now()} }
 
 // runTrial runs an empty step for the guard of the node. An empty step asks for no
 // admission: if its reply is lost, no probe's lease is lost with it.
 func (h *redisHandle) runTrial() error {
 	const op = "step"
-	since, b := time.Now(), engine.Batch{}
-	id := h.beginFollowed()
+	since, b := time.Now(), h.WithStanding(engine.Batch{})
+	sent := h.beginStep()
 	reply, err := h.redis.transport.RunTrial(h.node(), h.newCall(op, b))
-	_, err = h.decodeStep(id, since, op, b, reply, err)
+	_, err = h.decodeStep(sent, since, op, b, reply, err)
 	return err
 }
 
@@ -86,22 +95,22 @@ func (h *redisHandle) newCall(op string, b engine.Batch) *transport.Call {
 
 // decodeStep reads the reply of a step and passes it on to the tracker and the
 // index.
-func (h *redisHandle) decodeStep(id follow.StepID, since time.Time, op string, b engine.Batch, reply any, err error) (engine.Reply, error) {
+func (h *redisHandle) decodeStep(sent sentStep, since time.Time, op string, b engine.Batch, reply any, err error) (engine.Reply, error) {
 	if err != nil {
-		h.endFollowed(id)
+		h.endFollowed(sent.id)
 		return engine.Reply{}, err
 	}
 	// A reply that makes no sense still ends the step: one that never ends would hold back
 	// the events of this record for good.
 	r, err := scripts.DecodeStep(reply, &h.rules, b)
 	if err != nil {
-		h.endFollowed(id)
+		h.endFollowed(sent.id)
 		return engine.Reply{}, newReplyError(op, h.Name, err)
 	}
 	if h.followed != nil {
-		h.followed.ApplyReply(id, h.Tracker, b, r)
+		h.followed.ApplyReply(sent.id, h.Tracker, b, r, sent.asked)
 	} else {
-		h.ApplyReply(b, r)
+		h.ApplyReply(b, r, sent.asked)
 	}
 	if r.Unpublished && !h.unpublished.Swap(true) {
 		h.Raise(engine.Event{Kind: engine.EventPushLost, Err: errUnpublished})

@@ -106,6 +106,10 @@ func (s *sharedStep) sealBatch() {
 
 func (s *sharedStep) addToBatch(p *pendingOp) {
 	b := &s.batch
+	b.AskStanding = b.AskStanding || p.batch.AskStanding
+	if b.Reporter == "" {
+		b.Reporter = p.batch.Reporter
+	}
 	if p.batch.Admissions > 0 {
 		p.place = b.Admissions
 		b.Admissions++
@@ -146,6 +150,9 @@ func (p *pendingOp) replyFrom(r engine.Reply) engine.Reply {
 	// State, epoch and times are the same for all operations of the step and stay. The
 	// counts are those of the whole step and are made those of this operation.
 	r.Granted, r.FirstLease, r.Applied, r.Stale, r.AppliedPerResult = 0, 0, 0, 0, nil
+	if !p.batch.AskStanding {
+		r.Standing = engine.Standing{}
+	}
 	switch {
 	case granted:
 		r.Granted = 1

@@ -48,10 +48,11 @@ func (h *breaker) runStep(ctx context.Context, op string, b engine.Batch) (engin
 	// The driver writes r, in apply. The caller reads it only after a commit, which is over
 	// when done is closed; a caller that has left never reads it.
 	var r engine.Reply
+	b = h.WithStanding(b)
 	err := h.queue.runOperation(ctx, &operation{
 		op:        op,
 		apply:     func(record *engine.Record, now int64) { r = record.Step(&h.rules, now, h.storage.random(), b) },
-		onCommit:  func() { h.ApplyReply(b, r) },
+		onCommit:  func(asked int64) { h.ApplyReply(b, r, asked) },
 		onAbandon: func() { h.returnLeases(r) },
 	})
 	if err != nil {
@@ -83,5 +84,9 @@ func (h *breaker) Control(ctx context.Context, c engine.Command) (engine.Snapsho
 	if err := h.CheckCommand(c); err != nil {
 		return engine.Snapshot{}, err
 	}
-	return h.queue.runControl(ctx, c, func(*engine.Record) *engine.Rules { return &h.rules }, h.ApplyCommand)
+	s, err := h.queue.runControl(ctx, c, func(*engine.Record) *engine.Rules { return &h.rules }, h.ApplyCommand)
+	if !s.Exists {
+		h.ObserveCommand() // it failed, but the store may have swapped
+	}
+	return s, err
 }

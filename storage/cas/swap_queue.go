@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/redbreaker/redbreaker/engine"
+	"github.com/redbreaker/redbreaker/storage/internal/handle"
 )
 
 // maxShared is the most operations that share a swap.
@@ -55,8 +56,9 @@ type operation struct {
 	// apply runs it on the record. It is called again, on another record, after a
 	// lost race.
 	apply func(r *engine.Record, now int64)
-	// onCommit is called once the last apply holds; may be nil.
-	onCommit func()
+	// onCommit is called once the last apply holds, with the clock of handles just before
+	// the record was read; may be nil.
+	onCommit func(asked int64)
 	// onAbandon is called after onCommit if the caller has left; may be nil.
 	onAbandon func()
 
@@ -174,6 +176,7 @@ func (q *swapQueue) takeBatch() []*operation {
 func (q *swapQueue) tryBatch(ops []*operation) bool {
 	ctx, cancel := context.WithTimeoutCause(context.Background(), q.storage.timeout, q.storage.timeoutErr)
 	defer cancel()
+	asked := handle.ReadClock(q.storage.start)
 	r, version, now, err := q.storage.loadRecord(ctx, q.name)
 	if err != nil {
 		q.failOperations(ops, err)
@@ -190,7 +193,7 @@ func (q *swapQueue) tryBatch(ops []*operation) bool {
 	// Most admissions of a closed circuit change nothing. They need no swap: the read alone
 	// was their moment.
 	if slices.Equal(before, after) {
-		q.commitOps(ops)
+		q.commitOps(ops, asked)
 		return true
 	}
 	swapped, err := q.storage.swapRecord(ctx, q.name, version, encodeFields(after), timeToLive(&r, now))
@@ -198,7 +201,7 @@ func (q *swapQueue) tryBatch(ops []*operation) bool {
 	case err != nil:
 		q.failOperations(ops, err)
 	case swapped:
-		q.commitOps(ops)
+		q.commitOps(ops, asked)
 	default:
 		q.requeueOperations(ops)
 	}
@@ -248,10 +251,10 @@ func (q *swapQueue) failOperations(ops []*operation, e *engine.StorageError) {
 }
 
 // commitOps ends operations that hold, in the order of their arrival.
-func (q *swapQueue) commitOps(ops []*operation) {
+func (q *swapQueue) commitOps(ops []*operation, asked int64) {
 	for _, o := range ops {
 		if o.onCommit != nil {
-			o.onCommit()
+			o.onCommit(asked)
 		}
 		if left := q.finishOp(o); left && o.onAbandon != nil {
 			o.onAbandon()
@@ -279,7 +282,7 @@ func (q *swapQueue) runControl(ctx context.Context, c engine.Command, rulesOf fu
 		s = r.Snapshot(q.name, now)
 	}}
 	if onCommit != nil {
-		o.onCommit = func() { onCommit(s, transitions) }
+		o.onCommit = func(int64) { onCommit(s, transitions) }
 	}
 	if err := q.runOperation(ctx, o); err != nil {
 		return engine.Snapshot{}, err

@@ -77,6 +77,18 @@ func (h *Base) Step(ctx context.Context, b engine.Batch) (engine.Reply, error) {
 	return h.SendBatch(ctx, "step", cloneBatch(b))
 }
 
+// WithStanding returns a batch that asks for the standing if the handle is observed:
+// what an observer does not learn of a step it has to take for unknown.
+func (h *Base) WithStanding(b engine.Batch) engine.Batch {
+	if h.IsObserved() {
+		b.AskStanding = true
+	}
+	if b.AskStanding && b.Reporter == "" {
+		b.Reporter = h.Reporter // an admission has none, but MinReporters is judged for one
+	}
+	return b
+}
+
 // cloneBatch copies a batch: its caller may leave, and change it, before it is
 // sent.
 func cloneBatch(b engine.Batch) engine.Batch {
@@ -117,9 +129,12 @@ func (h *Base) CheckCommand(c engine.Command) error {
 	return c.Validate()
 }
 
-// Now is this process's monotonic clock in nanoseconds. It counts from 1: 0
-// means not read.
-func (h *Base) Now() int64 { return int64(time.Since(h.Start)) + 1 }
+// Now is this process's monotonic clock in nanoseconds.
+func (h *Base) Now() int64 { return ReadClock(h.Start) }
+
+// ReadClock returns the clock of the handles of a storage that was made at start. It
+// counts from 1: 0 means not read.
+func ReadClock(start time.Time) int64 { return int64(time.Since(start)) + 1 }
 
 // Close makes further operations fail with engine.ErrStopped.
 func (h *Base) Close() error {

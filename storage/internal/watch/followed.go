@@ -64,14 +64,15 @@ func (r *Followed) EndStep(id follow.StepID) {
 	r.applyInput(func(now time.Duration, out *follow.Output) { r.follower.EndStep(now, id, out) })
 }
 
-// ApplyReply ends a step with its reply, on behalf of the handle of the tracker.
-func (r *Followed) ApplyReply(id follow.StepID, t *engine.Tracker, b engine.Batch, reply engine.Reply) {
+// ApplyReply ends a step with its reply, on behalf of the handle of the tracker. asked
+// is that handle's clock just before the step was sent.
+func (r *Followed) ApplyReply(id follow.StepID, t *engine.Tracker, b engine.Batch, reply engine.Reply, asked int64) {
 	r.applyInput(func(now time.Duration, out *follow.Output) {
 		own := reply.OwnTransitions(b)
 		current := r.follower.Reply(now, id, reply.Epoch, own, reply.Unpublished, out)
 		// The handle that sent the step follows it first: its caller reads Status next. current
 		// is false for a reply that later events have overtaken, which must not turn it back.
-		t.FollowReply(b, reply, current)
+		t.FollowReply(b, reply, asked, current)
 		if current && len(own) > 0 {
 			r.showOthers(t, reply.State, reply.Mode, reply.Epoch, millis(reply.LeftMS), millis(reply.ModeLeftMS))
 		}
@@ -96,6 +97,7 @@ func (r *Followed) showOthers(t *engine.Tracker, s engine.State, m engine.Mode, 
 func (r *Followed) ApplyCommand(id follow.StepID, t *engine.Tracker, s engine.Snapshot, moves []engine.Transition) {
 	// Without a record there is no epoch that the reply could confirm.
 	if !s.Exists {
+		t.ObserveCommand()
 		r.EndStep(id)
 		return
 	}
