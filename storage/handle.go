@@ -90,7 +90,19 @@ func (h *redisHandle) runTrial() error {
 func (h *redisHandle) newCall(op string, b engine.Batch) *transport.Call {
 	return &transport.Call{
 		Op: op, Name: h.Name, Key: h.key, Script: scripts.Step, Args: scripts.StepArgs(&h.rules, engine.Random(), b),
+		Repeatable: h.isRepeatable(b),
 	}
+}
+
+// isRepeatable reports whether the server may run the batch twice. It counts a result
+// each time. It grants an admission no lease while the circuit is closed. If the circuit
+// has opened since the last reply, a second lease may be granted, and lapses.
+func (h *redisHandle) isRepeatable(b engine.Batch) bool {
+	if len(b.Results) > 0 || b.Admissions == 0 {
+		return len(b.Results) == 0
+	}
+	s := h.Status()
+	return s.Age >= 0 && s.State == engine.StateClosed
 }
 
 // decodeStep reads the reply of a step and passes it on to the tracker and the

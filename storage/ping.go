@@ -32,7 +32,7 @@ const oldestMajor = 6
 // returns nil, engine.ErrStopped, the context's error, or a *engine.StorageError that
 // says what to change. It writes one key of its own that is gone a second later.
 func (r *Redis) Ping(ctx context.Context) error {
-	reply, err := r.runCall(ctx, time.Now(), &transport.Call{Op: "ping", Key: r.keys.PingKey(), Script: scripts.Ping})
+	reply, err := r.runCall(ctx, time.Now(), &transport.Call{Op: "ping", Key: r.keys.PingKey(), Script: scripts.Ping, Repeatable: true})
 	if err != nil {
 		return withAdvice(err)
 	}
@@ -56,7 +56,7 @@ func (r *Redis) Ping(ctx context.Context) error {
 	}
 	// Last, since it takes the longest, and fails for every reason that the others name better.
 	return r.watcher.CheckPush(ctx, r.keys.PingChannel(), func() error {
-		_, err := r.runCall(ctx, time.Now(), &transport.Call{Op: "ping", Key: r.keys.PingKey(), Script: scripts.Ping})
+		_, err := r.runCall(ctx, time.Now(), &transport.Call{Op: "ping", Key: r.keys.PingKey(), Script: scripts.Ping, Repeatable: true})
 		return err
 	})
 }

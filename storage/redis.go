@@ -160,7 +160,7 @@ func (r *Redis) Inspect(ctx context.Context, name string) (engine.Snapshot, erro
 	if err != nil {
 		return engine.Snapshot{}, err
 	}
-	reply, err := r.runCall(ctx, time.Now(), &transport.Call{Op: "inspect", Name: name, Key: key, Script: scripts.Inspect})
+	reply, err := r.runCall(ctx, time.Now(), &transport.Call{Op: "inspect", Name: name, Key: key, Script: scripts.Inspect, Repeatable: true})
 	if err != nil {
 		return engine.Snapshot{}, err
 	}

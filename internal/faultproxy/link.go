@@ -4,6 +4,7 @@ import (
 	"net"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -13,6 +14,7 @@ type link struct {
 	client, server net.Conn
 	once           sync.Once
 	done           chan struct{}
+	forgotten      atomic.Bool // see Proxy.Forget
 }
 
 // piece is data read at a time and not yet delivered.
@@ -65,7 +67,7 @@ func (l *link) deliver(to net.Conn, p piece, replies bool) bool {
 	for {
 		f, changed := l.proxy.currentFault()
 		switch {
-		case f.refuse:
+		case f.refuse, !replies && l.forgotten.Load():
 			return false
 		case replies && f.holdReplies, !replies && f.holdRequests:
 			select {

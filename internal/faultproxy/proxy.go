@@ -89,6 +89,16 @@ func (p *Proxy) Reset() {
 	}
 }
 
+// Forget makes each open connection be reset when its client sends something, as a
+// balancer does that has forgotten an idle connection. Until then it looks alive.
+func (p *Proxy) Forget() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for l := range p.links {
+		l.forgotten.Store(true)
+	}
+}
+
 // Close ends the proxy and its connections, and waits for its goroutines.
 func (p *Proxy) Close() {
 	p.mu.Lock()

@@ -38,6 +38,7 @@ import (
 // a sent attempt goes back to waiting, for the next command.
 type attempt struct {
 	state     atomic.Int32
+	written   atomic.Bool  // the command was written once, see write
 	since     time.Time    // when the caller came
 	sentAfter atomic.Int64 // when a command was written last, in ns since then
 	batch     *batch       // the round trip that the command shares; nil if it is sent by itself
@@ -56,6 +57,7 @@ const (
 // that it did not execute the last one.
 func (a *attempt) retry() {
 	a.batch = nil
+	a.written.Store(false)
 	a.state.CompareAndSwap(sent, waiting)
 }
 
@@ -83,9 +85,23 @@ func (a *attempt) leave() (executable bool) {
 // leaveUnsent ends the attempt if nothing was written, and reports whether it did.
 func (a *attempt) leaveUnsent() bool { return a.state.CompareAndSwap(waiting, left) }
 
-// write records that the command is written now. It returns false if it must not
-// be, because no caller waits for it.
-func (a *attempt) write() bool {
+// write records that the command is written now. It returns an error if it must not
+// be: no caller waits for it, or it was written before. before is the error that the
+// command has from its last writing: a cluster's client writes a command again that
+// a node has refused, while a hook that sends it again after its reply was lost
+// would have it executed twice.
+func (a *attempt) write(before error) error {
+	if a.written.Swap(true) && meaningOf(before).class == 0 {
+		return writtenTwiceError{}
+	}
+	if !a.recordWrite() {
+		return callerLeftError{}
+	}
+	return nil
+}
+
+// recordWrite returns false if no caller waits for the command.
+func (a *attempt) recordWrite() bool {
 	a.sentAfter.Store(int64(time.Since(a.since))) // before the state: who sees sent reads it
 	if a.batch != nil {
 		if !a.batch.writeBatch() {
@@ -111,6 +127,17 @@ func (callerLeftError) Error() string {
 // RedisError makes it an error of the server.
 func (callerLeftError) RedisError() {}
 
+// writtenTwiceError keeps a command from being written again. It looks like an
+// answer of the server for the reason that callerLeftError does.
+type writtenTwiceError struct{}
+
+func (writtenTwiceError) Error() string {
+	return "redbreaker: a hook of the client sent a step again, which was not written since the first may have been executed; let the hook respect NoRetry of the command"
+}
+
+// RedisError makes it an error of the server.
+func (writtenTwiceError) RedisError() {}
+
 // scriptArg is a script's hash or source, as the argument of one attempt.
 type scriptArg struct {
 	*attempt
@@ -123,9 +150,10 @@ func (a scriptArg) MarshalBinary() ([]byte, error) {
 	// In a pipeline go-redis keeps a redirection as the error of a command that it
 	// then sends to the other node, even if that reply is lost. Without this line
 	// the command would count as not executed.
+	before := a.cmd.Err()
 	a.cmd.SetErr(nil)
-	if !a.write() {
-		return nil, callerLeftError{}
+	if err := a.write(before); err != nil {
+		return nil, err
 	}
 	return []byte(a.text), nil
 }

@@ -3,6 +3,7 @@ package transport
 import (
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"testing"
 
@@ -16,14 +17,18 @@ func TestAttempt(t *testing.T) {
 	for _, story := range []string{
 		// by itself
 		"leave=false write=left",
-		"write=ok leave=true write=left",
-		"write=ok write=ok leave=true", // a cluster sends it elsewhere
+		"write=ok leave=true write=twice",
+		"write=ok leave=true refused write=left",
+		"write=ok refused write=ok leave=true", // a cluster sends it elsewhere
+		"write=ok write=twice leave=true",      // a hook sends it again
+		"write=ok lost write=twice retry write=ok leave=true",
 		"write=ok retry leave=false write=left",
 		"write=ok retry write=ok leave=true",
 		// among others
 		"leave=false claim=false",
-		"claim=true leave=true write=ok write=ok",
-		"claim=true write=ok leave=true write=ok",
+		"claim=true leave=true write=ok write=twice",
+		"claim=true write=ok leave=true write=twice",
+		"claim=true write=ok refused leave=true write=ok",
 		"claim=true unclaim leave=false", // it came to no connection
 		"claim=true write=ok unclaim leave=true",
 		"claim=true write=ok retry leave=false write=left",
@@ -31,7 +36,7 @@ func TestAttempt(t *testing.T) {
 		"claim=true unclaim claim=true unclaim leave=false",
 		"claim=true leave=true abandon write=left",
 		"claim=true abandon write=left unclaim leave=false",
-		"claim=true write=ok abandon write=ok leave=true",
+		"claim=true write=ok abandon refused write=ok leave=true",
 	} {
 		a := &attempt{cmd: redis.NewCmd(t.Context())}
 		for _, step := range strings.Fields(story) {
@@ -42,6 +47,12 @@ func TestAttempt(t *testing.T) {
 		}
 	}
 }
+
+// movedError is an answer of a node that does not serve the key.
+type movedError struct{}
+
+func (movedError) Error() string { return "MOVED 42 host:6379" }
+func (movedError) RedisError()   {}
 
 func (a *attempt) act(word string) string {
 	switch word {
@@ -55,10 +66,18 @@ func (a *attempt) act(word string) string {
 		a.retry()
 	case "unclaim":
 		a.unclaim()
+	case "refused": // by the node
+		a.cmd.SetErr(movedError{})
+	case "lost":
+		a.cmd.SetErr(io.EOF)
 	case "write":
-		if text, err := (scriptArg{a, "sha"}).MarshalBinary(); errors.Is(err, callerLeftError{}) {
+		text, err := scriptArg{a, "sha"}.MarshalBinary()
+		switch {
+		case errors.Is(err, callerLeftError{}):
 			return "left"
-		} else if string(text) == "sha" {
+		case errors.Is(err, writtenTwiceError{}):
+			return "twice"
+		case string(text) == "sha":
 			return "ok"
 		}
 	}

@@ -2,7 +2,10 @@ package transport
 
 import (
 	"errors"
+	"io"
+	"net"
 	"strings"
+	"syscall"
 
 	"github.com/redis/go-redis/v9"
 
@@ -87,6 +90,23 @@ func classifyError(err error, sent bool) engine.Class {
 		return engine.ClassNotExecuted
 	}
 	return engine.ClassUnknown
+}
+
+// isConnectionLost reports whether the connection ended before the reply came.
+func isConnectionLost(err error) bool {
+	for _, end := range []error{io.EOF, syscall.ECONNRESET, syscall.EPIPE, io.ErrClosedPipe, writtenTwiceError{}} {
+		if errors.Is(err, end) {
+			return true
+		}
+	}
+	return false
+}
+
+// isWriteFailed reports whether a command did not reach the network as a whole. A
+// server does nothing for a part of a command.
+func isWriteFailed(err error) bool {
+	var failed *net.OpError
+	return errors.As(err, &failed) && failed.Op == "write"
 }
 
 // isStaleMap reports whether an error may come of a slot map that is out of date:

@@ -25,8 +25,8 @@ import (
 // err; its goroutines follow one another by Spawn or by the lock of the pipeline, so
 // these need no lock of their own. The caller's side reads reply and err only after
 // done is closed. All that both sides touch at the same time is atomic: the state of
-// the attempt, which decides whether the command may have been executed, and slot,
-// which both give back.
+// the attempt and inDoubt, which decide whether a command may have been executed, and
+// slot, which both give back.
 //
 // The caller may leave the flight at any time, and the client may hold on to the
 // command for much longer. So nothing of the caller waits for the client, and nothing
@@ -43,6 +43,13 @@ type Flight struct {
 	// loads is how often the script was loaded on the node when the command was
 	// made, see scriptLoader.load.
 	loads int64
+	// resends is how often the command may still be sent again because its connection
+	// was lost, see mayResend; 0 before the first time.
+	resends int
+	// inDoubt: one of the commands whose connection was lost may have been executed.
+	inDoubt atomic.Bool
+	// redirect is the last answer that another node serves the key.
+	redirect atomic.Pointer[string]
 	// slot is the pipeline in which the flight has a round trip of its own.
 	slot atomic.Pointer[pipeline]
 
@@ -204,10 +211,46 @@ func (f *Flight) proceed() {
 		return
 	case f.transport.cluster != nil && meaningOf(err).staleMap:
 		f.retry()
+		answer := err.Error()
+		f.redirect.Store(&answer)
 		f.nextCommand(f.followRedirect)
+		return
+	case f.mayResend(err):
+		f.retry()
+		f.nextCommand(f.dispatchCommand)
 		return
 	}
 	f.finishFlight(reply, err)
+}
+
+// mayResend reports whether the command is to be sent again, because it met a
+// connection that was dead already: balancers forget idle connections, and reset
+// them at the next packet. A command that may have been executed is sent again only
+// if that does no harm.
+//
+// All idle connections of the pool may be dead. Each time the client drops one, so as
+// many tries as it has connections lead to a new one. A server that resets new ones
+// too is not asked more often.
+func (f *Flight) mayResend(err error) bool {
+	if f.state.Load() != sent || !isConnectionLost(err) {
+		return false
+	}
+	// Of a pipeline, whole commands may have been written before the write failed.
+	unsent := f.batch == nil && isWriteFailed(err)
+	if !unsent && !f.call.Repeatable {
+		return false
+	}
+	if f.resends == 0 {
+		f.resends = int(f.node.server.PoolStats().TotalConns) + 2
+	}
+	f.resends--
+	if f.resends == 0 {
+		return false
+	}
+	if !unsent {
+		f.inDoubt.Store(true)
+	}
+	return true
 }
 
 // nextCommand runs what follows in a goroutine, since it waits.
@@ -266,7 +309,7 @@ func (f *Flight) settleAttempt() (any, error) {
 	end := f.leavesAt()
 	// leave comes first: it fixes whether the command may have been executed. A reply that
 	// came until then, a lease perhaps, is in done and counts.
-	executable := f.leave()
+	executable := f.leave() || f.inDoubt.Load()
 	f.releaseSlot()
 	err := t.timeoutErr
 	select {
@@ -277,6 +320,9 @@ func (f *Flight) settleAttempt() (any, error) {
 		}
 		err = t.withTimeout(end, f.err)
 	default: // no reply yet: the timeout is the error
+		if answer := f.redirect.Load(); answer != nil {
+			err = redirectedError{err, *answer}
+		}
 	}
 	return nil, t.newError(err, executable, f.call)
 }
@@ -320,7 +366,8 @@ func (t *Transport) newError(err error, executable bool, c *Call) error {
 		return engine.ErrStopped
 	}
 	t.cluster.recordFailure(err)
-	if !executable && errors.Is(err, context.DeadlineExceeded) {
+	var redirected redirectedError
+	if !executable && errors.Is(err, context.DeadlineExceeded) && !errors.As(err, &redirected) {
 		// go-redis dials several times and gives its last error only after that.
 		err = fmt.Errorf("no connection to the server, a client with DialerRetries 1 returns the dial error: %w", err)
 	}

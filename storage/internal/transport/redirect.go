@@ -1,6 +1,9 @@
 package transport
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
 // redirectPause is how long a redirected call waits before it is sent again: the
 // slot map is read meanwhile.
@@ -21,3 +24,17 @@ func (f *Flight) followRedirect() {
 	f.stage = byHash
 	f.dispatchCommand()
 }
+
+// redirectedError is the timeout of a call that was redirected until then. It does not
+// wrap the redirect, from which the class of the error would follow: the last command
+// may have been executed.
+type redirectedError struct {
+	timeout error
+	answer  string
+}
+
+func (e redirectedError) Error() string {
+	return fmt.Sprintf("%v (no node took the call, the last answer was %s)", e.timeout, e.answer)
+}
+
+func (e redirectedError) Unwrap() error { return e.timeout }

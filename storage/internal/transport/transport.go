@@ -57,6 +57,8 @@ type Call struct {
 	Key      string
 	Script   *scripts.Script
 	Args     []any
+	// Repeatable: the server may execute it twice without harm.
+	Repeatable bool
 }
 
 // The client's timeouts where they are not known.
