@@ -18,6 +18,7 @@ type Breaker struct {
 	slowAfter   time.Duration // a call is slow from this length on; 0: no call is
 	classifiers []Classifier
 	needsClock  bool // the length of calls is needed, so the clock is read
+	hasOnCall   bool // a hook is called at the end of each call
 	errorText   bool // the log keeps the text of an error and not only its type
 	fallback    Fallback
 }
@@ -110,7 +111,8 @@ func (s *settings) newBreaker(name string, p Policy, h *hooks) (*Breaker, error)
 		errorText:   s.errorText,
 		fallback:    s.fallback,
 	}
-	b.needsClock = b.slowAfter > 0 || len(h.onCall) > 0
+	b.hasOnCall = len(h.onCall) > 0
+	b.needsClock = b.slowAfter > 0 || h.isTimed
 	if b.storage == nil {
 		b.storage, b.ownsStorage = engine.NewMemory(), true
 	}
@@ -178,6 +180,10 @@ func (b *Breaker) State() State { return b.handle.Status().State }
 // Status returns what this process knows of the breaker, without I/O. Other
 // processes may have changed it since: Age is the age of this knowledge.
 func (b *Breaker) Status() Status { return b.handle.Status() }
+
+// StorageKind names the storage in logs and metrics: memory, redis or cas, or what
+// another storage calls itself.
+func (b *Breaker) StorageKind() string { return b.storage.Kind() }
 
 // Inspect reads the record from the storage and changes nothing. If the storage
 // fails, it returns a *[StorageError].
@@ -251,10 +257,10 @@ func (b *Breaker) settleCall(ctx context.Context, t Ticket, start, end int64, er
 	switch {
 	case !returned || err != nil:
 		b.settleError(ctx, t, start, end, err, returned)
-	case start == 0: // the common case
+	case start == 0 && !b.hasOnCall: // the common case
 		b.reportOutcome(ctx, t, Success, 0, nil)
 	case end == 0:
-		b.finishCall(ctx, t, callEnd{start: start, end: b.handle.Now(), outcome: Success})
+		b.finishCall(ctx, t, callEnd{start: start, end: b.readEnd(start), outcome: Success})
 	default:
 		b.finishCall(ctx, t, callEnd{start: start, end: end, outcome: Success})
 	}
@@ -289,11 +295,19 @@ func (b *Breaker) finishCall(ctx context.Context, t Ticket, e callEnd) {
 		e.outcome = asSlow(e.outcome)
 	}
 	stale := b.reportOutcome(ctx, t, e.outcome, e.end, e.detail)
-	if len(b.hooks.onCall) > 0 {
+	if b.hasOnCall {
 		b.hooks.callOnCall(ctx, b.core, CallResult{
-			Name: b.name, Outcome: e.outcome, Err: e.err, Elapsed: elapsed, Probe: t.Lease != 0, Stale: stale, Uncounted: !t.Counted(),
+			Name: b.name, Outcome: e.outcome, Err: e.err, Elapsed: elapsed, Probe: t.Lease != 0, Stale: stale,
+			Uncounted: !t.Counted(), WouldReject: !t.Counted() && b.isShadowed(),
 		})
 	}
+}
+
+// isShadowed reports whether the mode is shadow and the storage answers: then a call
+// that is not counted is one that the circuit would have rejected.
+func (b *Breaker) isShadowed() bool {
+	s := b.handle.Status()
+	return s.Mode == ModeShadow && !s.Degraded
 }
 
 // reportOutcome sends an outcome that counts, and reports whether it came too late.

@@ -38,9 +38,13 @@ type Hooks struct {
 	// other faster than hooks run are joined: the last one always arrives.
 	OnStatus func(name string, s Status)
 	// OnCall is called at the end of each admitted call, counted or not. It costs
-	// two clock readings per call. ctx is the caller's, or context.Background where
-	// a method of [Permit] takes none.
+	// two clock readings per call, unless Untimed is set. ctx is the caller's, or
+	// context.Background where a method of [Permit] takes none.
 	OnCall func(ctx context.Context, r CallResult)
+	// Untimed means that OnCall does not use CallResult.Elapsed. If no hook of the
+	// breaker uses it, and the policy counts no slow calls, the clock is not read and
+	// Elapsed is 0.
+	Untimed bool
 	// OnReject is called for each rejected call, with the caller's context. Do not
 	// change the error: other calls get the same one.
 	OnReject func(ctx context.Context, err *RejectedError)
@@ -84,20 +88,42 @@ type CallResult struct {
 	// closed, in an outage with [FallbackAllow], or in shadow where the circuit would
 	// have rejected it.
 	Uncounted bool
+	// WouldReject reports whether the call was admitted only because the mode is
+	// shadow. It is read at the end of the call, so a mode that changed meanwhile is
+	// seen as it is then.
+	WouldReject bool
+}
+
+// ErrorType returns the type of Err, such as *net.OpError, without wrappers that only
+// add words: the name that the record's log keeps. It is empty if there is no error,
+// and "panic" for [ErrPanicked].
+func (r CallResult) ErrorType() string {
+	switch r.Err {
+	case nil:
+		return ""
+	case ErrPanicked:
+		return "panic"
+	}
+	return nameErrorType(r.Err)
 }
 
 // ErrPanicked is the error of a call that panicked or ended its goroutine, in
 // [CallResult] and [Transition]. The caller gets the panic itself.
 var ErrPanicked = errors.New("redbreaker: call panicked or ended its goroutine")
 
-// Names of log attributes. They are those of the metrics.
+// Names of log attributes. They are those of the metrics; package metrics lists them.
 const (
 	attrName        = "redbreaker.circuit_breaker.name"
+	attrFrom        = "redbreaker.circuit_breaker.from"
+	attrTo          = "redbreaker.circuit_breaker.to"
+	attrMode        = "redbreaker.circuit_breaker.mode"
+	attrCause       = "redbreaker.circuit_breaker.cause"
+	attrAnomaly     = "redbreaker.circuit_breaker.anomaly"
 	attrStorageKind = "redbreaker.storage.kind"
 )
 
-// LogHooks returns hooks that log transitions, outages and anomalies, but no
-// single calls. A circuit that opens, an outage and an anomaly are logged as
+// LogHooks returns hooks that log transitions, outages and anomalies: one line for
+// each, and none for single calls. The attributes have the names of the metrics. A circuit that opens, an outage and an anomaly are logged as
 // warnings, the rest as information. Transitions that other processes made are
 // logged at Debug, so that a fleet logs each once; a gauge wants OnStatus instead.
 // If l is nil, the hooks use slog.Default as it is at the time of the event.
@@ -118,7 +144,8 @@ func LogHooks(l *slog.Logger) Hooks {
 			if !t.Own {
 				level = slog.LevelDebug
 			}
-			log(level, "redbreaker: transition", t.Name, slog.String("transition", t.String()))
+			log(level, "redbreaker: transition", t.Name, slog.String(attrFrom, t.From.String()), slog.String(attrTo, t.To.String()),
+				slog.String(attrMode, t.ToMode.String()), slog.String(attrCause, string(t.Cause)), slog.String("transition", t.String()))
 		},
 		OnDegraded: func(e Event) {
 			log(slog.LevelWarn, "redbreaker: storage unavailable, the fallback decides", e.Name, slog.Any("error", e.Err))
@@ -128,7 +155,7 @@ func LogHooks(l *slog.Logger) Hooks {
 				slog.Int64("admitted", e.Admitted), slog.Int64("rejected", e.Rejected), slog.Int64("outcomes", e.Outcomes))
 		},
 		OnAnomaly: func(e Event) {
-			log(slog.LevelWarn, "redbreaker: anomaly", e.Name, slog.String("kind", e.Kind.String()), anomalyAttr(e))
+			log(slog.LevelWarn, "redbreaker: anomaly", e.Name, slog.String(attrAnomaly, e.Kind.String()), anomalyAttr(e))
 		},
 	}
 }
@@ -158,6 +185,7 @@ type hooks struct {
 	onReject []func(context.Context, *RejectedError)
 	onStatus []func(string, Status)
 	onEvent  map[EventKind][]listener
+	isTimed  bool // a function of onCall uses the length of calls
 
 	panicLogged sync.Once
 }
@@ -178,6 +206,7 @@ var defaultListeners = map[EventKind][]listener{
 func (h *hooks) add(u Hooks) {
 	if u.OnCall != nil {
 		h.onCall = append(h.onCall, u.OnCall)
+		h.isTimed = h.isTimed || !u.Untimed
 	}
 	if u.OnReject != nil {
 		h.onReject = append(h.onReject, u.OnReject)
@@ -209,7 +238,7 @@ func (h *hooks) addListener(f func(Event), kinds ...EventKind) {
 func (h *hooks) with(u Hooks) *hooks {
 	sum := &hooks{
 		onCall: slices.Clone(h.onCall), onReject: slices.Clone(h.onReject), onStatus: slices.Clone(h.onStatus),
-		onEvent: map[EventKind][]listener{},
+		onEvent: map[EventKind][]listener{}, isTimed: h.isTimed,
 	}
 	for k, list := range h.onEvent {
 		sum.onEvent[k] = slices.Clone(list)

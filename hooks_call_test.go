@@ -3,6 +3,8 @@ package redbreaker_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"net"
 	"testing"
 	"time"
 
@@ -90,7 +92,7 @@ func TestOnCall_uncounted(t *testing.T) {
 	_ = b.Do(ctx, fail)
 	c.want(t, redbreaker.CallResult{Outcome: redbreaker.Failure, Err: errDown})
 	_ = b.Do(ctx, succeed) // the circuit would reject it
-	c.want(t, redbreaker.CallResult{Outcome: redbreaker.Success, Uncounted: true})
+	c.want(t, redbreaker.CallResult{Outcome: redbreaker.Success, Uncounted: true, WouldReject: true})
 
 	control(t, b, redbreaker.Command{Action: redbreaker.ActionRelease})
 	store.breaks("acquire", unreachable("acquire"))
@@ -160,5 +162,40 @@ func TestHooks_transitionCarriesTheError(t *testing.T) {
 				t.Errorf("opened by a panic with the error %v", opened.Err)
 			}
 		})
+	}
+}
+
+// Hooks that do not use the length of calls cost no reading of the clock; one hook
+// that does is enough to read it for all.
+func TestOnCall_untimed(t *testing.T) {
+	untimed := redbreaker.Hooks{OnCall: func(context.Context, redbreaker.CallResult) {}, Untimed: true}
+	takesASecond := func(store *fake) func(context.Context) error {
+		return func(context.Context) error { store.clock.advance(time.Second); return nil }
+	}
+	store := newFake()
+	var c calls
+	hook := redbreaker.Hooks{Untimed: true, OnCall: func(_ context.Context, r redbreaker.CallResult) { c.results = append(c.results, r) }}
+	b := newBreaker(t, opensAtOnce, redbreaker.WithStorage(store), redbreaker.WithHooks(hook))
+	_ = b.Do(ctx, takesASecond(store))
+	c.want(t, redbreaker.CallResult{Outcome: redbreaker.Success})
+	acquire(t, b).Success()
+	c.want(t, redbreaker.CallResult{Outcome: redbreaker.Success})
+
+	store = newFake()
+	b = newBreaker(t, opensAtOnce, redbreaker.WithStorage(store), redbreaker.WithHooks(untimed), c.hook())
+	_ = b.Do(ctx, takesASecond(store))
+	c.want(t, redbreaker.CallResult{Outcome: redbreaker.Success, Elapsed: time.Second})
+}
+
+func TestCallResult_errorType(t *testing.T) {
+	for want, err := range map[string]error{
+		"":                    nil,
+		"panic":               redbreaker.ErrPanicked,
+		"*net.OpError":        fmt.Errorf("charge: %w", &net.OpError{}),
+		"*errors.errorString": errDown,
+	} {
+		if got := (redbreaker.CallResult{Err: err}).ErrorType(); got != want {
+			t.Errorf("%v: %q, want %q", err, got, want)
+		}
 	}
 }

@@ -264,20 +264,20 @@ func TestLogHooks(t *testing.T) {
 	for range 8 {
 		next(t, done)
 	}
-	want := `level=WARN msg="redbreaker: transition" redbreaker.circuit_breaker.name=dep transition="closed > open (consecutive)"
-level=INFO msg="redbreaker: transition" redbreaker.circuit_breaker.name=dep transition="half_open > closed (recovered)"
-level=DEBUG msg="redbreaker: transition" redbreaker.circuit_breaker.name=dep transition="closed > open (consecutive)"
+	want := `level=WARN msg="redbreaker: transition" redbreaker.circuit_breaker.name=dep redbreaker.circuit_breaker.from=closed redbreaker.circuit_breaker.to=open redbreaker.circuit_breaker.mode=auto redbreaker.circuit_breaker.cause=consecutive transition="closed > open (consecutive)"
+level=INFO msg="redbreaker: transition" redbreaker.circuit_breaker.name=dep redbreaker.circuit_breaker.from=half_open redbreaker.circuit_breaker.to=closed redbreaker.circuit_breaker.mode=auto redbreaker.circuit_breaker.cause=recovered transition="half_open > closed (recovered)"
+level=DEBUG msg="redbreaker: transition" redbreaker.circuit_breaker.name=dep redbreaker.circuit_breaker.from=closed redbreaker.circuit_breaker.to=open redbreaker.circuit_breaker.mode=auto redbreaker.circuit_breaker.cause=consecutive transition="closed > open (consecutive)"
 level=WARN msg="redbreaker: storage unavailable, the fallback decides" redbreaker.circuit_breaker.name=dep error="dependency is down"
 level=INFO msg="redbreaker: storage available again" redbreaker.circuit_breaker.name=dep outage=1s admitted=0 rejected=0 outcomes=0
-level=WARN msg="redbreaker: anomaly" redbreaker.circuit_breaker.name=dep kind=lost epoch=7
-level=WARN msg="redbreaker: anomaly" redbreaker.circuit_breaker.name=dep kind=skew policy=abcd
-level=WARN msg="redbreaker: anomaly" redbreaker.circuit_breaker.name=dep kind=dropped dropped=3
-level=WARN msg="redbreaker: anomaly" redbreaker.circuit_breaker.name=dep kind=probe_overdue probe.took=1m0s probe.lease=1s
-level=WARN msg="redbreaker: anomaly" redbreaker.circuit_breaker.name=dep kind=unlisted error="dependency is down"
-level=WARN msg="redbreaker: anomaly" redbreaker.circuit_breaker.name=dep kind=missed missed=-1
-level=WARN msg="redbreaker: anomaly" redbreaker.circuit_breaker.name=dep kind=push_lost error="dependency is down"
-level=INFO msg="redbreaker: transition" redbreaker.circuit_breaker.name=dep transition="closed > closed (healed)"
-level=WARN msg="redbreaker: anomaly" redbreaker.circuit_breaker.name=dep kind=healed transition="closed > closed (healed)"
+level=WARN msg="redbreaker: anomaly" redbreaker.circuit_breaker.name=dep redbreaker.circuit_breaker.anomaly=lost epoch=7
+level=WARN msg="redbreaker: anomaly" redbreaker.circuit_breaker.name=dep redbreaker.circuit_breaker.anomaly=skew policy=abcd
+level=WARN msg="redbreaker: anomaly" redbreaker.circuit_breaker.name=dep redbreaker.circuit_breaker.anomaly=dropped dropped=3
+level=WARN msg="redbreaker: anomaly" redbreaker.circuit_breaker.name=dep redbreaker.circuit_breaker.anomaly=probe_overdue probe.took=1m0s probe.lease=1s
+level=WARN msg="redbreaker: anomaly" redbreaker.circuit_breaker.name=dep redbreaker.circuit_breaker.anomaly=unlisted error="dependency is down"
+level=WARN msg="redbreaker: anomaly" redbreaker.circuit_breaker.name=dep redbreaker.circuit_breaker.anomaly=missed missed=-1
+level=WARN msg="redbreaker: anomaly" redbreaker.circuit_breaker.name=dep redbreaker.circuit_breaker.anomaly=push_lost error="dependency is down"
+level=INFO msg="redbreaker: transition" redbreaker.circuit_breaker.name=dep redbreaker.circuit_breaker.from=closed redbreaker.circuit_breaker.to=closed redbreaker.circuit_breaker.mode=auto redbreaker.circuit_breaker.cause=healed transition="closed > closed (healed)"
+level=WARN msg="redbreaker: anomaly" redbreaker.circuit_breaker.name=dep redbreaker.circuit_breaker.anomaly=healed transition="closed > closed (healed)"
 `
 	if diff := cmp.Diff(want, out.String()); diff != "" {
 		t.Errorf("log (-want +got):\n%s", diff)

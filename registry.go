@@ -8,6 +8,7 @@ import (
 	"maps"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"weak"
@@ -296,12 +297,19 @@ func (r *Registry) All() iter.Seq2[string, *Breaker] {
 	}
 }
 
+// listBreakers sorts after it has released the lock, so that a scrape of thousands of
+// breakers does not delay a Get.
 func (r *Registry) listBreakers() []*Breaker {
+	all := r.copyBreakers()
+	slices.SortFunc(all, func(a, b *Breaker) int { return strings.Compare(a.name, b.name) })
+	return all
+}
+
+func (r *Registry) copyBreakers() []*Breaker {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	var all []*Breaker
-	for _, name := range slices.Sorted(maps.Keys(r.entries)) {
-		e := r.entries[name]
+	all := make([]*Breaker, 0, len(r.entries))
+	for _, e := range r.entries {
 		if b := e.breaker(); b != nil && !e.stopped.Load() {
 			all = append(all, b)
 		}
