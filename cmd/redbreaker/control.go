@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -50,6 +49,7 @@ type order struct {
 	term          termRule
 	untilReleased bool
 	create        bool
+	sure          confirmation
 }
 
 func newControl(c control) *cobra.Command {
@@ -63,8 +63,9 @@ func newControl(c control) *cobra.Command {
 		Long: c.short + `.
 
 The command applies to the whole fleet and is recorded in the breaker's log. It
-prints what it changed, and the breaker afterwards. A breaker that does not exist is
-an error, since its name or namespace may be wrong; --create makes it.`,
+prints what it changed, and the breaker afterwards. If the standard input is a terminal,
+it shows the breaker's state and asks first, unless --yes is given. A breaker that does
+not exist is an error, since its name or namespace may be wrong; --create makes it.`,
 		Args:              nameOfBreaker,
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -72,7 +73,7 @@ an error, since its name or namespace may be wrong; --create makes it.`,
 				return &usageError{err}
 			}
 			return at.run(cmd.Context(), func(s *session) error {
-				before, after, err := o.execute(cmd.Context(), s, args[0])
+				before, after, err := o.execute(cmd, s, args[0])
 				if err != nil {
 					return err
 				}
@@ -90,6 +91,7 @@ func (o *order) addOrderFlags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringVar(&o.Reason, "reason", "", "why, for the log (64 bytes are kept)")
 	f.StringVar(&o.Actor, "by", defaultActor(), "who, for the log (64 bytes are kept)")
+	o.sure.addFlag(cmd)
 	f.BoolVar(&o.create, "create", false, "make the breaker if it does not exist")
 	f.Int64Var(&o.IfEpoch, "if-epoch", 0, "only if the breaker has this epoch, as get shows it; -1: only if it does not exist, and make it")
 	if o.term != noTerm {
@@ -121,7 +123,8 @@ const maxAttempts = 10
 // execute carries out the order and returns the breaker before and after it. It makes
 // no breaker unless the flags say so: the command names the epoch that it read, and is
 // repeated if another process was faster.
-func (o *order) execute(ctx context.Context, s *session, name string) (before, after redbreaker.Snapshot, err error) {
+func (o *order) execute(cmd *cobra.Command, s *session, name string) (before, after redbreaker.Snapshot, err error) {
+	ctx, confirmed := cmd.Context(), false
 	for range maxAttempts {
 		found, err := s.inspect(ctx, []string{name})
 		if err != nil {
@@ -135,12 +138,31 @@ func (o *order) execute(ctx context.Context, s *session, name string) (before, a
 		case before.Exists && o.IfEpoch == 0:
 			c.IfEpoch = before.Epoch
 		}
+		if !confirmed {
+			if err := o.sure.ask(cmd, o.describeIntent(s, &before)); err != nil {
+				return before, after, err
+			}
+			confirmed = true
+		}
 		after, err = s.store.Control(ctx, name, c)
 		if c.IfEpoch == o.IfEpoch || !errors.Is(err, redbreaker.ErrConflict) {
 			return before, after, err
 		}
 	}
 	return before, after, fmt.Errorf("the breaker %s changes too often, try again: %w", plaintext.Quote(name), redbreaker.ErrConflict)
+}
+
+// describeIntent returns the question before the order is carried out.
+func (o *order) describeIntent(s *session, before *redbreaker.Snapshot) string {
+	state := "it does not exist"
+	if before.Exists {
+		state = fmt.Sprintf("it is %s, mode %s", describeState(before), before.Mode)
+	}
+	length := ""
+	if o.For > 0 {
+		length = fmt.Sprintf(" for %v", o.For)
+	}
+	return fmt.Sprintf("%s %s in namespace %s of %s%s (%s)", o.use, plaintext.Quote(before.Name), plaintext.Quote(s.namespace), s.where(), length, state)
 }
 
 // describeChange returns what the order did: the transitions, or why there is none.

@@ -57,6 +57,7 @@ func exitCode(err error) int {
 	var usage *usageError
 	var absent *absentError
 	var failure *redbreaker.StorageError
+	var existing *existingError
 	switch {
 	case err == nil:
 		return 0
@@ -66,7 +67,7 @@ func exitCode(err error) int {
 		return exitUsage
 	case errors.As(err, &absent):
 		return exitAbsent
-	case errors.Is(err, redbreaker.ErrConflict), errors.Is(err, redbreaker.ErrForced):
+	case errors.Is(err, redbreaker.ErrConflict), errors.Is(err, redbreaker.ErrForced), errors.Is(err, errDeclined), errors.As(err, &existing):
 		return exitRefused
 	}
 	return exitFailure

@@ -16,7 +16,8 @@ const exitCodesHelp = `Exit codes:
      a broken promise
   2  invalid arguments; nothing was done
   3  no breaker of that name; nothing was done
-  4  refused, because of --if-epoch or of a forced mode; nothing was done
+  4  refused, because of --if-epoch, of a forced mode, of a breaker that exists, or of
+     an answer other than yes; nothing was done
 `
 
 func newRoot() *cobra.Command {
@@ -41,7 +42,7 @@ Start with "redbreaker demo", which needs nothing else.`,
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
 	root.SetHelpTemplate(root.HelpTemplate() + "\n" + exitCodesHelp)
 	root.AddGroup(&cobra.Group{ID: groupBreakers, Title: "Commands on breakers:"})
-	root.AddCommand(newDemo(), newGet(), newExplain(), newList(), newLog(), newWatch(), newVersion())
+	root.AddCommand(newDemo(), newExplain(), newExport(), newGet(), newImport(), newList(), newLog(), newWatch(), newVersion())
 	for _, c := range controls {
 		root.AddCommand(newControl(c))
 	}
