@@ -120,9 +120,7 @@ func (s *settings) newBreaker(name string, p Policy, h *hooks) (*Breaker, error)
 	if err != nil {
 		return nil, err
 	}
-	b.mu.Lock() // a storage that watches may already have raised an event
-	defer b.mu.Unlock()
-	b.handle = handle
+	b.setHandle(handle)
 	return b, nil
 }
 

@@ -7,6 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/redbreaker/redbreaker"
+	"github.com/redbreaker/redbreaker/engine"
 )
 
 // gauge is a user's gauge: it keeps the last status that OnStatus got, and all before
@@ -116,4 +117,27 @@ func TestOnStatus_survivesDroppedEvents(t *testing.T) {
 	control(t, b, redbreaker.Command{Action: redbreaker.ActionTrip})
 	close(release)
 	g.want(b, "dep open auto")
+}
+
+// learnsAtBind is a storage whose handles learn of the state while they are bound, as one
+// that watches the fleet may.
+type learnsAtBind struct{ *fake }
+
+func (s learnsAtBind) Bind(name string, p redbreaker.Policy, sink func(redbreaker.Event)) (engine.Handle, error) {
+	h, err := s.fake.Bind(name, p, sink)
+	if err == nil {
+		_, err = h.Step(ctx, engine.Batch{})
+		time.Sleep(10 * time.Millisecond) // a hook that does not wait for New runs now
+	}
+	return h, err
+}
+
+// An event that arrives before New has returned reaches OnStatus without another one
+// after it.
+func TestOnStatus_ofAnEventDuringNew(t *testing.T) {
+	store := newFake()
+	other := newBreaker(t, opensAtOnce, redbreaker.WithStorage(store))
+	_ = other.Do(ctx, fail)
+	g, hook := newGauge(t)
+	g.want(newBreaker(t, opensAtOnce, redbreaker.WithStorage(learnsAtBind{store}), hook), "dep open auto")
 }

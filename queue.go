@@ -1,6 +1,10 @@
 package redbreaker
 
-import "context"
+import (
+	"context"
+
+	"github.com/redbreaker/redbreaker/engine"
+)
 
 // queueLimit is how many events wait for slow hooks before the oldest is dropped.
 const queueLimit = 256
@@ -33,9 +37,24 @@ func (c *core) enqueue(e Event) {
 	}
 	if c.queue == nil {
 		c.queue = &queue{core: c, ended: make(chan struct{})}
-		go c.queue.deliverAll()
+		// A storage that watches may raise an event before New has the handle. Such an event
+		// waits for setHandle: OnStatus reads the handle.
+		if c.handle != nil {
+			go c.queue.deliverAll()
+		}
 	}
 	c.queue.pushLocked(e)
+}
+
+// setHandle gives the breaker its handle, and starts the delivery of the events that
+// came before it.
+func (c *core) setHandle(h engine.Handle) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.handle = h
+	if c.queue != nil {
+		go c.queue.deliverAll()
+	}
 }
 
 // waitForHooks waits until no event waits for hooks.
@@ -134,13 +153,7 @@ func (q *queue) readNewStatus() (Status, bool) {
 	if len(q.hooks.onStatus) == 0 {
 		return Status{}, false
 	}
-	q.mu.Lock()
-	handle := q.handle
-	q.mu.Unlock()
-	if handle == nil { // an event came before New has returned
-		return Status{}, false
-	}
-	s := handle.Status()
+	s := q.handle.Status()
 	before := q.shown
 	q.shown = newShownStatus(s)
 	return s, q.shown != before

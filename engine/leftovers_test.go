@@ -39,7 +39,7 @@ func TestLua_leavesNothing(t *testing.T) {
 	control := func(c engine.Command) {
 		t.Helper()
 		_, want := pure.Control(&rules, now, 0, c)
-		if _, _, _, err := scripts.DecodeControl(eval(t, twin, "control", now, scripts.ControlArgs(&rules, false, 0, c))); err != want {
+		if _, err := scripts.DecodeControl(eval(t, twin, "control", now, scripts.ControlArgs(&rules, false, 0, c))); err != want {
 			t.Fatalf("%v: %v, want %v", c.Action, err, want)
 		}
 		epoch = pure.Snapshot("", now).Epoch

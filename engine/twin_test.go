@@ -181,15 +181,15 @@ func (w *twins) control(t *rapid.T, c engine.Command, stored bool) {
 	moves, want := w.pure.Control(rules, w.now, w.rnd, c)
 	for _, l := range w.luas {
 		reply := eval(t, l, "control", w.now, scripts.ControlArgs(w.rules[i], stored, w.rnd, c))
-		_, now, got, err := scripts.DecodeControl(reply)
+		got, err := scripts.DecodeControl(reply)
 		if !errors.Is(err, want) || want == nil && err != nil {
 			t.Fatalf("%s: control: %v, pure: %v", l.Name, err, want)
 		}
-		if diff := cmp.Diff(moves, got); diff != "" {
+		if diff := cmp.Diff(moves, got.Transitions); diff != "" {
 			t.Fatalf("transitions of %s (-pure +lua):\n%s", l.Name, diff)
 		}
-		if now != w.now {
-			t.Fatalf("%s: now %d, want %d", l.Name, now, w.now)
+		if got.NowMS != w.now {
+			t.Fatalf("%s: now %d, want %d", l.Name, got.NowMS, w.now)
 		}
 	}
 	if w.comparesMemory() {

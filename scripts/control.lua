@@ -10,7 +10,7 @@ ARGV[4]  the epoch that the record must have: 0 for any, -1 for no record
 ARGV[5]  who commands, a token; "-" for none
 ARGV[6]  the reason, a token; "-" for none
 
-Returns  {verdict, now, events, field, value, field, value, ...}: "done", "conflict" (another epoch) or "forced" (refused in a forced mode); the server's time in ms; the events of the transitions made, a line each: the epoch before, then the log entry; then the record as it is now
+Returns  {verdict, now, events, field, value, field, value, ...}: "done", "conflict" (another epoch) or "forced" (refused in a forced mode); the server's time in ms; the events of the transitions made, a line each: the epoch before, then the log entry, and "!unpublished" if the server refused to publish one; then the record as it is now
          "!type <type>": the key holds another type; nothing was written
          "!schema <n>": the record is of a newer layout; nothing was written
          "!clock <ms>": the server's clock is not from 1 to 2^42 - 1 ms, in the year 2109; nothing was written
@@ -54,6 +54,7 @@ m.save_record()
 
 local events = {}
 for i, move in ipairs(m.transitions) do events[i] = move.event end
+if m.unpublished then events[#events + 1] = '!unpublished' end
 local reply = { verdict, string.format('%d', m.now), table.concat(events, '\n') }
 for _, text in ipairs(redis.call('HGETALL', KEYS[1])) do reply[#reply + 1] = text end
 return reply

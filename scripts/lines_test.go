@@ -155,8 +155,8 @@ func (h *host) checkPing() {
 	h.fail = nil
 }
 
-// checkUnpublished makes a transition whose event the server refuses: the step
-// counts, and its reply says so.
+// checkUnpublished makes transitions whose events the server refuses: step and command
+// count, and their replies say so.
 func (h *host) checkUnpublished() {
 	h.t.Helper()
 	h.fail = map[string]string{"PUBLISH": "NOPERM no"}
@@ -169,6 +169,15 @@ func (h *host) checkUnpublished() {
 	got, err := scripts.DecodeStep(raw, rules, batch)
 	if err != nil || !got.Unpublished || got.Granted != 1 || got.Transition.Cause != engine.CauseCreated {
 		h.t.Errorf("%q is %+v, %v, want a transition that was not published", raw, got, err)
+	}
+	h.fail = map[string]string{"PUBLISH": "NOPERM no"}
+	raw, err = h.run("control", "lines:{unpublished}", scripts.ControlArgs(rules, false, 0, engine.Command{Action: engine.ActionTrip})...)
+	h.fail = nil
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	if c, err := scripts.DecodeControl(raw); err != nil || !c.Unpublished || len(c.Transitions) != 1 {
+		h.t.Errorf("%q is %+v, %v, want a transition that was not published", raw, c, err)
 	}
 }
 

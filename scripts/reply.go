@@ -107,35 +107,41 @@ func decodeWhole(text string, b engine.Batch) (engine.Reply, error) {
 	return r, nil
 }
 
-// DecodeControl reads the reply of control.lua: the record as it is now, the
-// server's time, and the transitions made. It returns engine.ErrConflict and
-// engine.ErrForced besides the errors of DecodeStep.
-func DecodeControl(reply any) (engine.Record, int64, []engine.Transition, error) {
+// ControlReply is the reply of control.lua.
+type ControlReply struct {
+	Record      engine.Record // as it is now
+	NowMS       int64         // the server's time
+	Transitions []engine.Transition
+	// Unpublished reports whether the server refused to publish a transition.
+	Unpublished bool
+}
+
+// DecodeControl reads the reply of control.lua. It returns engine.ErrConflict and
+// engine.ErrForced, with the reply, besides the errors of DecodeStep.
+func DecodeControl(reply any) (ControlReply, error) {
 	list, err := strs(reply)
 	if err != nil {
-		return engine.Record{}, 0, nil, err
-	}
-	if len(list) < 3 {
-		return engine.Record{}, 0, nil, surprise(reply)
-	}
-	var moves []engine.Transition
-	for line := range strings.Lines(list[2]) {
-		t, ok := engine.ParseEvent(strings.TrimSuffix(line, "\n"))
-		if !ok {
-			return engine.Record{}, 0, nil, surprise(reply)
-		}
-		moves = append(moves, t)
-	}
-	record, now, err := record(append(list[1:2:2], list[3:]...))
-	if err != nil {
-		return engine.Record{}, 0, nil, err
+		return ControlReply{}, err
 	}
 	verdicts := map[string]error{"done": nil, "conflict": engine.ErrConflict, "forced": engine.ErrForced}
-	verdict, known := verdicts[list[0]]
-	if !known {
-		return engine.Record{}, 0, nil, surprise(reply)
+	if len(list) < 3 {
+		return ControlReply{}, surprise(reply)
 	}
-	return record, now, moves, verdict
+	verdict, known := verdicts[list[0]]
+	events, unpublished := strings.CutSuffix(list[2], "\n!unpublished")
+	c := ControlReply{Unpublished: unpublished}
+	for line := range strings.Lines(events) {
+		t, ok := engine.ParseEvent(strings.TrimSuffix(line, "\n"))
+		known = known && ok
+		c.Transitions = append(c.Transitions, t)
+	}
+	if !known {
+		return ControlReply{}, surprise(reply)
+	}
+	if c.Record, c.NowMS, err = record(append(list[1:2:2], list[3:]...)); err != nil {
+		return ControlReply{}, err
+	}
+	return c, verdict
 }
 
 // DecodeInspect reads the reply of inspect.lua: the record and the server's time.

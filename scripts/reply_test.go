@@ -33,7 +33,7 @@ func decode(t testing.TB, script string, reply any) error {
 	case "step":
 		_, err = scripts.DecodeStep(reply, zero(t), asked)
 	case "control":
-		_, _, _, err = scripts.DecodeControl(reply)
+		_, err = scripts.DecodeControl(reply)
 	case "enrol":
 		_, err = scripts.DecodeEnrol(reply)
 	case "inspect", "since":
@@ -136,17 +136,21 @@ func TestDecodeStep_rejected(t *testing.T) {
 }
 
 func TestDecodeControl(t *testing.T) {
-	record, now, moves, err := scripts.DecodeControl([]any{"done", "1000",
-		"6 3 7 999 closed/forced_open>closed mode_ended\n7 4 8 1000 closed>open operator for=500 by=ops text=a%20b", "log:00", "x"})
-	if err != nil || now != 1000 || len(record.Fields()) != 1 {
-		t.Errorf("%v at %d: %v", record, now, err)
+	events := "6 3 7 999 closed/forced_open>closed mode_ended\n7 4 8 1000 closed>open operator for=500 by=ops text=a%20b"
+	c, err := scripts.DecodeControl([]any{"done", "1000", events, "log:00", "x"})
+	if err != nil || c.NowMS != 1000 || len(c.Record.Fields()) != 1 || c.Unpublished {
+		t.Errorf("%+v: %v", c, err)
 	}
 	want := []engine.Transition{
 		{N: 3, Was: 6, Epoch: 7, At: 999, FromMode: engine.ModeForcedOpen, Cause: engine.CauseModeEnded},
 		{N: 4, Was: 7, For: 500 * time.Millisecond, Epoch: 8, At: 1000, To: engine.StateOpen, Cause: engine.CauseOperator, By: "ops", Text: "a b"},
 	}
-	if diff := cmp.Diff(want, moves); diff != "" {
+	if diff := cmp.Diff(want, c.Transitions); diff != "" {
 		t.Errorf("transitions (-want +got):\n%s", diff)
+	}
+	c, err = scripts.DecodeControl([]any{"done", "1000", events + "\n!unpublished", "log:00", "x"})
+	if diff := cmp.Diff(want, c.Transitions); err != nil || diff != "" || !c.Unpublished {
+		t.Errorf("unpublished: %+v, %v (-want +got):\n%s", c, err, diff)
 	}
 }
 
@@ -183,13 +187,14 @@ func parts(text string) []any {
 
 func FuzzDecodeControl(f *testing.F) {
 	f.Add("done|1000|0 1 7 1000 closed>open operator by=ops|head|1 closed auto")
+	f.Add("done|1000|0 1 7 1000 closed>open operator by=ops\n!unpublished|head|1 closed auto")
 	f.Add("forced|1000||tally|epoch=1|round|probes=1|w0|ss|log:00|7 1 closed>closed created")
 	f.Fuzz(func(t *testing.T, text string) {
-		record, now, moves, err := scripts.DecodeControl(parts(text))
-		if err == nil && len(moves) > strings.Count(text, "\n")+1 {
-			t.Errorf("%q has %d transitions", text, len(moves))
+		c, err := scripts.DecodeControl(parts(text))
+		if err == nil && len(c.Transitions) > strings.Count(text, "\n")+1 {
+			t.Errorf("%q has %d transitions", text, len(c.Transitions))
 		}
-		_ = record.Snapshot("fuzz", now)
+		_ = c.Record.Snapshot("fuzz", c.NowMS)
 	})
 }
 

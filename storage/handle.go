@@ -124,12 +124,18 @@ func (h *redisHandle) decodeStep(sent sentStep, since time.Time, op string, b en
 	} else {
 		h.ApplyReply(b, r, sent.asked)
 	}
-	if r.Unpublished && !h.unpublished.Swap(true) {
-		h.Raise(engine.Event{Kind: engine.EventPushLost, Err: errUnpublished})
-	}
+	h.noteUnpublished(r.Unpublished)
 	// Only a reply lists the breaker: a step that failed may have made no record.
 	h.entry.Observe(since, &r)
 	return r, nil
+}
+
+// noteUnpublished raises an event the first time that a transition of this handle was
+// not published.
+func (h *redisHandle) noteUnpublished(refused bool) {
+	if refused && !h.unpublished.Swap(true) {
+		h.Raise(engine.Event{Kind: engine.EventPushLost, Err: errUnpublished})
+	}
 }
 
 var errUnpublished = errors.New("redbreaker: the user may not publish transitions, so other processes learn of them late; grant what docs/operations.md lists")
@@ -157,28 +163,28 @@ func (h *redisHandle) Control(ctx context.Context, c engine.Command) (engine.Sna
 	if err := h.CheckCommand(c); err != nil {
 		return engine.Snapshot{}, err
 	}
-	var s engine.Snapshot
+	var result commandResult
 	// err is that of the turn, verdict that of the command. They are read only if the function
 	// ran to its end: a caller that leaves before has err, and the driver still writes the
 	// others.
 	var verdict error
 	err := h.group.runExclusive(ctx, func(ctx context.Context, since time.Time) {
-		var transitions []engine.Transition
 		id := h.beginFollowed()
-		s, transitions, verdict = h.redis.controlRecord(ctx, since, h.Name, h.key, scripts.ControlArgs(&h.rules, false, engine.Random(), c))
+		result, verdict = h.redis.controlRecord(ctx, since, h.Name, h.key, scripts.ControlArgs(&h.rules, false, engine.Random(), c))
 		if h.followed != nil {
-			h.followed.ApplyCommand(id, h.Tracker, s, transitions)
+			h.followed.ApplyCommand(id, h.Tracker, result.snapshot, result.transitions, result.unpublished)
 		} else {
-			h.ApplyCommand(s, transitions)
+			h.ApplyCommand(result.snapshot, result.transitions)
 		}
+		h.noteUnpublished(result.unpublished)
 		if verdict == nil {
-			h.redis.enterAfterCommand(h.key, &s)
+			h.redis.enterAfterCommand(h.key, &result.snapshot)
 		}
 	})
 	if err != nil {
 		return engine.Snapshot{}, err
 	}
-	return s, verdict
+	return result.snapshot, verdict
 }
 
 // Close makes further operations fail with engine.ErrStopped.

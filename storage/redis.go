@@ -118,7 +118,8 @@ func (r *Redis) Control(ctx context.Context, name string, c engine.Command) (eng
 	if err = errors.Join(err, c.Validate()); err != nil {
 		return engine.Snapshot{}, err
 	}
-	s, _, err := r.controlRecord(ctx, time.Now(), name, key, scripts.ControlArgs(&r.zeroRules, true, engine.Random(), c))
+	reply, err := r.controlRecord(ctx, time.Now(), name, key, scripts.ControlArgs(&r.zeroRules, true, engine.Random(), c))
+	s := reply.snapshot
 	if err == nil {
 		r.enterAfterCommand(key, &s)
 	}
@@ -142,16 +143,24 @@ func (r *Redis) enterAfterCommand(key string, s *engine.Snapshot) {
 	r.index.EnterSurely(key, ttl)
 }
 
-func (r *Redis) controlRecord(ctx context.Context, since time.Time, name, key string, args []any) (engine.Snapshot, []engine.Transition, error) {
+// commandResult is the result of a command. A command that is in conflict, or
+// refused in a forced mode, has one too.
+type commandResult struct {
+	snapshot    engine.Snapshot
+	transitions []engine.Transition
+	unpublished bool // the server refused to publish a transition
+}
+
+func (r *Redis) controlRecord(ctx context.Context, since time.Time, name, key string, args []any) (commandResult, error) {
 	reply, err := r.runCall(ctx, since, &transport.Call{Op: "control", Name: name, Key: key, Script: scripts.Control, Args: args})
 	if err != nil {
-		return engine.Snapshot{}, nil, err
+		return commandResult{}, err
 	}
-	record, now, transitions, err := scripts.DecodeControl(reply)
+	c, err := scripts.DecodeControl(reply)
 	if err != nil && !errors.Is(err, engine.ErrConflict) && !errors.Is(err, engine.ErrForced) {
-		return engine.Snapshot{}, nil, newReplyError("control", name, err)
+		return commandResult{}, newReplyError("control", name, err)
 	}
-	return record.Snapshot(name, now), transitions, err
+	return commandResult{c.Record.Snapshot(name, c.NowMS), c.Transitions, c.Unpublished}, err
 }
 
 // Inspect returns the record as it is and writes nothing.

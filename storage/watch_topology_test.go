@@ -144,12 +144,18 @@ func TestWatch_notAllowed(t *testing.T) {
 	}
 }
 
-// A user that may not publish gets one event about it; its steps count.
+// A user that may not publish gets one event about it, whether a step or a command made
+// the transition; both count.
 func TestWatch_mayNotPublish(t *testing.T) {
 	server := redistest.Start(t)
 	s := newStorage(t, user(t, server.Addr(), strings.Replace(leastRights, "&fleet:*", "", 1)))
 	h, e := bind(t, s, opensAtOnce)
-	fails(t, h, 1)
+	acquire(t, h)
+	other, ofOther := bind(t, s, opensAtOnce)
+	must(t, act(other, 0))
+	if n := ofOther.of(engine.EventPushLost); n != 1 {
+		t.Errorf("after a command %d events about push, want 1", n)
+	}
 	must(t, act(h, 1))
 	fails(t, h, 1)
 	wantRejected(t, h, engine.ReasonOpen)

@@ -361,12 +361,12 @@ func (w *scenarioRun) runControl(d *datadriven.TestData) string {
 		if err != nil {
 			w.t.Fatalf("%s: %v", l.Name, err)
 		}
-		_, now, got, err := scripts.DecodeControl(answer)
+		got, err := scripts.DecodeControl(answer)
 		if !errors.Is(err, verdict) || verdict == nil && err != nil {
 			w.t.Fatalf("%s: %v, want %v", l.Name, err, verdict)
 		}
-		if diff := cmp.Diff(moves, got); diff != "" || now != w.now {
-			w.t.Errorf("%s at %d (-pure +lua):\n%s", l.Name, now, diff)
+		if diff := cmp.Diff(moves, got.Transitions); diff != "" || got.NowMS != w.now {
+			w.t.Errorf("%s at %d (-pure +lua):\n%s", l.Name, got.NowMS, diff)
 		}
 	}
 	w.compareTwins(before)

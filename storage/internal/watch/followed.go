@@ -93,8 +93,8 @@ func (r *Followed) showOthers(t *engine.Tracker, s engine.State, m engine.Mode, 
 }
 
 // ApplyCommand ends a command with the record after it, on behalf of the handle of
-// the tracker.
-func (r *Followed) ApplyCommand(id follow.StepID, t *engine.Tracker, s engine.Snapshot, moves []engine.Transition) {
+// the tracker. unpublished: no event of its transitions will arrive.
+func (r *Followed) ApplyCommand(id follow.StepID, t *engine.Tracker, s engine.Snapshot, moves []engine.Transition, unpublished bool) {
 	// Without a record there is no epoch that the reply could confirm.
 	if !s.Exists {
 		t.ObserveCommand()
@@ -102,7 +102,7 @@ func (r *Followed) ApplyCommand(id follow.StepID, t *engine.Tracker, s engine.Sn
 		return
 	}
 	r.applyInput(func(now time.Duration, out *follow.Output) {
-		current := r.follower.Reply(now, id, s.Epoch, moves, false, out)
+		current := r.follower.Reply(now, id, s.Epoch, moves, unpublished, out)
 		t.FollowCommand(s, moves, current)
 		if current && len(moves) > 0 {
 			k := knownOf(&s)
