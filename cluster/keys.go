@@ -1,6 +1,8 @@
 package cluster
 
 import (
+	"iter"
+	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -75,6 +77,19 @@ func (k Keys) Channel() string { return k.namespace + ":events" }
 // PingChannel returns the Pub/Sub channel on which ping.lua publishes.
 func (k Keys) PingChannel() string { return k.namespace + ":ping" }
 
-// PingKey returns a key that no breaker can have, for checks of permissions: names
-// escape the #.
-func (k Keys) PingKey() string { return k.namespace + ":{#ping}" }
+// PingKeys yields keys that no breaker can have, for checks of permissions: names
+// escape the #. They lie in different slots, so that some of them reach every server;
+// with colocation all lie in the slot of the breakers.
+func (k Keys) PingKeys() iter.Seq[string] {
+	const most = 1000 // enough to reach each of a hundred servers
+	return func(yield func(string) bool) {
+		if !yield(k.prefix + "#ping" + k.suffix) {
+			return
+		}
+		for i := range most {
+			if !yield(k.prefix + "#ping:" + strconv.Itoa(i) + k.suffix) {
+				return
+			}
+		}
+	}
+}

@@ -11,6 +11,40 @@ import (
 	"github.com/redbreaker/redbreaker/engine"
 )
 
+// The keys of Ping are no breaker's, and spread unless the breakers are colocated.
+func TestPingKeys(t *testing.T) {
+	spread, err := New("shop")
+	if err != nil {
+		t.Fatal(err)
+	}
+	together, err := spread.Colocate("tag")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		keys  Keys
+		first string
+		slots int
+	}{{spread, "shop:{#ping}", 100}, {together, "shop:{tag}:#ping", 1}} {
+		slots := map[uint16]bool{}
+		first := ""
+		for key := range c.keys.PingKeys() {
+			if first == "" {
+				first = key
+			}
+			if _, _, ok := c.keys.IndexMember(key); ok {
+				t.Errorf("%s may be a breaker's", key)
+			}
+			if slots[Slot(key)] = true; len(slots) == 100 {
+				break
+			}
+		}
+		if first != c.first || len(slots) != c.slots {
+			t.Errorf("%d slots from %s on, want %d from %s on", len(slots), first, c.slots, c.first)
+		}
+	}
+}
+
 func TestKey_forms(t *testing.T) {
 	for _, test := range []struct{ namespace, name, want string }{
 		{"redbreaker", "payments", "redbreaker:{payments}"},

@@ -28,22 +28,17 @@ const oldestMajor = 6
 
 // Ping checks whether the storage would work: whether the server answers, accepts
 // the password, is new enough, has a clock that steps can use, lets the user do what
-// the scripts do, and, unless the client is that of a cluster, is no node of one. It
-// returns nil, engine.ErrStopped, the context's error, or a *engine.StorageError that
-// says what to change. It writes one key of its own that is gone a second later.
+// the scripts do, and, unless the client is that of a cluster, is no node of one. Of a
+// Ring it asks each shard that is up. With [WithWatch] it also checks that it receives
+// what it publishes. It returns nil, engine.ErrStopped, the context's error, or a
+// *engine.StorageError that says what to change. It writes one key of its own to each
+// server that it asks, which is gone a second later.
 func (r *Redis) Ping(ctx context.Context) error {
-	reply, err := r.runCall(ctx, time.Now(), &transport.Call{Op: "ping", Key: r.keys.PingKey(), Script: scripts.Ping, Repeatable: true})
-	if err != nil {
-		return withAdvice(err)
-	}
-	// The script tries each command that step.lua may run, and returns the errors:
-	// a missing right would else show up at the first transition.
-	denied, err := scripts.DecodePing(reply)
-	if err != nil {
-		return newReplyError("ping", "", err)
-	}
-	if err := newDeniedError(denied); err != nil {
-		return err
+	keys := r.transport.OneKeyPerShard(r.keys.PingKeys())
+	for _, key := range keys {
+		if err := r.tryCommands(ctx, key); err != nil {
+			return err
+		}
 	}
 	if err := r.transport.CheckMode(ctx); err != nil {
 		return &engine.StorageError{Class: engine.ClassRefused, Op: "ping", Err: err}
@@ -55,10 +50,35 @@ func (r *Redis) Ping(ctx context.Context) error {
 		return err
 	}
 	// Last, since it takes the longest, and fails for every reason that the others name better.
-	return r.watcher.CheckPush(ctx, r.keys.PingChannel(), func() error {
-		_, err := r.runCall(ctx, time.Now(), &transport.Call{Op: "ping", Key: r.keys.PingKey(), Script: scripts.Ping, Repeatable: true})
-		return err
-	})
+	for _, key := range keys {
+		if err := r.watcher.CheckPush(ctx, key, r.keys.PingChannel(), func() error {
+			_, err := r.runPing(ctx, key)
+			return err
+		}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// tryCommands runs a script that tries each command that step.lua may run: a missing
+// right would else show up at the first transition.
+func (r *Redis) tryCommands(ctx context.Context, key string) error {
+	reply, err := r.runPing(ctx, key)
+	if err != nil {
+		return withAdvice(err)
+	}
+	denied, err := scripts.DecodePing(reply)
+	if err != nil {
+		return newReplyError("ping", "", err)
+	}
+	return newDeniedError(denied)
+}
+
+// runPing runs ping.lua, which tries commands and publishes a message, on the server
+// that has the key.
+func (r *Redis) runPing(ctx context.Context, key string) (any, error) {
+	return r.runCall(ctx, time.Now(), &transport.Call{Op: "ping", Key: key, Script: scripts.Ping, Repeatable: true})
 }
 
 // newDeniedError returns the error about commands that the server refused, nil if

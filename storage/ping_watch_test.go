@@ -34,6 +34,36 @@ func TestPing_cannotWatch(t *testing.T) {
 	wantSays(t, wantClass(t, s.Ping(ctx), engine.ClassRefused, "ping"), "is not received here")
 }
 
+// Ping of a ring asks each shard: whether the user may do all, and whether it receives
+// what it publishes.
+func TestPing_ring(t *testing.T) {
+	addrs := map[string]string{}
+	servers := map[string]*redis.Client{}
+	for _, shard := range []string{"a", "b", "c"} {
+		server := redistest.Start(t)
+		addrs[shard], servers[shard] = server.Addr(), server.Client()
+		user(t, server.Addr(), leastRights+" "+watchRights)
+	}
+	rdb := redis.NewRing(&redis.RingOptions{Addrs: addrs, Username: "breaker", Password: "secret"})
+	t.Cleanup(func() { _ = rdb.Close() })
+	watched := newStorage(t, rdb, storage.WithWatch())
+	must(t, watched.Ping(ctx))
+	must(t, newStorage(t, rdb, storage.WithWatch(), storage.WithColocation("tag")).Ping(ctx))
+	for shard, admin := range servers {
+		must(t, admin.Do(ctx, "acl", "setuser", "breaker", "-hset").Err())
+		wantSays(t, wantClass(t, newStorage(t, rdb).Ping(ctx), engine.ClassRefused, "ping"), "may not run HSET")
+		must(t, admin.Do(ctx, "acl", "setuser", "breaker", "+hset", "-subscribe").Err())
+		must(t, newStorage(t, rdb).Ping(ctx))
+		if err := watched.Ping(ctx); err == nil {
+			t.Errorf("shard %s refuses SUBSCRIBE, and Ping finds nothing", shard)
+		} else {
+			wantSays(t, wantClass(t, err, engine.ClassRefused, "ping"), "may not run SUBSCRIBE")
+		}
+		must(t, admin.Do(ctx, "acl", "setuser", "breaker", "+subscribe").Err())
+	}
+	must(t, watched.Ping(ctx))
+}
+
 // prefixHook puts a prefix before the key of each script, as tenants' clients do.
 type prefixHook struct{ prefix string }
 

@@ -14,6 +14,7 @@ package transport
 import (
 	"context"
 	"fmt"
+	"iter"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -163,6 +164,32 @@ func (t *Transport) serverOf(key string) *redis.Client {
 		return nil
 	}
 	return shard
+}
+
+// OneKeyPerShard returns of the keys the first one that lies in each shard of a ring.
+// Of any other client, and of a ring without a shard that is up, it returns the first
+// one.
+func (t *Transport) OneKeyPerShard(keys iter.Seq[string]) []string {
+	var chosen []string
+	found := map[*redis.Client]bool{}
+	shards := 1
+	if t.ring != nil {
+		shards = max(1, t.ring.Len())
+	}
+	for key := range keys {
+		var shard *redis.Client
+		if t.ring != nil {
+			shard = t.serverOf(key)
+		}
+		if !found[shard] {
+			found[shard] = true
+			chosen = append(chosen, key)
+		}
+		if len(chosen) == shards {
+			break
+		}
+	}
+	return chosen
 }
 
 // Info returns what the server says about itself.

@@ -16,17 +16,14 @@ var errNotHeard = errors.New("what this user publishes is not received here: a p
 
 // CheckPush subscribes to a channel, calls publish, and returns an error unless a
 // message arrives within the timeout. It finds missing rights, prefixes and proxies
-// that would else only make transitions arrive late. A ring is not checked: its
-// shards publish by themselves. The error is the context's, publish's, or a
-// *engine.StorageError.
-func (w *Watcher) CheckPush(ctx context.Context, channel string, publish func() error) error {
-	if w.isRing() {
-		return nil
-	}
+// that would else only make transitions arrive late. publish must publish on the
+// server of the key: a ring's shards publish by themselves. The error is the
+// context's, publish's, or a *engine.StorageError.
+func (w *Watcher) CheckPush(ctx context.Context, key, channel string, publish func() error) error {
 	// The channel has room, so the goroutine ends even if the caller has left.
 	result := make(chan error, 1)
 	// The client may dial for longer than the caller waits, and ignores contexts.
-	if !w.transport.Spawn(func() { result <- w.hearOneself(ctx, channel, publish) }) {
+	if !w.transport.Spawn(func() { result <- w.hearOneself(ctx, key, channel, publish) }) {
 		return engine.ErrStopped
 	}
 	// One timeout each for the confirmation, the publish and the message.
@@ -44,8 +41,12 @@ func (w *Watcher) CheckPush(ctx context.Context, channel string, publish func() 
 
 // hearOneself receives with a timeout, unlike a subscription: the PubSub is not used
 // any more after a read that ended within a frame.
-func (w *Watcher) hearOneself(ctx context.Context, channel string, publish func() error) error {
-	ps, _, err := subscribeTo(w.client, channel)(ctx, "")
+func (w *Watcher) hearOneself(ctx context.Context, key, channel string, publish func() error) error {
+	client, err := w.publisherOf(key)
+	if err != nil {
+		return newPushError(err)
+	}
+	ps, _, err := subscribeTo(client, channel)(ctx, "")
 	if err != nil {
 		return newPushError(err)
 	}
@@ -72,6 +73,15 @@ func (w *Watcher) hearOneself(ctx context.Context, channel string, publish func(
 			return nil
 		}
 	}
+}
+
+// publisherOf returns the client at which the events of a key arrive: that of its shard,
+// or of all keys.
+func (w *Watcher) publisherOf(key string) (redis.UniversalClient, error) {
+	if ring, ok := w.client.(*redis.Ring); ok {
+		return ring.GetShardClientForKey(key)
+	}
+	return w.client, nil
 }
 
 func newPushError(err error) error {
