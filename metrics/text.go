@@ -1,0 +1,67 @@
+package metrics
+
+import (
+	"bufio"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// TextContentType is the Content-Type of what [WriteText] writes.
+const TextContentType = "text/plain; version=0.0.4; charset=utf-8"
+
+// WriteText writes samples in the text format of Prometheus, for a program that serves
+// few metrics and needs no client library. It writes the instruments in the order of
+// the lists, and the samples of each in their order. It returns the error of w.
+func WriteText(w io.Writer, samples []Sample) error {
+	out := bufio.NewWriter(w)
+	for _, i := range slices.Concat(Instruments(), FleetInstruments()) {
+		writeInstrument(out, i, samples)
+	}
+	return out.Flush() // a bufio.Writer keeps its first error
+}
+
+func writeInstrument(out *bufio.Writer, i *Instrument, samples []Sample) {
+	name, hasHead := i.PrometheusName(), false
+	for _, s := range samples {
+		if s.Instrument != i {
+			continue
+		}
+		if !hasHead {
+			hasHead = true
+			out.WriteString("# HELP " + name + " " + helpEscaper.Replace(i.Description) + "\n# TYPE " + name + " " + i.prometheusType() + "\n")
+		}
+		out.WriteString(name)
+		writeLabels(out, &s)
+		out.WriteString(" " + strconv.FormatFloat(s.Value, 'g', -1, 64) + "\n")
+	}
+}
+
+func (i *Instrument) prometheusType() string {
+	if i.Kind == Counter {
+		return "counter"
+	}
+	return "gauge"
+}
+
+var (
+	helpEscaper  = strings.NewReplacer("\\", `\\`, "\n", `\n`)
+	labelEscaper = strings.NewReplacer("\\", `\\`, "\n", `\n`, "\"", `\"`)
+)
+
+// writeLabels leaves out labels that are absent.
+func writeLabels(out *bufio.Writer, s *Sample) {
+	separator := "{"
+	for n, value := range s.Values {
+		if value == "" {
+			continue
+		}
+		value = labelEscaper.Replace(strings.ToValidUTF8(value, "\ufffd"))
+		out.WriteString(separator + PrometheusLabel(s.Instrument.Attributes[n]) + `="` + value + `"`)
+		separator = ","
+	}
+	if separator == "," {
+		out.WriteString("}")
+	}
+}
