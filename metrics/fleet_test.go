@@ -73,19 +73,19 @@ func TestFleet(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := `fleet_status{state="closed"} 1
-fleet_status{state="open"} 0
-fleet_status{state="half_open"} 0
+	want := `fleet_status{name="",state="closed"} 1
+fleet_status{name="",state="open"} 0
+fleet_status{name="",state="half_open"} 0
 fleet_status{name="b",state="closed"} 0
 fleet_status{name="b",state="open"} 1
 fleet_status{name="b",state="half_open"} 0
 fleet_status{name="c",state="closed"} 1
 fleet_status{name="c",state="open"} 0
 fleet_status{name="c",state="half_open"} 0
-fleet_override{mode="forced_open"} 0
-fleet_override{mode="forced_closed"} 0
-fleet_override{mode="shadow"} 0
-fleet_override{name="c",mode="shadow"} 1
+fleet_override{mode="forced_open",name=""} 0
+fleet_override{mode="forced_closed",name=""} 0
+fleet_override{mode="shadow",name=""} 0
+fleet_override{mode="shadow",name="c"} 1
 fleet_transitions_total{name="b"} 2
 fleet_transitions_total{name="c"} 2
 fleet_trips{name="b"} 1
@@ -118,7 +118,7 @@ fleet_errors_total 0
 		t.Fatal(err)
 	}
 	got, err = textOf(t, all)
-	if err != nil || !strings.Contains(got, `fleet_tally{name="a",tally="failures"} 1`) || !strings.Contains(got, `fleet_status{state="closed"} 0`) {
+	if err != nil || !strings.Contains(got, `fleet_tally{name="a",tally="failures"} 1`) || !strings.Contains(got, `fleet_status{name="",state="closed"} 0`) {
 		t.Errorf("a quiet record is missing, %v:\n%s", err, got)
 	}
 }
@@ -197,7 +197,7 @@ func TestWriteText(t *testing.T) {
 	}
 	want := `# HELP redbreaker_circuit_breaker_would_reject_total Calls that were admitted only because the mode is shadow.
 # TYPE redbreaker_circuit_breaker_would_reject_total counter
-redbreaker_circuit_breaker_would_reject_total{redbreaker_group="a\"\\\n` + "\ufffd" + `"} 1e+09
+redbreaker_circuit_breaker_would_reject_total{redbreaker_circuit_breaker_name="",redbreaker_group="a\"\\\n` + "\ufffd" + `"} 1e+09
 `
 	if diff := cmp.Diff(want, out.String()); diff != "" {
 		t.Errorf("text (-want +got):\n%s", diff)

@@ -50,18 +50,16 @@ var (
 	labelEscaper = strings.NewReplacer("\\", `\\`, "\n", `\n`, "\"", `\"`)
 )
 
-// writeLabels leaves out labels that are absent.
+// writeLabels writes labels in the order of their names, as client libraries do. An
+// absent label is an empty one, which is the same to Prometheus.
 func writeLabels(out *bufio.Writer, s *Sample) {
-	separator := "{"
+	var labels []string
 	for n, value := range s.Values {
-		if value == "" {
-			continue
-		}
 		value = labelEscaper.Replace(strings.ToValidUTF8(value, "\ufffd"))
-		out.WriteString(separator + PrometheusLabel(s.Instrument.Attributes[n]) + `="` + value + `"`)
-		separator = ","
+		labels = append(labels, PrometheusLabel(s.Instrument.Attributes[n])+`="`+value+`"`)
 	}
-	if separator == "," {
-		out.WriteString("}")
+	if len(labels) > 0 {
+		slices.Sort(labels)
+		out.WriteString("{" + strings.Join(labels, ",") + "}")
 	}
 }
