@@ -205,7 +205,7 @@ func TestCollector_groups(t *testing.T) {
 	}
 }
 
-// What WriteText writes for a fleet is what the client library writes.
+// WriteText writes the samples of a fleet as the client library does.
 func TestFleetCollector_text(t *testing.T) {
 	memory := engine.NewMemory(engine.WithClock(func() time.Duration { return time.Hour }))
 	for _, name := range []string{"a", "b \"quoted\"\n"} {
