@@ -124,7 +124,7 @@ func variableLabels(i *metrics.Instrument) []string {
 	return labels
 }
 
-// constantLabels replaces what is no UTF-8, because Prometheus refuses it.
+// constantLabels replaces bytes that are no UTF-8, because Prometheus refuses them.
 func constantLabels(i *metrics.Instrument, group string) prometheus.Labels {
 	if !hasGroup(i) {
 		return nil
