@@ -13,6 +13,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/redbreaker/redbreaker"
+	"github.com/redbreaker/redbreaker/cmd/redbreaker/internal/doctor"
 	"github.com/redbreaker/redbreaker/cmd/redbreaker/internal/plaintext"
 )
 
@@ -22,6 +23,7 @@ const (
 	exitUsage   = 2
 	exitAbsent  = 3
 	exitRefused = 4
+	exitWarning = 5
 )
 
 // commandPrefix begins each line of an error, as it does in the library's errors.
@@ -58,9 +60,12 @@ func exitCode(err error) int {
 	var absent *absentError
 	var failure *redbreaker.StorageError
 	var existing *existingError
+	var findings *findingsError
 	switch {
 	case err == nil:
 		return 0
+	case errors.As(err, &findings) && findings.worst == doctor.Warning:
+		return exitWarning
 	case errors.As(err, &failure): // also if another name is absent
 		return exitFailure
 	case errors.As(err, &usage), errors.Is(err, redbreaker.ErrInvalid):
@@ -72,6 +77,9 @@ func exitCode(err error) int {
 	}
 	return exitFailure
 }
+
+// isUsage reports whether the command line is wrong.
+func isUsage(err error) bool { return err != nil && exitCode(err) == exitUsage }
 
 // explainErrors explains each of the errors that were joined.
 func explainErrors(err error, s *session) error {

@@ -12,12 +12,13 @@ import (
 // exitCodesHelp documents the exit codes, for the help of every command.
 const exitCodesHelp = `Exit codes:
   0  success
-  1  failure: the Redis cannot be reached or refuses the command, or the demo found
-     a broken promise
+  1  failure: the Redis cannot be reached or refuses the command, the demo found a
+     broken promise, or doctor found errors
   2  invalid arguments; nothing was done
   3  no breaker of that name; nothing was done
   4  refused, because of --if-epoch, of a forced mode, of a breaker that exists, or of
      an answer other than yes; nothing was done
+  5  doctor found warnings, and no errors
 `
 
 func newRoot() *cobra.Command {
@@ -42,7 +43,7 @@ Start with "redbreaker demo", which needs nothing else.`,
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
 	root.SetHelpTemplate(root.HelpTemplate() + "\n" + exitCodesHelp)
 	root.AddGroup(&cobra.Group{ID: groupBreakers, Title: "Commands on breakers:"})
-	root.AddCommand(newDemo(), newExplain(), newExport(), newGet(), newImport(), newList(), newLog(), newWatch(), newVersion())
+	root.AddCommand(newDemo(), newDoctor(), newExplain(), newExport(), newGet(), newImport(), newList(), newLog(), newWatch(), newVersion())
 	for _, c := range controls {
 		root.AddCommand(newControl(c))
 	}
