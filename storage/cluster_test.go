@@ -222,7 +222,7 @@ func TestInspectMany_oneRoundTripPerNode(t *testing.T) {
 	rdb := c.client(t, nil)
 	trips := &countTrips{}
 	rdb.OnNewNode(func(node *redis.Client) { node.AddHook(trips) })
-	s := newStorage(t, rdb)
+	s := newUnlisted(t, rdb)
 	var names []string
 	for i := range 60 {
 		names = append(names, fmt.Sprint("many-", i))
@@ -264,7 +264,7 @@ func (c *countTrips) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.P
 // A node that is away hides only its own breakers, though it takes the bound.
 func TestInspectMany_deadNode(t *testing.T) {
 	c := newTrio(t)
-	s := newStorage(t, c.client(t, nil), storage.WithTimeout(time.Second))
+	s := newStorage(t, c.client(t, nil), storage.WithTimeout(5*time.Second))
 	names := []string{on(t, 0), on(t, 1), on(t, 2)}
 	for third := range names {
 		acquire(t, handleOn(t, s, third))

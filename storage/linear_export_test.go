@@ -45,6 +45,10 @@ var Misreads = map[string]Misread{
 // By makes a handle read the replies of shared steps like that.
 func (m Misread) By(h engine.Handle) { h.(*redisHandle).group.readReply = m }
 
+// StopListing ends the entries of a storage's breakers in the index of the namespace:
+// commands that come by themselves, a second after the first call.
+func StopListing(r *Redis) { r.index.Close() }
+
 // WaitingOps is how many operations of a handle wait for the next step.
 func WaitingOps(h engine.Handle) int {
 	g := &h.(*redisHandle).group

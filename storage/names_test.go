@@ -165,7 +165,7 @@ func TestNames_clusterNodeDown(t *testing.T) {
 		_ = rdb.Close()
 		time.Sleep(1100 * time.Millisecond) // go-redis dials on for a while after its Close
 	})
-	s := newStorage(t, rdb, storage.WithTimeout(time.Second))
+	s := newStorage(t, rdb, storage.WithTimeout(5*time.Second))
 	want := make([]string, 100)
 	for i := range want {
 		want[i] = fmt.Sprintf("%03d", i)

@@ -19,7 +19,7 @@ import (
 // once, and the call is executed once.
 func TestNoscript_everyOperation(t *testing.T) {
 	m, rdb, h := newMini(t, neverOpens)
-	s := newStorage(t, rdb)
+	s := newUnlisted(t, rdb)
 	ticket := acquire(t, h)
 	for op, call := range everyCall(s, h, ticket) {
 		if op == "bind" {
@@ -68,7 +68,7 @@ func hammer(t *testing.T, rdb *redis.Client) {
 	const callers, each = 8, 12
 	loads := &loads{}
 	rdb.AddHook(loads)
-	s := newStorage(t, rdb)
+	s := newUnlisted(t, rdb)
 	h, _ := bind(t, s, neverOpens)
 	ticket := acquire(t, h)
 

@@ -52,7 +52,7 @@ func TestOnce_replyCut(t *testing.T) {
 				// The server knows the script: on a cluster, its way to the other
 				// nodes would be more traffic.
 				must(t, rdb.ScriptLoad(ctx, scripts.Step.Source).Err())
-				s := newStorage(t, rdb)
+				s := newUnlisted(t, rdb)
 				h, _ := bind(t, s, neverOpens)
 				ticket := acquire(t, h)
 				report(t, h, ticket, engine.Failure)
@@ -104,7 +104,7 @@ func TestOnce_connectionDead(t *testing.T) {
 			p := faultproxy.Start(t, m.Addr())
 			rdb := newClient(m, through(p))
 			t.Cleanup(func() { _ = rdb.Close() })
-			s := newStorage(t, rdb)
+			s := newUnlisted(t, rdb)
 			h, _ := bind(t, s, neverOpens)
 			ticket := acquire(t, h)
 			p.Reset()

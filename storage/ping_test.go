@@ -316,8 +316,13 @@ func TestPing_modeUnknown(t *testing.T) {
 
 // ---- helpers ----
 
+// open returns a client that is patient unless the options say otherwise: the timeout
+// of go-redis, 3 s, may pass on a busy machine.
 func open(t testing.TB, o *redis.Options) *redis.Client {
 	t.Helper()
+	if o.ReadTimeout == 0 {
+		o.ReadTimeout = 20 * time.Second
+	}
 	rdb := redis.NewClient(o)
 	t.Cleanup(func() { _ = rdb.Close() })
 	return rdb

@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/alicebob/miniredis/v2/server"
 	"github.com/redis/go-redis/v9"
 
 	"github.com/redbreaker/redbreaker/engine"
@@ -22,9 +23,15 @@ func TestBound_poolExhausted(t *testing.T) {
 		patient, _ := bind(t, newStorage(t, rdb), neverOpens)
 		acquire(t, patient)
 
-		popped := make(chan error, 1)
+		popped, arrived := make(chan error, 1), make(chan struct{})
+		m.Server().SetPreHook(func(_ *server.Peer, cmd string, _ ...string) bool {
+			if cmd == "BLPOP" {
+				close(arrived)
+			}
+			return false
+		})
 		go func() { popped <- rdb.BLPop(ctx, time.Minute, "list").Err() }()
-		eventually(t, "the other user has the connection", func() bool { return rdb.PoolStats().IdleConns == 0 })
+		<-arrived // so the other user has the connection
 		start := time.Now()
 		_, err := h.Acquire(ctx)
 		wantClass(t, err, engine.ClassNotExecuted, "acquire")

@@ -106,7 +106,7 @@ func TestRealTime_pipeline(t *testing.T) {
 	const breakers = 60
 	s := newSlowSteps(t)
 	rdb := open(t, &redis.Options{Addr: s.Addr(), ContextTimeoutEnabled: true})
-	st := newStorage(t, rdb)
+	st := newUnlisted(t, rdb)
 	var all sync.WaitGroup
 	for i := range breakers {
 		h, err := st.Bind(fmt.Sprint(name, i), neverOpens, nil)

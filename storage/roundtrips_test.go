@@ -23,7 +23,7 @@ func TestRoundTrips(t *testing.T) {
 		sent := &commands{}
 		rdb.AddHook(sent)
 		b, err := redbreaker.New(name, redbreaker.Policy{ConsecutiveFailures: 1, OpenFor: time.Millisecond},
-			redbreaker.WithStorage(newStorage(t, rdb)))
+			redbreaker.WithStorage(newUnlisted(t, rdb)))
 		must(t, err)
 		t.Cleanup(b.Stop)
 		succeed := func(context.Context) error { return nil }
@@ -67,7 +67,7 @@ func TestArguments_haveOneKeyAndNoTime(t *testing.T) {
 	eachServer(t, func(t *testing.T, rdb *redis.Client) {
 		sent := &commands{}
 		rdb.AddHook(sent)
-		s := newStorage(t, rdb)
+		s := newUnlisted(t, rdb)
 		h, _ := bind(t, s, opensAtOnce)
 		if _, err := h.Step(ctx, engine.Batch{
 			Results:  []engine.Result{{Ticket: acquire(t, h), Runs: []engine.Run{{Outcome: engine.Failure, N: 1}}}},

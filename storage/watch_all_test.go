@@ -181,16 +181,21 @@ func TestWatchAll_rights(t *testing.T) {
 // Many breakers are followed from where they are.
 func TestWatchAll_many(t *testing.T) {
 	_, rdb := redistest.Mini(t)
-	active := newStorage(t, rdb)
+	// A breaker that is not listed yet is read when its first event arrives, and only 100
+	// are in a second. The close of a storage lists those that commands used.
+	commands, active := newStorage(t, rdb), newStorage(t, rdb)
 	var handles []engine.Handle
 	names := make([]string, 1500)
 	for i := range names {
 		names[i] = fmt.Sprintf("%04d", i)
+		_, err := commands.Control(ctx, names[i], engine.Command{Action: engine.ActionReset})
+		must(t, err)
 		h, err := active.Bind(names[i], opensAtOnce, nil)
 		must(t, err)
 		handles = append(handles, h)
-		acquire(t, h)
 	}
+	must(t, commands.Close())
+	awaitNames(t, active, names)
 	e, _, _ := watchAll(t, newStorage(t, rdb))
 	for _, h := range handles {
 		must(t, act(h, 0))

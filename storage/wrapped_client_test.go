@@ -40,7 +40,7 @@ func TestWrappedClient_cluster(t *testing.T) {
 			c := redis.NewClusterClient(&redis.ClusterOptions{Addrs: []string{servers[0].Addr()}, ContextTimeoutEnabled: true, MaxRedirects: 2, PoolSize: 1000})
 			t.Cleanup(func() { _ = c.Close() })
 			client, opts := wrap(c)
-			s := newStorage(t, client, append(opts, storage.WithTimeout(time.Second))...)
+			s := newStorage(t, client, append(opts, storage.WithTimeout(5*time.Second))...)
 			wantGuardsApart(t, s, 30, func() { servers[2].Kill() })
 		})
 	}
@@ -60,7 +60,7 @@ func TestRing(t *testing.T) {
 	// then the guard must.
 	ring := redis.NewRing(&redis.RingOptions{Addrs: addrs, HeartbeatFrequency: time.Hour, MaxRetries: -1, DialerRetries: 1, PoolSize: 1000})
 	t.Cleanup(func() { _ = ring.Close() })
-	s := newStorage(t, ring, storage.WithTimeout(time.Second))
+	s := newStorage(t, ring, storage.WithTimeout(5*time.Second))
 	wantGuardsApart(t, s, 30, servers[1].Close)
 }
 

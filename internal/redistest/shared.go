@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -16,6 +17,9 @@ const (
 	envAddr    = "REDBREAKER_REDIS"         // host:port of a server to use
 	envRequire = "REDBREAKER_REQUIRE_REDIS" // 1: fail where a test would be skipped
 )
+
+// patience only ends a test that fails.
+const patience = 20 * time.Second
 
 // shared is the server that all tests of this binary share. It is not stopped: it
 // ends with the binary.
@@ -83,8 +87,10 @@ func removeKeys(addr, pattern string) error {
 	return keys.Err()
 }
 
+// newClient returns a client that is patient: the timeouts of go-redis are seconds, in
+// which a busy machine may run neither the server nor the test.
 func newClient(t testing.TB, addr string) *redis.Client {
-	rdb := redis.NewClient(&redis.Options{Addr: addr})
+	rdb := redis.NewClient(&redis.Options{Addr: addr, DialTimeout: patience, ReadTimeout: patience, WriteTimeout: patience, PoolTimeout: patience})
 	t.Cleanup(func() { _ = rdb.Close() })
 	return rdb
 }

@@ -47,12 +47,26 @@ func openEndsExactly(t *testEnv) {
 // rejectionsShowOpened: the process that opened the circuit finds the transition, with
 // the error of its call, in its rejections of the period and of the round after it.
 func rejectionsShowOpened(t *testEnv) {
-	a, _ := t.pair(engine.Policy{ConsecutiveFailures: 1, OpenFor: shortTime, HalfOpen: engine.HalfOpen{Lease: time.Hour}})
+	a, _ := t.pair(engine.Policy{ConsecutiveFailures: 1, OpenFor: time.Hour, HalfOpen: engine.HalfOpen{Lease: time.Hour}})
 	down := errors.New("down")
-	a.settle(a.admit(), engine.Failure, &engine.Detail{Text: "down", Err: down}, false)
+	// Without Advance the period must be short, and may then be over before the test has
+	// looked at it; a longer one is tried.
+	openFor := shortTime
+	var rejected *engine.RejectedError
+	for ; rejected == nil; openFor *= 2 {
+		if openFor > time.Minute {
+			t.Fatalf("a call within an open period of %v was admitted", openFor/2)
+		}
+		a.act(engine.ActionReset)
+		a.settle(a.admit(), engine.Failure, &engine.Detail{Text: "down", Err: down, OpenFor: openFor}, false)
+		_, err := a.Acquire(t.Context())
+		if !errors.As(err, &rejected) && (err != nil || t.Advance != nil) {
+			t.Fatalf("Acquire: error %v, want a *RejectedError", err)
+		}
+	}
 	want := t.lastTransition()
-	check := func(reason engine.Reason) {
-		r := a.rejection()
+	check := func(r *engine.RejectedError, reason engine.Reason) {
+		t.Helper()
 		t.checkEqual("reason", reason, r.Reason)
 		if r.Opened == nil {
 			t.Fatalf("a rejection for %q without what opened the circuit", reason)
@@ -62,10 +76,10 @@ func rejectionsShowOpened(t *testEnv) {
 			t.Errorf("Opened has the error %v and the rejection wraps %v, want %v and none", r.Opened.Err, r.Unwrap(), down)
 		}
 	}
-	check(engine.ReasonOpen)
-	t.advance(shortTime)
+	check(rejected, engine.ReasonOpen)
+	t.advance(openFor)
 	a.admit()
-	check(engine.ReasonProbing)
+	check(a.rejection(), engine.ReasonProbing)
 }
 
 // retryAfterNeverShort: a caller that waits for as long as its rejection says is not
