@@ -166,7 +166,7 @@ func (g *gate) Swap(ctx context.Context, name string, version int64, blob []byte
 
 func newCAS(t testing.TB, s cas.Store, opts ...cas.Option) *cas.Storage {
 	t.Helper()
-	c, err := cas.New(s, append([]cas.Option{cas.WithTimeout(5 * time.Second)}, opts...)...)
+	c, err := cas.New(s, append([]cas.Option{cas.WithTimeout(20 * time.Second)}, opts...)...)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,7 +14,7 @@ import (
 func suite(t testing.TB, s cas.Store, m *memStore) storagetest.Harness {
 	t.Helper()
 	client := func(reporter string) engine.Storage {
-		c, err := cas.New(s, cas.WithTimeout(10*time.Second), cas.WithReporter(reporter))
+		c, err := cas.New(s, cas.WithTimeout(20*time.Second), cas.WithReporter(reporter))
 		must(t, err)
 		return c
 	}

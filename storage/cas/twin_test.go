@@ -203,7 +203,7 @@ func TestCAS_gatheredEqualsOneByOne(t *testing.T) {
 			if i == 0 {
 				<-reached
 			}
-			for deadline := time.Now().Add(5 * time.Second); cas.Waiting(h) < i; time.Sleep(10 * time.Microsecond) {
+			for deadline := time.Now().Add(20 * time.Second); cas.Waiting(h) < i; time.Sleep(10 * time.Microsecond) {
 				if time.Now().After(deadline) {
 					t.Fatalf("%d operations wait, want %d", cas.Waiting(h), i)
 				}
