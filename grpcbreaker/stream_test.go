@@ -31,14 +31,14 @@ type fixture struct {
 	atClient, atServer *outcomes
 }
 
-func newFixture(t testing.TB, c grpcbreaker.Config) *fixture {
+func newFixture(t testing.TB, c grpcbreaker.Config, inner ...grpc.DialOption) *fixture {
 	t.Helper()
 	w := &fixture{service: &service{at: func(context.Context, int) error { return nil }}}
 	var onServer *redbreaker.Breaker
 	w.onClient, w.atClient = newBreaker(t, neverOpens)
 	onServer, w.atServer = newBreaker(t, neverOpens)
 	server, conn := start(t, func(s *grpc.Server) { pb.RegisterTestServiceServer(s, w.service) },
-		newClient(t, grpcbreaker.One(w.onClient), c).DialOptions(),
+		append(newClient(t, grpcbreaker.One(w.onClient), c).DialOptions(), inner...),
 		newServer(t, grpcbreaker.One(onServer), c).ServerOptions())
 	w.server, w.client = server, pb.NewTestServiceClient(conn)
 	// A deadline that passes while the connection is made would test nothing.
@@ -72,17 +72,47 @@ func TestStream_whole(t *testing.T) {
 	}
 }
 
+// way is a way to cut a call.
+type way struct {
+	name string
+	// cut runs at the server, and returns the handler's result.
+	cut                func(ctx context.Context, w *fixture, cancel func()) error
+	timeout            time.Duration
+	code               codes.Code
+	atClient, atServer redbreaker.Outcome
+}
+
+// cutCall makes a call of a kind that is cut at a point. It returns false if the
+// timeout ended the call before that.
+func (how way) cutCall(t *testing.T, k kind, point int, timeout time.Duration) bool {
+	t.Helper()
+	w := newFixture(t, grpcbreaker.Config{})
+	ctx, cancel := context.WithTimeout(t.Context(), timeout)
+	defer cancel()
+	var cut atomic.Bool
+	w.service.at = func(ctx context.Context, at int) error {
+		if at != point {
+			return nil
+		}
+		cut.Store(true)
+		return how.cut(ctx, w, cancel)
+	}
+	err := k.call(ctx, w.client, always)
+	if !cut.Load() && status.Code(err) == codes.DeadlineExceeded {
+		return false
+	}
+	if status.Code(err) != how.code {
+		t.Fatalf("ended with %v, want %v", err, how.code)
+	}
+	wantSettled(t, "client", w.atClient, how.atClient)
+	wantSettled(t, "server", w.atServer, how.atServer)
+	return true
+}
+
 // TestStream_cut: calls of all four kinds, cut at each of their points by each of
 // the ways in which that happens.
 func TestStream_cut(t *testing.T) {
-	for _, how := range []struct {
-		name string
-		// cut runs at the server, and returns the handler's result.
-		cut                func(ctx context.Context, w *fixture, cancel func()) error
-		timeout            time.Duration
-		code               codes.Code
-		atClient, atServer redbreaker.Outcome
-	}{
+	for _, how := range []way{
 		{"a status", func(context.Context, *fixture, func()) error {
 			return status.Error(codes.Unavailable, "down")
 		}, patience, codes.Unavailable, redbreaker.Failure, redbreaker.Failure},
@@ -114,20 +144,12 @@ func TestStream_cut(t *testing.T) {
 				for point := range k.points {
 					t.Run(name(k, point), func(t *testing.T) {
 						t.Parallel()
-						w := newFixture(t, grpcbreaker.Config{})
-						ctx, cancel := context.WithTimeout(t.Context(), how.timeout)
-						defer cancel()
-						w.service.at = func(ctx context.Context, at int) error {
-							if at != point {
-								return nil
+						// On a busy machine a deadline may pass before the call is at the point.
+						for timeout := how.timeout; !how.cutCall(t, k, point, timeout); timeout *= 2 {
+							if timeout > patience {
+								t.Fatalf("the call was not cut within %v", timeout)
 							}
-							return how.cut(ctx, w, cancel)
 						}
-						if err := k.call(ctx, w.client, always); status.Code(err) != how.code {
-							t.Fatalf("ended with %v, want %v", err, how.code)
-						}
-						wantSettled(t, "client", w.atClient, how.atClient)
-						wantSettled(t, "server", w.atServer, how.atServer)
 					})
 				}
 			}
@@ -165,35 +187,70 @@ func TestStream_leaked(t *testing.T) {
 // passes; but one that is read then is, whichever sees the deadline first.
 func TestStream_leakedDeadline(t *testing.T) {
 	for range 10 {
-		w := newFixture(t, grpcbreaker.Config{})
-		w.service.at = func(ctx context.Context, point int) error {
-			if point == 2 {
-				<-ctx.Done()
+		for _, read := range []bool{true, false} {
+			// On a busy machine the deadline may pass before there is a stream.
+			for timeout := 50 * time.Millisecond; !passDeadline(t, read, timeout); timeout *= 2 {
+				if timeout > patience {
+					t.Fatalf("no stream within %v", timeout)
+				}
 			}
-			return ctx.Err()
 		}
-		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-		defer cancel()
-		s, err := w.client.StreamingOutputCall(ctx, &pb.StreamingOutputCallRequest{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		for err == nil {
-			_, err = s.Recv()
-		}
-		if status.Code(err) != codes.DeadlineExceeded {
-			t.Fatal(err)
-		}
-		wantOutcomes(t, w.atClient, redbreaker.Failure)
-
-		ctx, cancel = context.WithTimeout(t.Context(), 50*time.Millisecond)
-		defer cancel()
-		if _, err = w.client.StreamingOutputCall(ctx, &pb.StreamingOutputCallRequest{}); err != nil {
-			t.Fatal(err)
-		}
-		eventually(t, "the stream is settled", func() bool { return len(w.atClient.all()) == 2 })
-		wantOutcomes(t, w.atClient, redbreaker.Failure, redbreaker.Ignored)
 	}
+}
+
+// passDeadline lets the deadline of a stream pass, while it is read or after it was
+// abandoned. It returns false if the deadline passed before there was a stream.
+func passDeadline(t *testing.T, read bool, timeout time.Duration) bool {
+	t.Helper()
+	last := &noticedStream{}
+	w := newFixture(t, grpcbreaker.Config{}, grpc.WithChainStreamInterceptor(last.open))
+	w.service.at = func(ctx context.Context, point int) error {
+		if point == 2 {
+			<-ctx.Done()
+		}
+		return ctx.Err()
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), timeout)
+	defer cancel()
+	s, err := w.client.StreamingOutputCall(ctx, &pb.StreamingOutputCallRequest{})
+	if status.Code(err) == codes.DeadlineExceeded {
+		return false
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !read {
+		wantSettled(t, "client", w.atClient, redbreaker.Ignored)
+		return true
+	}
+	for err == nil {
+		_, err = s.Recv()
+	}
+	if status.Code(err) != codes.DeadlineExceeded {
+		t.Fatal(err)
+	}
+	if !last.inTime {
+		return false // the stream was not being read when the deadline passed
+	}
+	wantOutcomes(t, w.atClient, redbreaker.Failure)
+	return true
+}
+
+// noticedStream notes whether the last message was asked for before the context ended.
+type noticedStream struct {
+	grpc.ClientStream
+	inTime bool
+}
+
+func (s *noticedStream) open(ctx context.Context, desc *grpc.StreamDesc, conn *grpc.ClientConn, method string, next grpc.Streamer, opts ...grpc.CallOption) (grpc.ClientStream, error) {
+	var err error
+	s.ClientStream, err = next(ctx, desc, conn, method, opts...)
+	return s, err
+}
+
+func (s *noticedStream) RecvMsg(m any) error {
+	s.inTime = s.Context().Err() == nil
+	return s.ClientStream.RecvMsg(m)
 }
 
 // TestStream_connectionClosed: to close the connection is the caller's decision.
