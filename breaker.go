@@ -203,15 +203,25 @@ func (b *Breaker) Control(ctx context.Context, c Command) (Snapshot, error) {
 	return b.handle.Control(ctx, c)
 }
 
-// Ping checks whether the storage works for this process, and returns a
-// *[StorageError] that says what to change. Call it at start, since New does no
-// I/O. For a storage that has nothing to check, such as memory, it returns nil.
+// Ping checks whether the storage works for this process, and whether the record of
+// this breaker is its own, and returns a *[StorageError] that says what to change.
+// Call it at start, since New does no I/O. For a storage that has nothing to check,
+// such as memory, it returns nil.
 func (b *Breaker) Ping(ctx context.Context) error {
 	if b.stopped.Load() {
 		return ErrStopped
 	}
 	if p, ok := b.storage.(engine.Pinger); ok {
-		return p.Ping(ctx)
+		if err := p.Ping(ctx); err != nil {
+			return err
+		}
+	}
+	// Only what Ping of a storage cannot know: data of another application at the key, or a
+	// record of a newer release. A user may lack the right to inspect, which calls do not need.
+	_, err := b.storage.Inspect(ctx, b.name)
+	var e *StorageError
+	if errors.As(err, &e) && e.Class == ClassForeign {
+		return err
 	}
 	return nil
 }

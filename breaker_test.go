@@ -437,6 +437,16 @@ func TestPing(t *testing.T) {
 	}
 	store.breaks("ping", &redbreaker.StorageError{Class: redbreaker.ClassRefused, Op: "ping", Err: errors.New("WRONGPASS")})
 	wantText(t, b.Ping(ctx), "redbreaker: ping: storage error (refused): WRONGPASS")
+
+	// A record of others is no fault of the storage. The right to inspect is not needed.
+	store.breaks("ping", nil)
+	foreign := &redbreaker.StorageError{Class: redbreaker.ClassForeign, Op: "inspect", Name: "dep", Err: redbreaker.ErrForeignKey}
+	store.breaks("inspect", foreign)
+	wantErr(t, b.Ping(ctx), redbreaker.ErrForeignKey)
+	store.breaks("inspect", &redbreaker.StorageError{Class: redbreaker.ClassRefused, Op: "inspect", Name: "dep", Err: errors.New("NOPERM")})
+	if err := b.Ping(ctx); err != nil {
+		t.Errorf("a user who may not inspect: %v", err)
+	}
 }
 
 func TestStop(t *testing.T) {

@@ -42,6 +42,18 @@ func TestDistance(t *testing.T) {
 	}
 }
 
+// Ping, called at the start, passes at any distance that the timeout allows.
+func TestDistance_ping(t *testing.T) {
+	for _, rtt := range []time.Duration{0, 50 * time.Millisecond, 100 * time.Millisecond, 200 * time.Millisecond, 240 * time.Millisecond} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newFarBubble(t, rtt, redis.Options{ContextTimeoutEnabled: true, Username: "default", Password: "secret"}, bound)
+			if err := w.store.Ping(ctx); err != nil {
+				t.Errorf("at %v: %v", rtt, err)
+			}
+		})
+	}
+}
+
 // newFarBubble returns a bubble whose server is one round trip away, dialing
 // included, and knows no script.
 func newFarBubble(t *testing.T, rtt time.Duration, o redis.Options, timeout time.Duration) *bubble {

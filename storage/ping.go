@@ -31,8 +31,9 @@ const oldestMajor = 6
 // the scripts do, and, unless the client is that of a cluster, is no node of one. Of a
 // Ring it asks each shard that is up. With [WithWatch] it also checks that it receives
 // what it publishes. It returns nil, engine.ErrStopped, the context's error, or a
-// *engine.StorageError that says what to change. It writes one key of its own to each
-// server that it asks, which is gone a second later.
+// *engine.StorageError that says what to change. It waits for up to eight timeouts for
+// the first answer of a server, so that one far away is reached. It writes one key of
+// its own to each server that it asks, which is gone a second later.
 func (r *Redis) Ping(ctx context.Context) error {
 	keys := r.transport.OneKeyPerShard(r.keys.PingKeys())
 	for _, key := range keys {
@@ -65,6 +66,11 @@ func (r *Redis) Ping(ctx context.Context) error {
 // right would else show up at the first transition.
 func (r *Redis) tryCommands(ctx context.Context, key string) error {
 	reply, err := r.runPing(ctx, key)
+	// At a distance, a connection and the script take more than one timeout. The client goes
+	// on with them while no caller waits, so a later call finds them made.
+	for tries := 1; errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil && tries < maxPings; tries++ {
+		reply, err = r.runPing(ctx, key)
+	}
 	if err != nil {
 		return withAdvice(err)
 	}
@@ -80,6 +86,10 @@ func (r *Redis) tryCommands(ctx context.Context, key string) error {
 func (r *Redis) runPing(ctx context.Context, key string) (any, error) {
 	return r.runCall(ctx, time.Now(), &transport.Call{Op: "ping", Key: key, Script: scripts.Ping, Repeatable: true})
 }
+
+// maxPings is how often Ping tries to connect: a connection and a script take up to
+// eight round trips, and a timeout is longer than one.
+const maxPings = 8
 
 // newDeniedError returns the error about commands that the server refused, nil if
 // there are none.
@@ -123,7 +133,7 @@ func (r *Redis) checkClock(ctx context.Context) error {
 // is another product that names the version of Redis that it resembles, has run a
 // script, which is enough.
 func (r *Redis) checkVersion(ctx context.Context) error {
-	info, err := r.transport.Info(ctx)
+	info, err := r.transport.Info(ctx, "server")
 	if err != nil {
 		return nil //nolint:nilerr // INFO may be denied
 	}

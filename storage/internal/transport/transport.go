@@ -29,6 +29,7 @@ import (
 // concurrent use.
 type Transport struct {
 	client     redis.UniversalClient
+	underlying redis.UniversalClient // that the client wraps; the client itself if it wraps none
 	timeout    time.Duration
 	timeoutErr error
 	// connectLimit is how long a trial may take, which makes a connection if there
@@ -76,7 +77,7 @@ func New(client, underlying redis.UniversalClient, limit time.Duration) (*Transp
 	if underlying == nil {
 		underlying = unwrap(client)
 	}
-	t := &Transport{client: client, timeout: limit, timeoutErr: timeout.Error(limit)}
+	t := &Transport{client: client, underlying: underlying, timeout: limit, timeoutErr: timeout.Error(limit)}
 	t.closing, t.endCalls = context.WithCancel(context.Background())
 	var dialTimeout, readTimeout time.Duration
 	switch c := underlying.(type) {
@@ -109,10 +110,13 @@ func New(client, underlying redis.UniversalClient, limit time.Duration) (*Transp
 	return t, nil
 }
 
+// maxWrappers is more than any client has. A wrapper may return itself.
+const maxWrappers = 32
+
 // unwrap returns the client that wrappers, such as those that trace calls, offer by
 // a method Unwrap.
 func unwrap(client redis.UniversalClient) redis.UniversalClient {
-	for {
+	for range maxWrappers {
 		w, ok := client.(interface{ Unwrap() redis.UniversalClient })
 		if !ok {
 			return client
@@ -123,10 +127,14 @@ func unwrap(client redis.UniversalClient) redis.UniversalClient {
 		}
 		client = inner
 	}
+	return client
 }
 
 // Timeout is the longest that a call takes.
 func (t *Transport) Timeout() time.Duration { return t.timeout }
+
+// Underlying is the client that knows the servers, as far as it was recognized.
+func (t *Transport) Underlying() redis.UniversalClient { return t.underlying }
 
 // TimeoutError is the error of a call that took longer.
 func (t *Transport) TimeoutError() error { return t.timeoutErr }
@@ -192,12 +200,12 @@ func (t *Transport) OneKeyPerShard(keys iter.Seq[string]) []string {
 	return chosen
 }
 
-// Info returns what the server says about itself.
-func (t *Transport) Info(ctx context.Context) (string, error) {
+// Info returns a section of what the server says about itself.
+func (t *Transport) Info(ctx context.Context, section string) (string, error) {
 	var text string
 	var infoErr error
 	err := t.waitOrLeave(ctx, time.Now().Add(t.timeout), func(ctx context.Context) {
-		text, infoErr = t.client.Info(ctx, "server").Result()
+		text, infoErr = t.client.Info(ctx, section).Result()
 	})
 	if err != nil {
 		return "", err
