@@ -9,6 +9,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/redbreaker/redbreaker"
+	"github.com/redbreaker/redbreaker/engine"
 	"github.com/redbreaker/redbreaker/metrics"
 )
 
@@ -21,6 +22,8 @@ type Metrics struct {
 	group        *metrics.Group
 	observables  map[*metrics.Instrument]metric.Int64Observable
 	registration metric.Registration
+	stepDuration metric.Float64Histogram
+	stepSize     metric.Float64Histogram
 	durations    *durations   // nil without WithDuration
 	tracer       trace.Tracer // nil without WithSpans
 }
@@ -36,6 +39,9 @@ func New(opts ...Option) (*Metrics, error) {
 	}
 	m := &Metrics{group: group}
 	meter := s.meters.Meter(scope)
+	if err := m.makeStepInstruments(meter); err != nil {
+		return nil, err
+	}
 	if s.duration {
 		if m.durations, err = newDurations(meter); err != nil {
 			return nil, err
@@ -48,6 +54,23 @@ func New(opts ...Option) (*Metrics, error) {
 		return nil, err
 	}
 	return m, nil
+}
+
+func (m *Metrics) makeStepInstruments(meter metric.Meter) (err error) {
+	if m.stepDuration, err = newHistogram(meter, metrics.StepDuration); err != nil {
+		return err
+	}
+	m.stepSize, err = newHistogram(meter, metrics.StepOperations)
+	return err
+}
+
+// ObserveStep records a step of a storage. Pass it to storage.WithStepObserver or
+// cas.WithStepObserver.
+func (m *Metrics) ObserveStep(r engine.StepReport) {
+	ctx := context.Background()
+	series := metric.WithAttributes(attributesOf(metrics.StepDuration, m.group.Name(), r.Kind, metrics.ErrorClass(r.Err))...)
+	m.stepDuration.Record(ctx, r.Elapsed.Seconds(), series)
+	m.stepSize.Record(ctx, float64(r.Operations), series)
 }
 
 // registerObservables makes the instruments that a reader collects from the group.

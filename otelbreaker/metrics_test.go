@@ -26,12 +26,10 @@ func TestMetrics_instruments(t *testing.T) {
 	e.ObserveBreakers(b)
 	_ = b.Do(context.Background(), succeed)
 	control(t, b, redbreaker.ActionForceOpen)
+	e.ObserveStep(engine.StepReport{Kind: "redis", Operations: 3, Elapsed: time.Millisecond})
 	all := e.collect(t)
 	for _, i := range metrics.Instruments() {
 		got, ok := all[i.Name]
-		if !ok && (i == metrics.StepDuration || i == metrics.StepOperations) {
-			continue // in memory there are no steps
-		}
 		if !ok || got.Unit != i.Unit || got.Description != i.Description {
 			t.Errorf("%s arrives as %+v", i.Name, got)
 			continue
@@ -267,6 +265,26 @@ func TestMetrics_degraded(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, e.read(t, metrics.StorageStatus)); diff != "" {
 		t.Errorf("storage.status (-want +got):\n%s", diff)
+	}
+}
+
+func TestMetrics_steps(t *testing.T) {
+	e := newExported(t)
+	e.ObserveStep(engine.StepReport{Kind: "redis", Operations: 3, Elapsed: time.Millisecond})
+	e.ObserveStep(engine.StepReport{Kind: "redis", Operations: 5, Elapsed: 3 * time.Millisecond})
+	e.ObserveStep(engine.StepReport{Kind: "redis", Operations: 1, Elapsed: time.Second, Err: &engine.StorageError{Class: engine.ClassUnknown}})
+	all := e.collect(t)
+	for i, want := range map[*metrics.Instrument]string{
+		metrics.StepDuration:   "kind=redis 0.004/2\ntype=unknown kind=redis 1/1\n",
+		metrics.StepOperations: "kind=redis 8/2\ntype=unknown kind=redis 1/1\n",
+	} {
+		var lines []string
+		for _, p := range all[i.Name].Data.(metricdata.Histogram[float64]).DataPoints {
+			lines = append(lines, fmt.Sprintf("%s %v/%d\n", describeSet(p.Attributes), p.Sum, p.Count))
+		}
+		if diff := cmp.Diff(want, sortLines(lines)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", i.Name, diff)
+		}
 	}
 }
 

@@ -8,15 +8,18 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/redbreaker/redbreaker"
+	"github.com/redbreaker/redbreaker/engine"
 	"github.com/redbreaker/redbreaker/metrics"
 )
 
 // Collector exports one group of breakers. Make it with [New] and register it. All
 // methods are safe for concurrent use.
 type Collector struct {
-	group     *metrics.Group
-	described described
-	durations *prometheus.HistogramVec // nil without WithDuration
+	group        *metrics.Group
+	described    described
+	stepDuration *prometheus.HistogramVec
+	stepSize     *prometheus.HistogramVec
+	durations    *prometheus.HistogramVec // nil without WithDuration
 }
 
 var _ prometheus.Collector = (*Collector)(nil)
@@ -29,7 +32,12 @@ func New(opts ...Option) (*Collector, error) {
 	if err := errors.Join(err, invalid); err != nil {
 		return nil, err
 	}
-	c := &Collector{group: group, described: newDescribed(metrics.Instruments(), group.Name())}
+	c := &Collector{
+		group:        group,
+		described:    newDescribed(metrics.Instruments(), group.Name()),
+		stepDuration: newHistogram(metrics.StepDuration, group.Name()),
+		stepSize:     newHistogram(metrics.StepOperations, group.Name()),
+	}
 	if s.duration {
 		c.durations = newHistogram(metrics.CallDuration, group.Name())
 	}
@@ -39,17 +47,33 @@ func New(opts ...Option) (*Collector, error) {
 // Describe implements prometheus.Collector.
 func (c *Collector) Describe(all chan<- *prometheus.Desc) {
 	c.described.sendDescs(all)
-	if c.durations != nil {
-		c.durations.Describe(all)
+	for _, h := range c.histograms() {
+		h.Describe(all)
 	}
+}
+
+func (c *Collector) histograms() []*prometheus.HistogramVec {
+	all := []*prometheus.HistogramVec{c.stepDuration, c.stepSize}
+	if c.durations != nil {
+		all = append(all, c.durations)
+	}
+	return all
 }
 
 // Collect implements prometheus.Collector. It does no I/O.
 func (c *Collector) Collect(all chan<- prometheus.Metric) {
 	c.group.Collect(func(s metrics.Sample) { all <- c.described.newMetric(s) })
-	if c.durations != nil {
-		c.durations.Collect(all)
+	for _, h := range c.histograms() {
+		h.Collect(all)
 	}
+}
+
+// ObserveStep records a step of a storage. Pass it to storage.WithStepObserver or
+// cas.WithStepObserver.
+func (c *Collector) ObserveStep(r engine.StepReport) {
+	class := metrics.ErrorClass(r.Err)
+	c.stepDuration.WithLabelValues(r.Kind, class).Observe(r.Elapsed.Seconds())
+	c.stepSize.WithLabelValues(r.Kind, class).Observe(float64(r.Operations))
 }
 
 // ObserveRegistry adds the breakers of a registry to status, override and

@@ -78,6 +78,7 @@ func gather(t testing.TB, all ...prometheus.Collector) map[string]*dto.MetricFam
 func TestCollector_instruments(t *testing.T) {
 	c := newCollector(t, prombreaker.WithDuration(), prombreaker.WithNames("payments"))
 	_ = newBreaker(t, c, "payments").Do(context.Background(), succeed)
+	c.ObserveStep(engine.StepReport{Kind: "redis", Operations: 3, Elapsed: time.Millisecond})
 	memory := engine.NewMemory()
 	if _, err := memory.Control(context.Background(), "dep", engine.Command{Action: engine.ActionTrip}); err != nil {
 		t.Fatal(err)
@@ -90,9 +91,6 @@ func TestCollector_instruments(t *testing.T) {
 	for _, i := range append(metrics.Instruments(), metrics.FleetInstruments()...) {
 		f := found[i.PrometheusName()]
 		delete(found, i.PrometheusName())
-		if i == metrics.StepDuration || i == metrics.StepOperations {
-			continue // in memory there are no steps
-		}
 		if f == nil || f.GetHelp() != i.Description || f.GetType() != typeOf(i) {
 			t.Errorf("%s arrives as %v %q", i.PrometheusName(), f.GetType(), f.GetHelp())
 			continue

@@ -68,8 +68,14 @@ func (h *redisHandle) startStep(ctx context.Context, since time.Time, node *tran
 	f, err := h.redis.transport.Start(ctx, since, node, h.newCall(op, b))
 	if err != nil {
 		h.endFollowed(sent.id)
+		h.reportStep(since, b, err)
 	}
 	return f, sent, err
+}
+
+// reportStep reports a step that has ended to the storage's observer.
+func (h *redisHandle) reportStep(since time.Time, b engine.Batch, err error) {
+	h.redis.observer.ReportStep(h.redis.Kind(), since, b.Admissions+b.Outcomes(), err)
 }
 
 // beginStep begins a step before its command can be sent: the event of its transition
@@ -105,9 +111,15 @@ func (h *redisHandle) isRepeatable(b engine.Batch) bool {
 	return s.Age >= 0 && s.State == engine.StateClosed
 }
 
-// decodeStep reads the reply of a step and passes it on to the tracker and the
-// index.
+// decodeStep reads the reply of a step and passes it on to the tracker, the index and
+// the observer.
 func (h *redisHandle) decodeStep(sent sentStep, since time.Time, op string, b engine.Batch, reply any, err error) (engine.Reply, error) {
+	r, err := h.applyReply(sent, since, op, b, reply, err)
+	h.reportStep(since, b, err)
+	return r, err
+}
+
+func (h *redisHandle) applyReply(sent sentStep, since time.Time, op string, b engine.Batch, reply any, err error) (engine.Reply, error) {
 	if err != nil {
 		h.endFollowed(sent.id)
 		return engine.Reply{}, err

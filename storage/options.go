@@ -47,6 +47,14 @@ func WithReporter(name string) Option {
 	return func(o *options) { o.Reporter = name }
 }
 
+// WithStepObserver calls f after each step of a breaker, that is each script call, with
+// its length, its number of operations and its error. Other calls may wait while f runs,
+// so it must be quick, and it must not use the storage. Default: none, which costs
+// nothing.
+func WithStepObserver(f func(engine.StepReport)) Option {
+	return func(o *options) { o.Observer = f }
+}
+
 // WithColocation puts all breakers of this storage into the one cluster slot of
 // tag, on purpose. Their keys differ from those without, so all processes must
 // agree. Default: breakers spread over all slots.

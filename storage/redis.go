@@ -13,6 +13,7 @@ import (
 	"github.com/redbreaker/redbreaker/engine"
 	"github.com/redbreaker/redbreaker/scripts"
 	"github.com/redbreaker/redbreaker/storage/internal/enrol"
+	"github.com/redbreaker/redbreaker/storage/internal/settings"
 	"github.com/redbreaker/redbreaker/storage/internal/transport"
 	"github.com/redbreaker/redbreaker/storage/internal/watch"
 )
@@ -23,6 +24,7 @@ type Redis struct {
 	transport *transport.Transport
 	keys      cluster.Keys
 	reporter  string
+	observer  settings.StepObserver
 	zeroRules engine.Rules // of the zero policy, for commands by name
 	start     time.Time
 	closed    atomic.Bool
@@ -68,7 +70,7 @@ func NewRedis(client redis.UniversalClient, opts ...Option) (*Redis, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Redis{transport: t, keys: keys, reporter: o.Reporter, zeroRules: zero, start: time.Now(), client: client, watchers: map[*watch.Watcher]bool{}}
+	r := &Redis{transport: t, keys: keys, reporter: o.Reporter, observer: o.Observer, zeroRules: zero, start: time.Now(), client: client, watchers: map[*watch.Watcher]bool{}}
 	r.index = enrol.New(keys, t, r.start)
 	if o.watch {
 		r.watcher = watch.New(client, t, keys, r.start)

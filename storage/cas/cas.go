@@ -35,6 +35,7 @@ type Storage struct {
 	timeout    time.Duration
 	timeoutErr error
 	reporter   string
+	observer   settings.StepObserver
 	zeroRules  engine.Rules // of the zero policy, for commands by name
 	random     func() int64
 	start      time.Time
@@ -65,6 +66,7 @@ func New(store Store, opts ...Option) (*Storage, error) {
 		timeout:    o.Timeout,
 		timeoutErr: timeout.Error(o.Timeout),
 		reporter:   o.Reporter,
+		observer:   o.Observer,
 		zeroRules:  zero,
 		random:     engine.Random,
 		start:      time.Now(),

@@ -3,6 +3,7 @@ package cas
 import (
 	"time"
 
+	"github.com/redbreaker/redbreaker/engine"
 	"github.com/redbreaker/redbreaker/storage/internal/settings"
 )
 
@@ -25,4 +26,12 @@ func WithTimeout(d time.Duration) Option {
 // Default: the host's name.
 func WithReporter(name string) Option {
 	return func(o *options) { o.Reporter = name }
+}
+
+// WithStepObserver calls f after each step of a breaker, that is each attempt to swap a record, with
+// its length, its number of operations and its error. Other calls may wait while f runs,
+// so it must be quick, and it must not use the storage. Default: none, which costs
+// nothing.
+func WithStepObserver(f func(engine.StepReport)) Option {
+	return func(o *options) { o.Observer = f }
 }

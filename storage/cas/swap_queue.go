@@ -174,13 +174,21 @@ func (q *swapQueue) takeBatch() []*operation {
 // tryBatch runs operations on the record and swaps it. It returns false if the
 // race was lost and they wait again.
 func (q *swapQueue) tryBatch(ops []*operation) bool {
+	began, n := time.Now(), int64(len(ops))
+	ended, err := q.swapBatch(ops)
+	q.storage.observer.ReportStep(q.storage.Kind(), began, n, err)
+	return ended
+}
+
+// swapBatch is tryBatch, with the error of the attempt.
+func (q *swapQueue) swapBatch(ops []*operation) (ended bool, fault error) {
 	ctx, cancel := context.WithTimeoutCause(context.Background(), q.storage.timeout, q.storage.timeoutErr)
 	defer cancel()
 	asked := handle.ReadClock(q.storage.start)
 	r, version, now, err := q.storage.loadRecord(ctx, q.name)
 	if err != nil {
 		q.failOperations(ops, err)
-		return true
+		return true, err
 	}
 	// As late as possible: a caller that leaves while the record is read knows for certain
 	// that its operation was not executed.
@@ -194,18 +202,19 @@ func (q *swapQueue) tryBatch(ops []*operation) bool {
 	// was their moment.
 	if slices.Equal(before, after) {
 		q.commitOps(ops, asked)
-		return true
+		return true, nil
 	}
 	swapped, err := q.storage.swapRecord(ctx, q.name, version, encodeFields(after), timeToLive(&r, now))
 	switch {
 	case err != nil:
 		q.failOperations(ops, err)
+		return true, err
 	case swapped:
 		q.commitOps(ops, asked)
-	default:
-		q.requeueOperations(ops)
+		return true, nil
 	}
-	return err != nil || swapped
+	q.requeueOperations(ops)
+	return false, &engine.StorageError{Class: engine.ClassNotExecuted, Op: "swap", Name: q.name, Err: errContended}
 }
 
 // timeToLive returns how long the record must be kept; 0 means without end.

@@ -20,6 +20,18 @@ const MaxTimeout = time.Minute
 type Common struct {
 	Timeout  time.Duration
 	Reporter string
+	Observer StepObserver
+}
+
+// StepObserver is called for each step of a storage; nil if an option sets none.
+type StepObserver func(engine.StepReport)
+
+// ReportStep calls the observer, if there is one, for a step of operations of which the
+// first came at since.
+func (f StepObserver) ReportStep(kind string, since time.Time, operations int64, err error) {
+	if f != nil {
+		f(engine.StepReport{Kind: kind, Operations: operations, Elapsed: time.Since(since), Err: err})
+	}
 }
 
 // Default returns the settings of a storage without options.
