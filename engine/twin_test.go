@@ -135,6 +135,7 @@ func (w *twins) dropMemory() { w.handles[0] = nil }
 func (w *twins) step(t *rapid.T, b engine.Batch) {
 	i := rapid.IntRange(0, 1).Draw(t, "who")
 	w.rnd = rapid.Int64Range(0, 1<<20-1).Draw(t, "rnd")
+	b.AskStanding = rapid.Bool().Draw(t, "asks")
 	t.Logf("%d step %d rnd=%d %+v", w.now, i, w.rnd, b)
 	memory := w.comparesMemory()
 	want := w.pure.Step(w.rules[i], w.now, w.rnd, b)
@@ -315,6 +316,12 @@ func isSoundRound(round, leases string) bool {
 	return err == nil && !slices.Contains(r.Snapshot("", 1).Unreadable, "round")
 }
 
+// isRecord reports whether the fields are taken for a record.
+func isRecord(fields []engine.Field) bool {
+	_, err := engine.ParseRecord(fields)
+	return err == nil
+}
+
 var leadingZero = regexp.MustCompile(`(^|[^0-9])0[0-9]`)
 
 // drawJunk draws a field's replacement: almost right, or not at all.
@@ -359,6 +366,9 @@ func (w *twins) run(t *rapid.T) {
 				Admissions: rapid.Int64Range(0, 3).Draw(t, "admissions"),
 			})
 		},
+		"ask": func(t *rapid.T) {
+			w.step(t, engine.Batch{Reporter: rapid.SampledFrom([]string{"web-1", "web-2", ""}).Draw(t, "reporter")})
+		},
 		"wait": func(t *rapid.T) {
 			w.now += rapid.SampledFrom([]int64{1, 10, 999, 1000, 2500, 5000, 60_000, 61_000, 3_600_000, 50_000_000}).Draw(t, "ms")
 		},
@@ -380,6 +390,9 @@ func (w *twins) run(t *rapid.T) {
 			all[field] = text
 			if _, err := engine.ParseRecord(scenario.List(all)); err != nil || leadingZero.MatchString(text) {
 				t.Skip("a newer layout has a test of its own; miniredis takes 010 for 8")
+			}
+			if fields, err := scenario.Canonical(scenario.List(all)); err != nil || !isRecord(fields) {
+				t.Skip("a damaged head and tally: what remains may be the hash of others")
 			}
 			if isDamagedInLeases(all["round"], all["leases"]) {
 				t.Skip("the fast path rejects by the round, and does not read its leases")

@@ -11,20 +11,22 @@ import (
 // that a step does not need are left out: each costs the server time.
 func StepArgs(rules *engine.Rules, rnd int64, b engine.Batch) []any {
 	args := []any{strconv.FormatInt(b.Admissions, 10) + " " + strconv.FormatInt(rnd, 10), rules.Text()}
-	if len(b.Results) == 0 {
+	if len(b.Results) == 0 && !b.AskStanding {
 		return args
 	}
-	args = append(args, results(b.Results))
-	if b.NeedsReporter() {
+	args = append(args, resultsText(&b))
+	if b.NeedsReporter() || b.AskStanding && rules.Reporters > 1 {
 		args = append(args, engine.EncodeToken(b.Reporter), engine.CeilMillis(b.Detail.OpenFor), engine.EncodeToken(b.Detail.Text))
 	}
 	return args
 }
 
-// results writes epoch[.lease] and runs for each ticket.
-func results(list []engine.Result) string {
+// resultsText writes epoch[.lease] and runs for each ticket, and a question mark if the
+// batch asks for the standing. The mark is where the fast path looks after the last
+// run, so that steps without it do not have to look for it.
+func resultsText(batch *engine.Batch) string {
 	var b strings.Builder
-	for i, res := range list {
+	for i, res := range batch.Results {
 		if i > 0 {
 			b.WriteByte(' ')
 		}
@@ -38,6 +40,9 @@ func results(list []engine.Result) string {
 			b.WriteByte(run.Outcome.Code())
 			b.WriteString(strconv.FormatInt(run.N, 10))
 		}
+	}
+	if batch.AskStanding {
+		b.WriteByte('?')
 	}
 	return b.String()
 }

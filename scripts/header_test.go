@@ -169,6 +169,8 @@ var replyExamples = []struct {
 		"half_open auto epoch=7 left=30000 mode_left=0 granted=1 lease=3 applied=1 stale=1 policy=36c82cee applied_each=1", nil},
 	{"step", `"<state> <mode> epoch=<n> left=<ms> mode_left=<ms> granted=<n> lease=<first> applied=<n> stale=<n> policy=<fingerprint>"`,
 		"open shadow epoch=7 left=30000 mode_left=5 granted=0 lease=0 applied=2 stale=0 policy=36c82cee\n6 1 7 1000 closed/shadow>open/shadow consecutive for=30000 streak=2 calls=0 failures=0 slow=0 by=web-1", nil},
+	{"step", `"=<streak> <seq> <calls> <failures> <slow> <leaving calls> <leaving failures> <leaving slow> <turn> <age> <other seq> <other turns>"`,
+		"1838594888820224\n=2 5 9 4 0 3 1 0 250 8000 4 1", errSurprise}, // nothing asked for it
 	{"step", `"!type <type>"`, "!type zset", engine.ErrForeignKey},
 	{"step", `"!schema <n>"`, "!schema 2", engine.ErrNewerLayout},
 	{"step", `"!args <n>"`, "!args 3", errBug},

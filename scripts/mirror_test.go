@@ -17,7 +17,7 @@ import (
 
 // mirrored are the files that stand in engine and in lib as two columns of one
 // page: the same functions under the same names, in the same order.
-var mirrored = []string{"machine", "probes", "transition", "window", "judge", "log", "control", "head", "tally", "round", "fields", "ramp"}
+var mirrored = []string{"machine", "probes", "transition", "window", "judge", "log", "control", "head", "tally", "round", "fields", "ramp", "standing"}
 
 // goOnly and luaOnly are the functions that one column does without, and why.
 var goOnly = map[string]string{
@@ -31,7 +31,6 @@ var goOnly = map[string]string{
 	"log.parse_event":         "a script never reads an event",
 	"log.read_log":            "a script never reads an entry",
 	"round.settled":           "in Lua it is two fields of m",
-	"fields.parse_cell":       "in Lua it is a loop's body",
 	"fields.window_reaches":   "in Lua rotate_buckets drops what the window no longer reaches",
 	"fields.add_cells":        "a script writes only the cells that a step changed",
 	"control.rules":           "control.lua itself",

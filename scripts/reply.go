@@ -19,10 +19,31 @@ func DecodeStep(reply any, rules *engine.Rules, b engine.Batch) (engine.Reply, e
 	if text == "" || text[0] == '!' {
 		return engine.Reply{}, refusal(text)
 	}
-	if '0' <= text[0] && text[0] <= '9' {
-		return decodeShort(text, rules, b)
+	rest, line, isKnown := strings.Cut(text, "\n=")
+	decode := decodeWhole
+	if rest == "" {
+		return engine.Reply{}, surprise(text)
 	}
-	return decodeWhole(text, b)
+	if '0' <= rest[0] && rest[0] <= '9' {
+		decode = decodeShort
+	}
+	r, err := decode(rest, rules, b)
+	if err == nil && isKnown && !(b.AskStanding && decodeStanding(line, &r)) {
+		return engine.Reply{}, surprise(text)
+	}
+	return r, err
+}
+
+const standingLayout = "%d %d %d %d %d %d %d %d %d %d %d %d"
+
+// decodeStanding reads the line of the standing. It returns false if no closed record
+// has such a one.
+func decodeStanding(line string, r *engine.Reply) bool {
+	s := &r.Standing
+	s.Known = engine.MatchLayout(line, standingLayout, &s.Streak, &s.Seq, &s.Window.Calls, &s.Window.Failures, &s.Window.Slow,
+		&s.Leaving.Calls, &s.Leaving.Failures, &s.Leaving.Slow, &s.TurnMS, &s.WindowAgeMS, &s.Other.Seq, &s.Other.Turns)
+	return s.Known && r.State == engine.StateClosed && s.Leaving.Calls <= s.Window.Calls &&
+		s.Leaving.Failures <= s.Window.Failures && s.Leaving.Slow <= s.Window.Slow
 }
 
 // decodeShort reads a reply that omits everything usual: an epoch if all
@@ -73,7 +94,7 @@ func parseAppliedEach(text string, applied int64) []int64 {
 
 const wholeLayout = "epoch=%d left=%d mode_left=%d granted=%d lease=%d applied=%d stale=%d policy=%s"
 
-func decodeWhole(text string, b engine.Batch) (engine.Reply, error) {
+func decodeWhole(text string, _ *engine.Rules, b engine.Batch) (engine.Reply, error) {
 	published, unpublished := strings.CutSuffix(text, "\n!unpublished")
 	line, event, moved := strings.Cut(published, "\n")
 	line, overdue, late := strings.Cut(line, " overdue=")

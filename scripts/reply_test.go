@@ -206,3 +206,36 @@ func FuzzDecodeInspect(f *testing.F) {
 		_ = record.Snapshot("fuzz", now)
 	})
 }
+
+// TestDecode_standing reads the line of the standing, and refuses one that no closed
+// record has or that nothing asked for.
+func TestDecode_standing(t *testing.T) {
+	b := asked
+	b.AskStanding = true
+	const line = "\n=2 5 9 4 0 3 1 0 250 8000 4 1"
+	want := engine.Standing{
+		Known: true, Streak: 2, Seq: 5, TurnMS: 250, WindowAgeMS: 8000, Other: engine.OtherReporter{Seq: 4, Turns: 1},
+		Window: engine.WindowSums{Calls: 9, Failures: 4}, Leaving: engine.WindowSums{Calls: 3, Failures: 1},
+	}
+	for _, reply := range []string{
+		"7" + line,
+		"closed shadow epoch=7 left=0 mode_left=5 granted=0 lease=0 applied=2 stale=0 policy=36c82cee" + line,
+		"closed auto epoch=7 left=0 mode_left=0 granted=0 lease=0 applied=2 stale=0 policy=36c82cee\n6 1 7 1000 half_open>closed recovered succeeded=1 failed=0 lapsed=0\n!unpublished" + line,
+	} {
+		r, err := scripts.DecodeStep(reply, zero(t), b)
+		if diff := cmp.Diff(want, r.Standing); diff != "" || err != nil {
+			t.Errorf("%q: %v (-want +got):\n%s", reply, err, diff)
+		}
+		if _, err := scripts.DecodeStep(reply, zero(t), asked); err == nil {
+			t.Errorf("%q was taken, though nothing asked for the standing", reply)
+		}
+	}
+	for _, reply := range []string{
+		line, "7\n=", "7\n=2", "7" + line + " 1", "7" + line + "\n", "7" + line + line, "7 30000" + line,
+		strings.Replace("7"+line, " 3 1 0 ", " 10 1 0 ", 1), strings.Replace("7"+line, " 3 1 0 ", " 3 5 0 ", 1), strings.Replace("7"+line, " 3 1 0 ", " 3 1 1 ", 1),
+	} {
+		if r, err := scripts.DecodeStep(reply, zero(t), b); err == nil {
+			t.Errorf("%q was taken: %+v", reply, r.Standing)
+		}
+	}
+}

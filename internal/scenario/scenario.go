@@ -23,8 +23,9 @@
 //	see, save, restore                remember the epoch; remember the record; bring it back
 //
 // acquire, report, step and control take policy=NAME; report and step take
-// by=REPORTER (a CALLER's own name, if there is one result), retry_after=20s and
-// text=words. Spaces in words are written as underscores.
+// by=REPORTER (a CALLER's own name, if there is one result), retry_after=20s,
+// text=words, and standing=yes to ask for it. Spaces in words are written as
+// underscores.
 package scenario
 
 import (
@@ -256,6 +257,7 @@ func (w *scenarioRun) runStep(b engine.Batch, callers []string) string {
 		b.Reporter = by
 	}
 	b.Detail = engine.Detail{OpenFor: w.parseDuration(w.takeWord("retry_after")), Text: w.takeWord("text")}
+	b.AskStanding = w.takeWord("standing") == "yes"
 	rules := w.rulesOf()
 	before := w.pure.Fields()
 	reply := w.pure.Step(rules, w.now, w.rnd, b)
@@ -280,7 +282,29 @@ func (w *scenarioRun) runStep(b engine.Batch, callers []string) string {
 		}
 	}
 	w.compareTwins(before)
-	return w.describeReply(reply, callers, len(b.Results) > 0, untouched)
+	out := w.describeReply(reply, callers, len(b.Results) > 0, untouched)
+	if b.AskStanding {
+		out += "\n" + describeStanding(&reply.Standing)
+	}
+	return out
+}
+
+// describeStanding puts a standing into words.
+func describeStanding(s *engine.Standing) string {
+	if !s.Known {
+		return "standing: unknown"
+	}
+	line := fmt.Sprintf("standing: streak %d, number %d, calls %d, failures %d, slow %d", s.Streak, s.Seq, s.Window.Calls, s.Window.Failures, s.Window.Slow)
+	if s.WindowAgeMS > 0 {
+		line += ", window of " + formatLength(s.WindowAgeMS)
+	}
+	if s.TurnMS > 0 {
+		line += fmt.Sprintf("; in %s leave %d, %d, %d", formatLength(s.TurnMS), s.Leaving.Calls, s.Leaving.Failures, s.Leaving.Slow)
+	}
+	if s.Other.Seq > 0 {
+		line += fmt.Sprintf("; another at number %d, for %d turns", s.Other.Seq, s.Other.Turns)
+	}
+	return line
 }
 
 // describeReply puts a reply into words.

@@ -16,7 +16,8 @@
 -- of a number by its digits, and ignore the arguments that they do not use.
 local time -- the server's time, once it is read
 local results = ARGV[3] or ''
-local head = results == '' and redis.pcall('HGET', KEYS[1], 'head')
+local head = (results == '' or results == '?') and redis.pcall('HGET', KEYS[1], 'head')
+local asks, standing = false, '' -- whether the step asks for the standing, and that line of the reply
 -- @include lib/fast_admit.lua
 -- @include lib/clock.lua
 -- @include lib/fast_reject.lua
@@ -30,15 +31,7 @@ repeat -- runs once: break leaves the step to the rest of the script
   while code do
     -- @include lib/fast_count.lua
     -- @include lib/fast_judge.lua
-    if rest > #results then
-      code = nil
-    else
-      code, count, rest = results:match('^([sf])([1-9]%d*)()', rest)
-      if not code or #count > 9 then
-        code = 'i' -- not a run of this path
-        break
-      end
-    end
+    -- @include lib/fast_next.lua
   end
   if code then break end
   -- @include lib/fast_write.lua

@@ -7,7 +7,10 @@ if head and not head.err then
     '^1 closed auto epoch=([1-9]%d*) policy=(%w+) since=()%d+() until=0 open_for=(%d+) trips=(%d%d?%d?) n=([1-9]%d*)()')
   if policy == ARGV[2]:sub(1, 8) and epoch + 0 <= $MAX_EPOCH and since_end - since < 16 and #open_for < 11 and
     (trips == '0' or open_for ~= '0') and #newest < 16 then
-    if ramp > #head then return epoch end
+    if ramp > #head then
+      if results == '' then return epoch end
+      asks = true
+    end
   else
     ramp = nil
   end

@@ -1,7 +1,7 @@
 -- An admission during the ramp after recovery: it reads the clock and writes nothing.
 -- fast_admit has found the head before the ramp sound. The arithmetic is that of
 -- ramp.lua.
-if ramp then
+if ramp and results == '' then
   local ends, length, from = head:match('^ ramp=(%d+)/([1-9]%d*)/([1-9]%d*)$', ramp)
   local n, rnd = ARGV[1]:match('^(%d+) (%d+)$')
   if ends and n and ends - length == head:sub(since, since_end - 1) + 0 and #length < 11 and from + 0 <= $SCALE and

@@ -2,6 +2,7 @@
 -- tally's own epoch and policy. The window must have the policy's shape and be as
 -- sound as is_sound_tally demands.
 local ticket, code, count, rest = results:match('^([1-9]%d*) ([sf])([1-9]%d*)()')
+if asks then ticket, count = epoch, '' end -- of an admission there is no run
 local found = ticket and redis.pcall('HGET', KEYS[1], 'tally')
 if not found or found.err then break end
 tally = found

@@ -1,20 +1,22 @@
 -- Writing the tally and the fields of the ring, in one HSET. A step that changed
 -- nothing (successes that a count window full of them absorbs) writes nothing.
-if kind ~= 'time' and streak == streak_before and seq == seq_before then return ticket end
-
 if seq ~= seq_before then
   streak_text, seq_text = string.format('%d', streak), string.format('%d', seq)
 elseif streak == 0 then
   streak_text = '0'
 end
+if kind == 'time' and fails ~= fails_before then
+  fails_current_text, fails_text = string.format('%d', fails_current), string.format('%d', fails)
+end
+if asks then
+  -- @include lib/fast_standing.lua
+end
+if kind ~= 'time' and streak == streak_before and seq == seq_before then return ticket .. standing end
 if kind == 'none' then
   tally = '$SCHEMA epoch=' .. ticket .. ' policy=' .. fingerprint .. ' streak=' .. streak_text .. ' seq=' .. seq_text ..
     ' win=none/0 since=0 cell=0 clean=0 calls=0/0 fail=0/0 slow=0/0 fast=' .. fast_from .. '/' .. fast_until ..
     ' expires=' .. expires
 elseif kind == 'time' then
-  if fails ~= fails_before then
-    fails_current_text, fails_text = string.format('%d', fails_current), string.format('%d', fails)
-  end
   tally = '$SCHEMA epoch=' .. ticket .. ' policy=' .. fingerprint .. ' streak=' .. streak_text .. ' seq=' .. seq_text ..
     ' win=time/' .. size .. ' since=' .. shape_since .. ' cell=' .. cell ..
     string.format(' clean=0 calls=%d/%d fail=', calls_current, calls) .. fails_current_text .. '/' .. fails_text ..
@@ -32,4 +34,4 @@ elseif name then
 else
   redis.call('HSET', KEYS[1], 'tally', tally)
 end
-return ticket
+return ticket .. standing

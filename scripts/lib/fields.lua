@@ -38,15 +38,22 @@ function m.parse_cells()
   for i = 0, $BUCKETS - 1 do
     local text = got[i + 1]
     if text and text ~= '' and i ~= m.cell % $BUCKETS then
-      local bucket, calls, fails, slows = text:match('^(%d+) (%d+) (%d+) (%d+)$')
-      if not bucket or math.max(bucket + 0, calls + 0) > $MAX_INT or
-        bucket % $BUCKETS ~= i or calls + 0 > $MAX_TALLY or fails + 0 > calls + 0 or slows + 0 > calls + 0 then
-        return nil
-      end
-      cells[i] = { bucket = bucket + 0, calls = calls + 0, fails = fails + 0, slows = slows + 0 }
+      cells[i] = m.parse_cell(i, text)
+      if not cells[i] then return nil end
     end
   end
   return cells
+end
+
+-- parse_cell reads one bucket. It must lie in its own place: bucket b is in field b
+-- mod 10.
+function m.parse_cell(i, text)
+  local bucket, calls, fails, slows = text:match('^(%d+) (%d+) (%d+) (%d+)$')
+  if not bucket or math.max(bucket + 0, calls + 0) > $MAX_INT or
+    bucket % $BUCKETS ~= i or calls + 0 > $MAX_TALLY or fails + 0 > calls + 0 or slows + 0 > calls + 0 then
+    return nil
+  end
+  return { bucket = bucket + 0, calls = calls + 0, fails = fails + 0, slows = slows + 0 }
 end
 
 -- cell_text writes a bucket of a time window.
@@ -69,7 +76,8 @@ function m.parse_reporters()
   local text = redis.call('HGET', KEYS[1], 'rep') or ''
   m.reporters = {}
   if text == '' then return true end
-  local newest, known = m.seq, {}
+  -- Those of the record, not of this step, which may have counted more by now.
+  local newest, known = m.tally:match(' seq=(%d+) ') + 0, {}
   for part in (text .. ' '):gmatch('([^ ]*) ') do
     local by, seq, bucket = part:match('^([%w%._%%-]+):(%d+):(%d+)$')
     if not by or not within(seq + 0, 1, newest) or bucket + 0 > $MAX_INT or known[by] or #m.reporters == $MAX_REPORTERS then

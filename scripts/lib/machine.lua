@@ -9,6 +9,8 @@ setmetatable(m, { __index = function(_, name)
     -- @include lib/window.lua
   elseif name == 'remember_reporter' then
     -- @include lib/judge.lua
+  elseif name == 'standing' then
+    -- @include lib/standing.lua
   elseif name:find('ramp') then
     -- @include lib/ramp.lua
   elseif name == 'parse_round' or name == 'start_probing' or name == 'begin_round' then
