@@ -64,7 +64,7 @@ func TestPing_ring(t *testing.T) {
 	must(t, watched.Ping(ctx))
 }
 
-// prefixHook puts a prefix before the key of each script, as tenants' clients do.
+// prefixHook puts a prefix before the key of each command, as tenants' clients do.
 type prefixHook struct{ prefix string }
 
 func (h prefixHook) DialHook(next redis.DialHook) redis.DialHook { return next }
@@ -87,7 +87,8 @@ func (h prefixHook) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Pr
 
 func (h prefixHook) rewrite(cmd redis.Cmder) {
 	args := cmd.Args()
-	if verb := cmd.Name(); (verb == "evalsha" || verb == "eval") && !strings.HasPrefix(args[3].(string), h.prefix) {
-		args[3] = h.prefix + args[3].(string)
+	place, hasKey := map[string]int{"evalsha": 3, "eval": 3, "hget": 1}[cmd.Name()]
+	if hasKey && !strings.HasPrefix(args[place].(string), h.prefix) {
+		args[place] = h.prefix + args[place].(string)
 	}
 }

@@ -6,12 +6,14 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"maps"
 	"math/rand/v2"
 	"net"
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -19,6 +21,7 @@ import (
 	"github.com/alicebob/miniredis/v2/server"
 	"github.com/redis/go-redis/v9"
 
+	"github.com/redbreaker/redbreaker"
 	"github.com/redbreaker/redbreaker/engine"
 	"github.com/redbreaker/redbreaker/internal/faultproxy"
 	"github.com/redbreaker/redbreaker/scripts"
@@ -41,6 +44,8 @@ type road struct {
 
 	mu          sync.Mutex
 	dropsEvents bool          // of the subscription, without a cut
+	cutAt       int           // byte of the next event at which its connection ends; 0: none
+	bytewise    time.Duration // for each byte of the subscription
 	pushDelay   time.Duration // of the subscription
 	replyDelay  time.Duration // of other connections
 	subscribed  []*roadConn
@@ -51,6 +56,7 @@ type roadConn struct {
 	road       *road
 	subscribes bool
 	hung       bool
+	cut        bool
 }
 
 func (r *road) connect(ctx context.Context, network, addr string) (net.Conn, error) {
@@ -73,8 +79,26 @@ func (c *roadConn) Write(b []byte) (int, error) {
 
 func (c *roadConn) Read(b []byte) (int, error) {
 	for {
+		c.road.mu.Lock()
+		cut, bytewise := c.cut, c.road.bytewise
+		if !c.subscribes {
+			bytewise = 0
+		}
+		c.road.mu.Unlock()
+		if cut {
+			_ = c.Close()
+			return 0, io.ErrUnexpectedEOF
+		}
+		if bytewise > 0 {
+			b = b[:1]
+			time.Sleep(bytewise)
+		}
 		n, err := c.Conn.Read(b)
 		c.road.mu.Lock()
+		if c.subscribes && c.road.cutAt > 0 && bytes.Contains(b[:n], []byte("message")) {
+			n = min(n, c.road.cutAt)
+			c.road.cutAt, c.cut = 0, true
+		}
 		drop := c.subscribes && c.road.dropsEvents && bytes.Contains(b[:n], []byte("message"))
 		drop = drop || c.hung
 		delay := c.road.replyDelay
@@ -110,6 +134,12 @@ func (r *road) hangSubscription() {
 
 func (w *bubble) watcher(t *testing.T, p engine.Policy, inline bool) *watcher {
 	t.Helper()
+	return w.watcherOver(t, p, inline, func(*redis.Client) {})
+}
+
+// watcherOver is watcher with a client that is changed first.
+func (w *bubble) watcherOver(t *testing.T, p engine.Policy, inline bool, change func(*redis.Client)) *watcher {
+	t.Helper()
 	if !w.watched {
 		w.watched = true
 		t.Cleanup(func() { // after all of them are closed
@@ -122,6 +152,7 @@ func (w *bubble) watcher(t *testing.T, p engine.Policy, inline bool) *watcher {
 	r := &road{dial: w.net.Dial}
 	rdb := redis.NewClient(&redis.Options{Addr: "192.0.2.1:6379", Dialer: r.connect, ContextTimeoutEnabled: inline})
 	t.Cleanup(func() { _ = rdb.Close() })
+	change(rdb)
 	s := newStorage(t, rdb, storage.WithTimeout(bound), storage.WithWatch())
 	h, e := bind(t, s, p)
 	return &watcher{store: s, handle: h, events: e, road: r}
@@ -225,6 +256,121 @@ func TestWatch_blackHole(t *testing.T) {
 	})
 }
 
+// A connection that ends within an event, at whatever byte, loses nothing: the rest of
+// an event is not taken for another one.
+func TestWatch_cutInsideAFrame(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *bubble) {
+		acquire(t, w.handle)
+		p := w.watcher(t, opensAtOnce, true)
+		time.Sleep(time.Second)
+		const frame = 130 // bytes of an event: some cuts are after it
+		for at := 1; at <= frame; at += 3 {
+			p.road.set(func(r *road) { r.cutAt = at })
+			for i := range 3 {
+				_, err := w.handle.Control(ctx, engine.Command{Action: engine.ActionTrip, Reason: "ab+cd:-OK"})
+				must(t, err)
+				time.Sleep(time.Duration(i) * 200 * time.Millisecond)
+			}
+			time.Sleep(2 * time.Second)
+		}
+		last := inspect(t, w.store).Log
+		wantDelivered(t, p.events, last, 1)
+		if n, _ := p.events.missed(); n != 0 {
+			t.Errorf("%d transitions were missed, want none: the log has them", n)
+		}
+		if subscribed := len(p.road.subscribed); subscribed < 2 {
+			t.Errorf("%d connections were subscribed: nothing was cut", subscribed)
+		}
+	})
+}
+
+// A subscription of 100 ms for each byte is slower than transitions happen: reading
+// makes up for it.
+func TestWatch_slowBytes(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *bubble) {
+		acquire(t, w.handle)
+		p := w.watcher(t, opensAtOnce, true)
+		time.Sleep(time.Second)
+		p.road.set(func(r *road) { r.bytewise = 100 * time.Millisecond })
+		for i := range 60 {
+			must(t, act(w.handle, i))
+			time.Sleep(4 * time.Second)
+		}
+		time.Sleep(31 * time.Second)
+		last := inspect(t, w.store)
+		if s := p.handle.Status(); s.State != last.State {
+			t.Errorf("the process shows %v, the record is %v", s.State, last.State)
+		}
+		time.Sleep(5 * time.Minute) // the rest of the events arrives
+		wantDelivered(t, p.events, last.Log, 1)
+	})
+}
+
+// Behind a hook that prefixes the keys of commands, nothing is received: the process
+// follows by reading.
+func TestWatch_behindAPrefix(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *bubble) {
+		p := w.watcherOver(t, opensAtOnce, true, func(rdb *redis.Client) { rdb.AddHook(prefixHook{"tenant1:"}) })
+		other := w.watcherOver(t, opensAtOnce, true, func(rdb *redis.Client) { rdb.AddHook(prefixHook{"tenant1:"}) })
+		acquire(t, other.handle)
+		time.Sleep(time.Minute)
+		for i := range 10 {
+			must(t, act(other.handle, i))
+			time.Sleep(31 * time.Second)
+			want := engine.StateOpen
+			if i%2 == 1 {
+				want = engine.StateClosed
+			}
+			if s := p.handle.Status(); s.State != want {
+				t.Errorf("after transition %d the process shows %v, want %v", i, s.State, want)
+			}
+		}
+		last := inspect(t, p.store)
+		wantDelivered(t, p.events, last.Log, 1)
+		wantDelivered(t, other.events, last.Log, 0)
+		if inspect(t, w.store).Exists {
+			t.Error("the record is under its own key: nothing was prefixed")
+		}
+	})
+}
+
+// A hook that takes 10 s holds up hooks only: the status follows at once, and the
+// events that are too many are counted.
+func TestWatch_slowHook(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *bubble) {
+		acquire(t, w.handle)
+		p := w.watcher(t, opensAtOnce, true)
+		var got, dropped atomic.Int64
+		b, err := redbreaker.New(name, opensAtOnce, redbreaker.WithStorage(p.store), redbreaker.WithHooks(redbreaker.Hooks{
+			OnTransition: func(redbreaker.Transition) { time.Sleep(10 * time.Second); got.Add(1) },
+			OnAnomaly: func(e redbreaker.Event) {
+				if e.Kind == redbreaker.EventDropped {
+					dropped.Add(int64(e.Dropped))
+				}
+			},
+		}))
+		must(t, err)
+		time.Sleep(time.Second)
+		const moves = 300
+		for i := range moves {
+			must(t, act(w.handle, i))
+			time.Sleep(time.Millisecond)
+			want := engine.StateOpen
+			if i%2 == 1 {
+				want = engine.StateClosed
+			}
+			if s := b.State(); s != want {
+				t.Fatalf("after transition %d the process shows %v, want %v", i, s, want)
+			}
+		}
+		time.Sleep(2 * time.Hour)
+		if got.Load()+dropped.Load() != moves || dropped.Load() == 0 {
+			t.Errorf("of %d transitions %d reached the hook and %d were dropped", moves, got.Load(), dropped.Load())
+		}
+		must(t, b.Shutdown(ctx))
+	})
+}
+
 // Close ends within the timeout while nothing arrives, and at any moment of the
 // subscription's life.
 func TestWatch_closeInBlackHole(t *testing.T) {
@@ -246,8 +392,8 @@ func TestWatch_closeInBlackHole(t *testing.T) {
 	}
 }
 
-// An idle process sends a ping for each 10 s of silence and polls each record every
-// 30 s, no more.
+// An idle process sends a ping for each 10 s of silence and polls each record every 25
+// to 30 s, no more.
 func TestWatch_idleCost(t *testing.T) {
 	inBubble(t, func(t *testing.T, w *bubble) {
 		acquire(t, w.handle)
@@ -257,7 +403,7 @@ func TestWatch_idleCost(t *testing.T) {
 		before := commands()
 		time.Sleep(time.Hour)
 		after := commands()
-		for command, most := range map[string]int{"PING": 361, "HGET": 121, "EVALSHA": 1, "SUBSCRIBE": 0} {
+		for command, most := range map[string]int{"PING": 361, "HGET": 145, "EVALSHA": 1, "SUBSCRIBE": 0} {
 			if n := after[command] - before[command]; n > most {
 				t.Errorf("%d times %s in an hour, want at most %d", n, command, most)
 			}

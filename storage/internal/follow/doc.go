@@ -17,7 +17,7 @@
 // BeginStep, Reply and EndStep, results by Read and Polled, and the time by Tick. What
 // follows from an input is in an [Output]: events for hooks, a state for Status, and
 // signs that events do not arrive. What the owner has to do is asked with ReadDue,
-// NeedsPoll, HeardAt and SignDue.
+// NeedsPoll, PollDue and SignDue.
 //
 // Three rules are easily broken, and the mutants of the test each break one. Only an
 // epoch above all earlier ones is delivered: after a failover, a slow clock gives out

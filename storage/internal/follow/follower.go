@@ -55,6 +55,9 @@ type Follower struct {
 	newFor  time.Duration
 
 	heardAt time.Duration // last time that something confirmed or moved epoch
+	// confirmedAt is the last time that a reply, a read or a poll showed the record as it
+	// was a moment before. An event does not: it may have been on its way for minutes.
+	confirmedAt time.Duration
 	read    readState
 	push    pushState
 }

@@ -37,8 +37,13 @@ func (f *Follower) Tick(now time.Duration, out *Output) {
 	})
 }
 
-// HeardAt returns when the follower's epoch was last confirmed; 0: never.
+// HeardAt returns when anything last confirmed or moved the follower's epoch; 0: never.
 func (f *Follower) HeardAt() time.Duration { return f.heardAt }
+
+// PollDue returns when the record's head has to be polled, unless a reply or a read
+// confirms it before. Events do not put it off: a subscription that is slow delivers
+// them in order and without a gap, but late, and nothing else would show that.
+func (f *Follower) PollDue() time.Duration { return f.confirmedAt + PollAfter }
 
 // Epoch returns the epoch that the follower is at, 0 if there is no record, and
 // the number of its transition, 0 if unknown. ok is false if it knows no epoch.
@@ -68,7 +73,7 @@ func (f *Follower) Polled(now time.Duration, changes uint32, k Known, n int64, o
 		f.wantRead(now)
 		return
 	}
-	f.heardAt, f.n = now, n
+	f.heardAt, f.confirmedAt, f.n = now, now, n
 	if f.read.sentAt == 0 && (k.Mode != engine.ModeAuto || k.State != engine.StateClosed) {
 		f.wantRead(now) // the head does not say for how long
 	}

@@ -17,7 +17,7 @@ const (
 	// events that do not chain are ignored for ignoreFor.
 	maxEmptyReads = 3
 	ignoreFor     = time.Minute
-	// PollAfter is how long a record is silent before its head is polled.
+	// PollAfter is how long no reply or read confirms a record before its head is polled.
 	PollAfter = 30 * time.Second
 )
 
@@ -137,7 +137,7 @@ func (f *Follower) applyRecord(now time.Duration, r Record, out *Output) {
 		f.wantRead(now) // the follower has overtaken this result
 		return
 	}
-	f.heardAt = now
+	f.heardAt, f.confirmedAt = now, now
 	f.confirmAdopted(&r)
 	changed := f.epoch != r.Epoch
 	switch {

@@ -92,7 +92,7 @@ func (f *Follower) Reply(now time.Duration, id StepID, epoch int64, own []engine
 	// process that this one has not received the event of, or from a failover.
 	switch {
 	case epoch == f.epoch:
-		f.heardAt = now
+		f.heardAt, f.confirmedAt = now, now
 	case !f.isKnown(epoch) && f.indexWaiting(epoch) < 0:
 		f.wantRead(now + Grace)
 	}

@@ -59,7 +59,7 @@ type sequencer interface {
 	SendPoll() uint32
 	Polled(now time.Duration, changes uint32, k Known, n int64, out *Output)
 	Tick(now time.Duration, out *Output)
-	HeardAt() time.Duration
+	PollDue() time.Duration
 	Epoch() (epoch, n int64, ok bool)
 }
 
@@ -235,7 +235,7 @@ func (w *simulation) pollAt() time.Duration {
 	if epoch, n, ok := w.f.Epoch(); !ok || epoch != 0 && n == 0 {
 		return w.polledAt + time.Second
 	}
-	return max(w.f.HeardAt()+PollAfter, w.polledAt+time.Second)
+	return max(w.f.PollDue(), w.polledAt+time.Second)
 }
 
 // progress lets due messages arrive, in an order that is drawn.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -121,10 +122,13 @@ func (s *subscription) runConnection(avoid string) (addr string, wasUp bool, err
 			wasUp = s.takeMessage(message) || wasUp
 		case errors.As(err, &answer): // an answer, even if it refuses
 			s.soundAt.Store(int64(s.now()))
-			// Before the confirmation it refuses SUBSCRIBE. After it, it refuses a PING, and
-			// the events still arrive.
-			if s.upSince.Load() == 0 {
+			// Before the confirmation it answers SUBSCRIBE. After it, it refuses a PING, and the
+			// events still arrive.
+			switch up := s.upSince.Load() != 0; {
+			case !up && isRefusal(err):
 				return addr, wasUp, refusedError{err}
+			case !up: // full of clients, or loading: another attempt may do
+				return addr, wasUp, err
 			}
 		case errors.Is(err, redis.ErrClosed) && s.wasDropped(ps):
 			return addr, wasUp, errDropped
@@ -136,6 +140,12 @@ func (s *subscription) runConnection(avoid string) (addr string, wasUp bool, err
 		}
 	}
 	return addr, wasUp, errDropped
+}
+
+// isRefusal reports whether the server will refuse the subscription as long as nobody
+// changes the user's rights or the server.
+func isRefusal(err error) bool {
+	return redis.IsPermissionError(err) || redis.IsAuthError(err) || strings.Contains(err.Error(), "unknown command")
 }
 
 var errDropped = errors.New("the connection was given up")

@@ -136,7 +136,8 @@ func (w *Watcher) beginTick(now time.Duration) (map[*Followed]bool, []*subscript
 	return records, subs
 }
 
-// scanEvery is how often all records are looked at, for those that were silent.
+// scanEvery is how often all records are looked at, for those that no reply or read has
+// confirmed for long.
 const scanEvery = 5 * time.Second
 
 // endTick sets the timer for whatever comes first: the next ping, the next look at
@@ -185,8 +186,9 @@ func (r *Followed) findDue(now time.Duration) (read, poll, silent bool, due time
 	case r.needsPollLocked() && now >= r.retryAt:
 		return false, true, false, 0
 	// A silent record has a limiter of its own: thousands of idle records must not delay
-	// the poll of one that has no baseline.
-	case !r.polling && now >= r.retryAt && now >= r.follower.HeardAt()+follow.PollAfter:
+	// the poll of one that has no baseline. It is polled now if it is due before the next
+	// look at all records.
+	case !r.polling && now >= r.retryAt && now+scanEvery > r.follower.PollDue():
 		return false, false, true, due
 	}
 	return false, false, false, due

@@ -13,8 +13,9 @@
 // timer of the Watcher starts. Reads and polls run in goroutines of the transport,
 // since they take a round trip.
 //
-// A Followed without anything due costs nothing until it was silent for 30 s. Then
-// its head is polled: that is the bound of what a lost event can cost.
+// A Followed without anything due costs nothing until no reply or read has confirmed
+// it for 30 s. Then its head is polled, though events may have arrived: they may be
+// late. That is the bound of what a lost or late event can cost.
 //
 // The limits, 100 reads and 1000 polls a second, are those of a storage. They keep a
 // fleet that is restarted, or a channel that carries the events of another database,
