@@ -2,12 +2,16 @@ package storage_test
 
 import (
 	"bufio"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
+	"runtime"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -27,6 +31,7 @@ const envRole = "REDBREAKER_STORAGE_TEST_ROLE"
 type role struct {
 	Addr, Namespace, Reporter string
 	Policy                    engine.Policy
+	Watches                   bool
 }
 
 // child is a process of its own with a breaker of the fleet, which does what it
@@ -44,21 +49,40 @@ func startChildren(t *testing.T, n int, addr, namespace string, p engine.Policy)
 	t.Helper()
 	children := make([]*child, n)
 	for i := range children {
-		text, err := json.Marshal(role{addr, namespace, fmt.Sprintf("web-%d", i), p})
-		must(t, err)
-		c := &child{t: t, cmd: exec.Command(os.Args[0])}
-		c.cmd.Env = append(os.Environ(), envRole+"="+string(text))
-		c.cmd.Stderr = os.Stderr
-		c.in, err = c.cmd.StdinPipe()
-		must(t, err)
-		out, err := c.cmd.StdoutPipe()
-		must(t, err)
-		c.out = bufio.NewScanner(out)
-		must(t, c.cmd.Start())
-		t.Cleanup(c.kill)
-		children[i] = c
+		children[i] = startChild(t, role{Addr: addr, Namespace: namespace, Reporter: fmt.Sprintf("web-%d", i), Policy: p})
 	}
 	return children
+}
+
+// startWatchingChild returns a process that watches the breaker.
+func startWatchingChild(t *testing.T, addr, namespace string, p engine.Policy) *child {
+	t.Helper()
+	return startChild(t, role{Addr: addr, Namespace: namespace, Reporter: "watcher", Policy: p, Watches: true})
+}
+
+func startChild(t *testing.T, r role) *child {
+	t.Helper()
+	text, err := json.Marshal(r)
+	must(t, err)
+	c := &child{t: t, cmd: exec.Command(os.Args[0])}
+	c.cmd.Env = append(os.Environ(), envRole+"="+string(text))
+	c.cmd.Stderr = os.Stderr
+	c.in, err = c.cmd.StdinPipe()
+	must(t, err)
+	out, err := c.cmd.StdoutPipe()
+	must(t, err)
+	c.out = bufio.NewScanner(out)
+	must(t, c.cmd.Start())
+	t.Cleanup(c.kill)
+	return c
+}
+
+// signal sends STOP or CONT to the child.
+func (c *child) signal(name string) {
+	c.t.Helper()
+	if out, err := exec.Command("kill", "-s", name, strconv.Itoa(c.cmd.Process.Pid)).CombinedOutput(); err != nil {
+		c.t.Fatalf("kill -s %s: %v: %s", name, err, out)
+	}
 }
 
 // tell asks the child for something; answer returns what came of it.
@@ -111,16 +135,19 @@ func serve(text string) error {
 	const ample = time.Minute // a busy machine fails no test
 	rdb := redis.NewClient(&redis.Options{Addr: r.Addr, PoolTimeout: ample, ReadTimeout: ample})
 	defer rdb.Close()
-	s, err := storage.NewRedis(rdb, storage.WithNamespace(r.Namespace), storage.WithReporter(r.Reporter), storage.WithTimeout(ample))
+	opts := []storage.Option{storage.WithNamespace(r.Namespace), storage.WithReporter(r.Reporter), storage.WithTimeout(ample)}
+	if r.Watches {
+		opts = append(opts, storage.WithWatch())
+	}
+	s, err := storage.NewRedis(rdb, opts...)
 	if err != nil {
 		return err
 	}
 	defer s.Close()
-	h, err := s.Bind(name, r.Policy, nil)
-	if err != nil {
+	var c caller
+	if c.h, err = s.Bind(name, r.Policy, c.events.add); err != nil {
 		return err
 	}
-	c := caller{h: h}
 	for in := bufio.NewScanner(os.Stdin); in.Scan(); {
 		verb, arg, _ := strings.Cut(in.Text(), " ")
 		fmt.Println(c.do(verb, arg))
@@ -130,8 +157,9 @@ func serve(text string) error {
 
 // caller is a process that makes calls, one of which it may hold on to.
 type caller struct {
-	h    engine.Handle
-	held engine.Ticket
+	h      engine.Handle
+	held   engine.Ticket
+	events events
 }
 
 func (c *caller) do(verb, arg string) string {
@@ -151,6 +179,8 @@ func (c *caller) do(verb, arg string) string {
 		return admission(c.patient())
 	case "herd": // many of these at once
 		return c.herd(arg)
+	case "witness": // what it knows of the breaker
+		return c.witness()
 	case "fails": // so many goroutines, so many calls each
 		return c.fails(arg)
 	}
@@ -181,6 +211,22 @@ func (c *caller) patient() error {
 		time.Sleep(rejected.RetryAfter())
 	}
 	return err
+}
+
+// witness describes what the process knows of the breaker.
+func (c *caller) witness() string {
+	list := c.events.transitions()
+	w := witness{Delivered: int64(len(list)), State: "unknown", Goroutines: runtime.NumGoroutine()}
+	w.Missed, w.Unknown = c.events.missed()
+	w.Unordered = !slices.IsSortedFunc(list, func(a, b engine.Transition) int { return cmp.Compare(a.Epoch, b.Epoch) })
+	if s := c.h.Status(); s.Age >= 0 {
+		w.State = s.State.String()
+	}
+	text, err := json.Marshal(w)
+	if err != nil {
+		return err.Error()
+	}
+	return string(text)
 }
 
 // herd counts what came of n patient callers.

@@ -58,8 +58,8 @@ type Follower struct {
 	// confirmedAt is the last time that a reply, a read or a poll showed the record as it
 	// was a moment before. An event does not: it may have been on its way for minutes.
 	confirmedAt time.Duration
-	read    readState
-	push    pushState
+	read        readState
+	push        pushState
 }
 
 // event is a transition that waits for the one before it or for own steps.
