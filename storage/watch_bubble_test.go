@@ -371,6 +371,47 @@ func TestWatch_slowHook(t *testing.T) {
 	})
 }
 
+// A server that answers SUBSCRIBE with an error for now is asked again soon; one that
+// refuses it, every 30 s, and that is reported once.
+func TestWatch_subscribeAnsweredByAnError(t *testing.T) {
+	for answer, want := range map[string]struct {
+		lost  int
+		after time.Duration
+	}{
+		"LOADING Redis is loading the dataset in memory":    {0, 3 * time.Second},
+		"ERR max number of clients reached":                 {0, 3 * time.Second},
+		"NOPERM this user has no permissions to run it":     {1, 31 * time.Second},
+		"ERR unknown command 'subscribe', with args beginn": {1, 31 * time.Second},
+	} {
+		t.Run(answer, func(t *testing.T) {
+			inBubble(t, func(t *testing.T, w *bubble) {
+				acquire(t, w.handle)
+				var refuses atomic.Bool
+				refuses.Store(true)
+				w.mini.Server().SetPreHook(func(c *server.Peer, cmd string, _ ...string) bool {
+					refused := refuses.Load() && strings.EqualFold(cmd, "subscribe")
+					if refused {
+						c.WriteError(answer)
+					}
+					return refused
+				})
+				p := w.watcher(t, opensAtOnce, true)
+				time.Sleep(65 * time.Second)
+				if n := p.events.of(engine.EventPushLost); n != want.lost {
+					t.Errorf("%d events say that push is lost, want %d", n, want.lost)
+				}
+				refuses.Store(false)
+				time.Sleep(want.after)
+				must(t, act(w.handle, 0))
+				time.Sleep(time.Second)
+				if s := p.handle.Status().State; s != engine.StateOpen {
+					t.Errorf("%v after the server takes subscriptions, the process shows %v", want.after, s)
+				}
+			})
+		})
+	}
+}
+
 // Close ends within the timeout while nothing arrives, and at any moment of the
 // subscription's life.
 func TestWatch_closeInBlackHole(t *testing.T) {

@@ -181,7 +181,7 @@ func TestWatch_readsOfAnotherDatabase(t *testing.T) {
 	eventually(t, "the state of its own record", func() bool { return idle.Status().State == engine.StateClosed })
 }
 
-// witness is what a child knows of the breaker that it watches.
+// witness is the knowledge of a child about the breaker that it watches.
 type witness struct {
 	Delivered, Missed  int64
 	Unknown, Unordered bool

@@ -142,8 +142,8 @@ func (s *subscription) runConnection(avoid string) (addr string, wasUp bool, err
 	return addr, wasUp, errDropped
 }
 
-// isRefusal reports whether the server will refuse the subscription as long as nobody
-// changes the user's rights or the server.
+// isRefusal reports whether the server will refuse the subscription until the
+// user's rights or the server change.
 func isRefusal(err error) bool {
 	return redis.IsPermissionError(err) || redis.IsAuthError(err) || strings.Contains(err.Error(), "unknown command")
 }
