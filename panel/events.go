@@ -1,0 +1,195 @@
+package panel
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/redbreaker/redbreaker/engine"
+)
+
+const (
+	// heartbeatTime is how often a comment shows that the stream lives. Proxies end
+	// connections that are silent, often after 30 s or 60 s.
+	heartbeatTime = 15 * time.Second
+	// reconnectTime is after how long a browser connects again.
+	reconnectTime = 2 * time.Second
+	// sendTime is how long one write may take, so that a browser that reads nothing does
+	// not hold the stream forever. It replaces http.Server.WriteTimeout.
+	sendTime = 10 * time.Second
+	// resumeOverlap is how much before the last transition that a browser received the
+	// replay begins: the servers of a cluster have clocks of their own, and a transition
+	// may be delivered after a later one of another breaker.
+	resumeOverlap = 2 * time.Second
+)
+
+// serveEvents streams the transitions of all breakers as server-sent events. The id of
+// an event identifies its transition. With Last-Event-ID, the stream begins with the
+// transitions since then that the logs of the records have. Some may be repeated, with
+// the same id. A breaker whose log no longer reaches back that far has an event missed.
+func (p *Panel) serveEvents(w http.ResponseWriter, r *http.Request) {
+	after, err := parseEventID(r.Header.Get("Last-Event-ID"))
+	if err != nil {
+		p.writeFault(w, r, err)
+		return
+	}
+	s, err := p.feed.openStream()
+	if err != nil {
+		p.writeFault(w, r, err)
+		return
+	}
+	defer p.feed.closeStream(s)
+	w.Header().Set("Content-Type", "text/event-stream")
+	w.Header().Set("X-Accel-Buffering", "no") // nginx would collect the events
+	if r.Method == http.MethodHead {
+		return
+	}
+	out := &eventWriter{w: w, control: http.NewResponseController(w), replayed: map[string]bool{}}
+	if err := out.writeChunk(fmt.Appendf(nil, "retry: %d\n\n", reconnectTime.Milliseconds())); err != nil {
+		return
+	}
+	if after != nil {
+		if err := p.replayEvents(r.Context(), out, after); err != nil {
+			return // the browser tries again
+		}
+	}
+	p.forwardEvents(r.Context(), s, out)
+}
+
+// forwardEvents writes the events of a stream until the browser leaves, is too slow, or
+// the panel is closed.
+func (p *Panel) forwardEvents(ctx context.Context, s *stream, out *eventWriter) {
+	heartbeat := time.NewTicker(heartbeatTime)
+	defer heartbeat.Stop()
+	for {
+		var err error
+		select {
+		case e := <-s.events:
+			err = out.writeEvent(e)
+		case <-heartbeat.C:
+			err = out.writeChunk([]byte(": heartbeat\n\n"))
+		case <-s.lost:
+			return
+		case <-p.feed.closed:
+			return
+		case <-ctx.Done():
+			return
+		}
+		if err != nil {
+			return
+		}
+	}
+}
+
+// replayEvents writes the transitions since the one that the browser received last.
+func (p *Panel) replayEvents(ctx context.Context, out *eventWriter, after *eventID) error {
+	r, err := p.fleet.readAnew(ctx)
+	if err != nil {
+		return err
+	}
+	since := after.at - resumeOverlap.Milliseconds()
+	var missed, newer []engine.Event
+	for _, b := range r.breakers {
+		for _, t := range b.Log {
+			if t.At >= since && newEventID(b.Name, t) != after.text {
+				newer = append(newer, engine.Event{Kind: engine.EventTransition, Name: b.Name, Transition: t})
+			}
+		}
+		if len(b.Log) > 0 && b.Log[0].N > 1 && b.Log[0].At > after.at {
+			missed = append(missed, missedEvent(&b.Snapshot))
+		}
+	}
+	slices.SortStableFunc(newer, func(a, b engine.Event) int { return cmp.Compare(a.Transition.At, b.Transition.At) })
+	for _, e := range append(missed, newer...) {
+		if err := out.writeEvent(e); err != nil {
+			return err
+		}
+		out.replayed[newEventID(e.Name, e.Transition)] = e.Kind == engine.EventTransition
+	}
+	return nil
+}
+
+// eventID identifies a transition, and says when it happened.
+type eventID struct {
+	at   int64 // in ms of the storage's clock
+	text string
+}
+
+// newEventID returns the id of a transition: its time, its epoch, and a sum of the name,
+// since two breakers may have the same epoch.
+func newEventID(name string, t engine.Transition) string {
+	return fmt.Sprintf("%d-%d-%08x", t.At, t.Epoch, crc32.ChecksumIEEE([]byte(name)))
+}
+
+// parseEventID reads the id of an event; nil if there is none.
+func parseEventID(text string) (*eventID, error) {
+	if text == "" {
+		return nil, nil
+	}
+	first, _, found := strings.Cut(text, "-")
+	at, err := strconv.ParseInt(first, 10, 64)
+	if !found || err != nil || at < 0 {
+		return nil, engine.Invalid("Last-Event-ID is %s, use the id of an event of this API", engine.PrintableName(text))
+	}
+	return &eventID{at, text}, nil
+}
+
+// eventWriter writes server-sent events.
+type eventWriter struct {
+	w        http.ResponseWriter
+	control  *http.ResponseController
+	replayed map[string]bool // ids that may come again
+}
+
+// eventJSON is the data of an event.
+type eventJSON struct {
+	ID    string       `json:"id,omitzero"` // of the breaker, as URLs have it
+	Shown string       `json:"shown,omitzero"`
+	Text  string       `json:"text"` // for people
+	Event engine.Event `json:"event"`
+}
+
+// writeEvent writes an event, unless the replay has had it.
+func (o *eventWriter) writeEvent(e engine.Event) error {
+	body := eventJSON{Text: describeEvent(e), Event: e}
+	if e.Name != "" {
+		body.ID, body.Shown = encodeName(e.Name), showText(e.Name)
+	}
+	data, err := json.Marshal(body)
+	if err != nil {
+		return err
+	}
+	var b bytes.Buffer
+	fmt.Fprintf(&b, "event: %s\n", e.Kind)
+	if e.Kind == engine.EventTransition || e.Kind == engine.EventHealed {
+		id := newEventID(e.Name, e.Transition)
+		if o.replayed[id] {
+			delete(o.replayed, id)
+			return nil
+		}
+		fmt.Fprintf(&b, "id: %s\n", id)
+	}
+	fmt.Fprintf(&b, "data: %s\n\n", data)
+	return o.writeChunk(b.Bytes())
+}
+
+// writeChunk writes and flushes.
+func (o *eventWriter) writeChunk(chunk []byte) error {
+	err := o.control.SetWriteDeadline(time.Now().Add(sendTime))
+	if err != nil && !errors.Is(err, http.ErrNotSupported) {
+		return err
+	}
+	if _, err := o.w.Write(chunk); err != nil {
+		return err
+	}
+	return o.control.Flush()
+}
