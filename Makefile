@@ -7,7 +7,7 @@ GOLANGCI = go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 PICTURE ?= docs/demo.svg
 
 # The modules within this one.
-NESTED = $(patsubst %/go.mod,%,$(wildcard */go.mod bench/*/go.mod))
+NESTED = $(patsubst %/go.mod,%,$(wildcard */go.mod bench/*/go.mod panel/*/go.mod))
 
 # Lists skipped tests with their reasons; go test alone does not.
 GOTESTSUM = go run gotest.tools/gotestsum@v1.13.0 --format pkgname --

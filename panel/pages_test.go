@@ -214,6 +214,7 @@ func TestPages_breaker(t *testing.T) {
 		"/breakers/held":    {"Every call is rejected.", "set by <bdi>ann</bdi>", "maintenance", "ends in", "/held/release"},
 		"/breakers/trial":   {"the circuit would be closed", "until released"},
 		"/breakers/probing": {"1 of 1 probe must succeed: 0 succeeded, 0 failed, 0 in flight"},
+		"/breakers/near":    {"1 more failure now would open the circuit.", "2 of 3"},
 		"/breakers/rate":    {"33 %, opens at 50 %", "1 of 3 calls; judged from 10 calls on", "33 %, opens at 25 %"},
 		"/breakers/ramp":    {"Recovering", "All are in", "1 min from 10 % on"},
 	} {

@@ -133,6 +133,9 @@ func describeNow(s *engine.Snapshot) string {
 	case s.RampFor > 0:
 		return fmt.Sprintf("Recovering: about %s of the calls are admitted.", formatPercent(s.RampShare))
 	}
+	if s.FailuresLeft > 0 {
+		return fmt.Sprintf("Calls are admitted. %s now would open the circuit.", countOf(s.FailuresLeft, "more failure"))
+	}
 	return "Calls are admitted."
 }
 
