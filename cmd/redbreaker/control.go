@@ -67,7 +67,7 @@ prints what it changed, and the breaker afterwards. If the standard input is a t
 it shows the breaker's state and asks first, unless --yes is given. A breaker that does
 not exist is an error, since its name or namespace may be wrong; --create makes it.`,
 		Args:              nameOfBreaker,
-		ValidArgsFunction: cobra.NoFileCompletions,
+		ValidArgsFunction: at.completeNames(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := o.check(cmd); err != nil {
 				return &usageError{err}

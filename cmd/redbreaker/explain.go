@@ -26,7 +26,7 @@ reporters that have reported none lately, and are judged by the policy that the 
 keeps. It changes nothing, and works for a user who may run only HGETALL and TIME.`,
 		Example:           `  redbreaker explain payments -n shop`,
 		Args:              namesOfBreakers,
-		ValidArgsFunction: cobra.NoFileCompletions,
+		ValidArgsFunction: at.completeNames(0),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return at.run(cmd.Context(), func(s *session) error {
 				found, err := s.inspect(cmd.Context(), args)

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -33,7 +32,7 @@ It changes nothing. It needs the right to run HGETALL and PTTL besides those of 
 		Example: `  redbreaker export -n shop > breakers.jsonl
   redbreaker export -n shop | redbreaker import -n shop2 --redis other:6379`,
 		Args:              cobra.ArbitraryArgs,
-		ValidArgsFunction: cobra.NoFileCompletions,
+		ValidArgsFunction: at.completeNames(0),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return at.run(cmd.Context(), func(s *session) error {
 				members, fault := s.exportedMembers(cmd.Context(), args)
@@ -77,14 +76,12 @@ func (s *session) exportedMembers(ctx context.Context, names []string) ([]string
 
 // export writes the records of the members.
 func (s *session) export(ctx context.Context, w io.Writer, members []string) error {
-	out := json.NewEncoder(w)
-	out.SetEscapeHTML(false)
 	var faults []error
 	for chunk := range slices.Chunk(members, maxExported) {
 		records, err := s.readRecords(ctx, chunk)
 		faults = append(faults, err)
 		for i := range records {
-			if err := out.Encode(&records[i]); err != nil {
+			if err := writeJSONLine(w, &records[i]); err != nil {
 				return err
 			}
 		}

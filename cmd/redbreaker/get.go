@@ -25,7 +25,7 @@ if one of the breakers does not exist; the others are printed.`,
 		Example: `  redbreaker get payments -n shop
   redbreaker get payments search --redis a:6379,b:6379 -o json`,
 		Args:              namesOfBreakers,
-		ValidArgsFunction: cobra.NoFileCompletions,
+		ValidArgsFunction: at.completeNames(0),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return at.run(cmd.Context(), func(s *session) error {
 				found, err := s.inspect(cmd.Context(), args)

@@ -28,7 +28,7 @@ changes nothing, and works for a user who may run only HGETALL and TIME.`,
 		Example: `  redbreaker log payments -n shop
   redbreaker log payments -o json`,
 		Args:              nameOfBreaker,
-		ValidArgsFunction: cobra.NoFileCompletions,
+		ValidArgsFunction: at.completeNames(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return at.run(cmd.Context(), func(s *session) error {
 				found, err := s.inspect(cmd.Context(), args)

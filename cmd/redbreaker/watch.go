@@ -2,10 +2,10 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -21,20 +21,23 @@ func newWatch() *cobra.Command {
 	var at connection
 	var form format
 	cmd := &cobra.Command{
-		Use:     "watch",
-		Short:   "Print the transitions of all breakers of the namespace as they happen",
+		Use:     "watch [NAME...]",
+		Short:   "Print the transitions of breakers as they happen",
 		GroupID: groupBreakers,
-		Long: `Print the transitions of all breakers of the namespace as they happen, a line each,
-until it is interrupted. It changes nothing.
+		Long: `Print the transitions of breakers as they happen, a line each, until it is interrupted:
+those of the names, or of all breakers of the namespace. It changes nothing. The time is
+that of this machine.
 
 Transitions that were missed, because Redis lost their events and the log no longer
-has them, are printed as their number.`,
+has them, are printed as their number. With -o json each line is one object, with kind
+(ready, transition, healed, missed, dropped, lost, push_lost) and name.`,
 		Example: `  redbreaker watch -n shop
-  redbreaker watch -o json`,
-		Args:              cobra.NoArgs,
-		ValidArgsFunction: cobra.NoFileCompletions,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return at.run(cmd.Context(), func(s *session) error { return s.watch(cmd.Context(), cmd.OutOrStdout(), form) })
+  redbreaker watch payments search
+  redbreaker watch -o json | jq -c 'select(.transition.to == "open") | .name'`,
+		Args:              cobra.ArbitraryArgs,
+		ValidArgsFunction: at.completeNames(0),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return at.run(cmd.Context(), func(s *session) error { return s.watch(cmd.Context(), cmd.OutOrStdout(), form, args) })
 		},
 	}
 	at.addFlags(cmd)
@@ -42,13 +45,14 @@ has them, are printed as their number.`,
 	return cmd
 }
 
-// watch prints events until the context ends, or until they cannot be printed.
-func (s *session) watch(ctx context.Context, w io.Writer, form format) error {
+// watch prints events until the context ends, or until they cannot be printed: those of the
+// names, or of all breakers if there are none, and those that are about no breaker.
+func (s *session) watch(ctx context.Context, w io.Writer, form format, names []string) error {
 	watching, stop := context.WithCancel(ctx)
 	defer stop()
 	var broken error
 	err := s.store.Watch(watching, func(e engine.Event) {
-		if broken == nil {
+		if isWanted := len(names) == 0 || e.Name == "" || slices.Contains(names, e.Name); isWanted && broken == nil {
 			if broken = form.writeEvent(w, e); broken != nil {
 				stop()
 			}
@@ -62,7 +66,7 @@ func (s *session) watch(ctx context.Context, w io.Writer, form format) error {
 
 func (f *format) writeEvent(w io.Writer, e engine.Event) error {
 	if *f == "json" {
-		return json.NewEncoder(w).Encode(e)
+		return writeJSONLine(w, e)
 	}
 	text := ""
 	switch e.Kind {

@@ -6,7 +6,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/redbreaker/redbreaker"
 	"github.com/redbreaker/redbreaker/engine"
@@ -38,14 +37,10 @@ func TestWatch(t *testing.T) {
 			watching, cancel := context.WithCancel(ctx)
 			var out lockedBuffer
 			ended := make(chan error, 1)
-			go func() { ended <- (&session{store: store}).watch(watching, &out, form) }()
+			go func() { ended <- (&session{store: store}).watch(watching, &out, form, nil) }()
 			await := func(text string) {
 				t.Helper()
-				for deadline := time.Now().Add(10 * time.Second); !strings.Contains(out.String(), text); time.Sleep(5 * time.Millisecond) {
-					if time.Now().After(deadline) {
-						t.Fatalf("no %q in 10 s:\n%s", text, out.String())
-					}
-				}
+				awaitOutput(t, &out, text)
 			}
 			await("ready")
 			s.must(t, "trip", "payments", "--create", "--reason", "drill")
@@ -77,4 +72,27 @@ func TestWatch_events(t *testing.T) {
 			t.Errorf("%q, %v, want %q", out.String(), err, want)
 		}
 	}
+}
+
+// With names only their transitions are printed.
+func TestWatch_names(t *testing.T) {
+	onServers(t, func(t *testing.T, s server) {
+		store := s.storage(t)
+		watching, cancel := context.WithCancel(ctx)
+		var out lockedBuffer
+		ended := make(chan error, 1)
+		go func() {
+			ended <- (&session{store: store}).watch(watching, &out, "text", []string{"payments", "search"})
+		}()
+		awaitOutput(t, &out, "ready")
+		s.must(t, "trip", "orders", "--create")
+		s.must(t, "trip", "payments", "--create")
+		s.must(t, "trip", "search", "--create")
+		awaitOutput(t, &out, "payments: closed > open")
+		awaitOutput(t, &out, "search: closed > open")
+		cancel()
+		if err := <-ended; err != nil || strings.Contains(out.String(), "orders") {
+			t.Errorf("%v\n%s", err, out.String())
+		}
+	})
 }

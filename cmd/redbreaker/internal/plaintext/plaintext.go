@@ -17,16 +17,28 @@ func Quote(text string) string {
 	if len(text) <= maxQuoted {
 		return strconv.Quote(text)
 	}
-	end := maxQuoted
-	for end > maxQuoted-utf8.UTFMax && !utf8.RuneStart(text[end]) {
+	return cutText(text, maxQuoted)
+}
+
+// cutText quotes the beginning of a text.
+func cutText(text string, end int) string {
+	least := end - utf8.UTFMax
+	for end > least && !utf8.RuneStart(text[end]) {
 		end--
 	}
 	return strconv.Quote(text[:end]) + "..."
 }
 
+// maxShown is the most bytes of a text that QuoteUnprintable keeps. A name that is stored is
+// not longer.
+const maxShown = 512
+
 // QuoteUnprintable returns a text as it is, or quoted if it could control a terminal
-// or break a column.
+// or break a column. It cuts it after 512 bytes.
 func QuoteUnprintable(text string) string {
+	if len(text) > maxShown {
+		return cutText(text, maxShown)
+	}
 	quoted := strconv.Quote(text)
 	if strings.Contains(quoted, `\`) {
 		return quoted
