@@ -18,24 +18,51 @@ func (k Kind) String() string {
 	return [...]string{"none", "counter", "updowncounter", "gauge", "histogram"}[k]
 }
 
-// Attributes of the instruments.
+// Names of the attributes. [Attributes] lists their values.
 const (
-	AttrGroup     = "redbreaker.group"                            // Config.Name
-	AttrName      = "redbreaker.circuit_breaker.name"             // absent in a sum over breakers
-	AttrOutcome   = "redbreaker.circuit_breaker.outcome"          // success, failure, slow_success, slow_failure, ignored or rejected
-	AttrReason    = "redbreaker.circuit_breaker.rejection.reason" // open, probing, ramping, forced or unavailable
-	AttrState     = "redbreaker.circuit_breaker.state"            // closed, open or half_open
-	AttrMode      = "redbreaker.circuit_breaker.mode"             // forced_open, forced_closed or shadow
-	AttrFrom      = "redbreaker.circuit_breaker.from"             // the state before a transition
-	AttrTo        = "redbreaker.circuit_breaker.to"               // the state after it
-	AttrCause     = "redbreaker.circuit_breaker.cause"            // such as failure_rate; see redbreaker.Cause
-	AttrAnomaly   = "redbreaker.circuit_breaker.anomaly"          // lost, healed, skew, probe_overdue, unlisted, missed or push_lost
-	AttrTally     = "redbreaker.circuit_breaker.tally"            // streak, calls, failures or slow
-	AttrThreshold = "redbreaker.circuit_breaker.threshold"        // consecutive_failures, failure_count, failure_rate, slow_call_rate or min_calls
-	AttrKind      = "redbreaker.storage.kind"                     // memory, redis, cas, or another storage's own
-	AttrStorage   = "redbreaker.storage.state"                    // ok or degraded
-	AttrErrorType = "error.type"                                  // the type of a call's error, or the class of a storage's
+	AttrGroup     = "redbreaker.group"
+	AttrName      = "redbreaker.circuit_breaker.name"
+	AttrOutcome   = "redbreaker.circuit_breaker.outcome"
+	AttrReason    = "redbreaker.circuit_breaker.rejection.reason"
+	AttrState     = "redbreaker.circuit_breaker.state"
+	AttrMode      = "redbreaker.circuit_breaker.mode"
+	AttrFrom      = "redbreaker.circuit_breaker.from"
+	AttrTo        = "redbreaker.circuit_breaker.to"
+	AttrCause     = "redbreaker.circuit_breaker.cause"
+	AttrAnomaly   = "redbreaker.circuit_breaker.anomaly"
+	AttrTally     = "redbreaker.circuit_breaker.tally"
+	AttrThreshold = "redbreaker.circuit_breaker.threshold"
+	AttrKind      = "redbreaker.storage.kind"
+	AttrStorage   = "redbreaker.storage.state"
+	AttrErrorType = "error.type"
 )
+
+// Attribute is an attribute of instruments.
+type Attribute struct {
+	Name   string
+	Values string // in words
+}
+
+// Attributes returns all attributes of the instruments.
+func Attributes() []Attribute {
+	return []Attribute{
+		{AttrGroup, "the group of breakers, `default` unless an option names it"},
+		{AttrName, "the breaker's name, as logs print it; absent in a series that breakers share"},
+		{AttrOutcome, "`success`, `slow_success`, `failure`, `slow_failure`, `ignored`, `rejected`"},
+		{AttrReason, "of a rejection: `open`, `probing`, `ramping`, `forced`, `unavailable`"},
+		{AttrState, "`closed`, `open`, `half_open`"},
+		{AttrMode, "`forced_open`, `forced_closed`, `shadow`"},
+		{AttrFrom, "the state before a transition"},
+		{AttrTo, "the state after it"},
+		{AttrCause, "`consecutive`, `failure_count`, `failure_rate`, `slow_rate`, `demanded`, `probe_failed`, `recovered`, `elapsed`, `operator`, `mode_ended`, `created`, `healed`"},
+		{AttrAnomaly, "`lost`, `healed`, `skew`, `probe_overdue`, `unlisted`, `missed`, `push_lost`"},
+		{AttrTally, "`streak`, `calls`, `failures`, `slow`"},
+		{AttrThreshold, "`consecutive_failures`, `failure_count`, `failure_rate`, `slow_call_rate`, `min_calls`"},
+		{AttrKind, "`memory`, `redis`, `cas`, or what another storage calls itself"},
+		{AttrStorage, "`ok`, `degraded`"},
+		{AttrErrorType, "of a failed call: the type of its error, at most 16 types for each series, then `_OTHER`; of a step: `not_executed`, `unknown`, `refused`, `foreign`"},
+	}
+}
 
 // Instrument is one metric. Do not change the ones of this package.
 type Instrument struct {
