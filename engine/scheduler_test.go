@@ -1,0 +1,169 @@
+package engine_test
+
+import (
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/redbreaker/redbreaker/engine"
+)
+
+// job is the owner of a task.
+type job struct {
+	engine.Task
+	due, run func()
+	drops    atomic.Int32
+}
+
+func newJob(due, run func()) *job {
+	j := &job{due: due, run: run}
+	j.Init(j)
+	return j
+}
+
+func (j *job) Due()  { j.due() }
+func (j *job) Run()  { j.run() }
+func (j *job) Drop() { j.drops.Add(1) }
+
+func spawn(f func()) bool {
+	go f()
+	return true
+}
+
+func nothing() {}
+
+// receive waits for a value. The long timeout only ends a test that fails.
+func receive[T any](t *testing.T, c <-chan T) T {
+	t.Helper()
+	select {
+	case v := <-c:
+		return v
+	case <-time.After(20 * time.Second):
+		t.Fatal("nothing came")
+		panic("unreachable")
+	}
+}
+
+func TestScheduler_inOrder(t *testing.T) {
+	s := engine.NewScheduler(spawn, time.Second)
+	order := make(chan int, 3)
+	jobs := make([]*job, 3)
+	for i := range jobs {
+		jobs[i] = newJob(func() { order <- i }, nothing)
+	}
+	s.Schedule(&jobs[0].Task, 60*time.Millisecond)
+	s.Schedule(&jobs[1].Task, time.Hour)
+	s.Schedule(&jobs[2].Task, 40*time.Millisecond)
+	s.Schedule(&jobs[1].Task, 20*time.Millisecond) // earlier than it was
+	got := []int{receive(t, order), receive(t, order), receive(t, order)}
+	if !slices.Equal(got, []int{1, 2, 0}) {
+		t.Errorf("due in the order %v, want 1 2 0", got)
+	}
+}
+
+func TestScheduler_cancel(t *testing.T) {
+	s := engine.NewScheduler(spawn, time.Second)
+	order := make(chan int, 2)
+	first, second := newJob(func() { order <- 1 }, nothing), newJob(func() { order <- 2 }, nothing)
+	s.Schedule(&first.Task, 20*time.Millisecond)
+	s.Schedule(&second.Task, 40*time.Millisecond)
+	s.Cancel(&first.Task)
+	s.Cancel(&first.Task)
+	if got := receive(t, order); got != 2 {
+		t.Errorf("task %d was due, though it was canceled", got)
+	}
+}
+
+// At most 32 tasks run at once, in the order in which they were queued.
+func TestScheduler_workers(t *testing.T) {
+	s := engine.NewScheduler(spawn, time.Minute)
+	var running, most, done atomic.Int32
+	begun, release := make(chan struct{}, 100), make(chan struct{})
+	jobs := make([]*job, 100)
+	for i := range jobs {
+		jobs[i] = newJob(nothing, func() {
+			if n := running.Add(1); n > most.Load() {
+				most.Store(n)
+			}
+			begun <- struct{}{}
+			<-release
+			running.Add(-1)
+			done.Add(1)
+		})
+		if !s.Enqueue(&jobs[i].Task) || !s.Enqueue(&jobs[i].Task) {
+			t.Fatal("the task was refused")
+		}
+	}
+	for range 32 {
+		receive(t, begun)
+	}
+	if most.Load() != 32 {
+		t.Errorf("%d tasks at once, want 32", most.Load())
+	}
+	close(release)
+	if !s.Close() {
+		t.Error("Close ran out of time")
+	}
+	if done.Load() != 100 || most.Load() != 32 {
+		t.Errorf("%d tasks ran, at most %d at once; want 100, 32", done.Load(), most.Load())
+	}
+}
+
+// Close makes all tasks due and runs them if they ask for it.
+func TestScheduler_close(t *testing.T) {
+	s := engine.NewScheduler(spawn, 20*time.Second)
+	var runs atomic.Int32
+	var waiting *job
+	waiting = newJob(func() { s.Enqueue(&waiting.Task) }, func() { runs.Add(1) })
+	s.Schedule(&waiting.Task, time.Hour)
+	if !s.Close() || runs.Load() != 1 {
+		t.Errorf("the task ran %d times, want once", runs.Load())
+	}
+	if s.Enqueue(&waiting.Task) || !s.IsClosing() {
+		t.Error("a closed scheduler accepts a task")
+	}
+	s.Schedule(&waiting.Task, 0)
+	if !s.Close() || runs.Load() != 1 {
+		t.Error("a second Close ran the task again")
+	}
+}
+
+func TestScheduler_closeInTime(t *testing.T) {
+	s := engine.NewScheduler(spawn, 10*time.Millisecond)
+	release := make(chan struct{})
+	jobs := make([]*job, 40)
+	var all sync.WaitGroup
+	for i := range jobs {
+		all.Add(1)
+		jobs[i] = newJob(nothing, func() { defer all.Done(); <-release })
+		s.Enqueue(&jobs[i].Task)
+	}
+	if s.Close() {
+		t.Error("Close reports that all tasks have ended")
+	}
+	dropped := int32(0)
+	for _, j := range jobs {
+		if n := j.drops.Load(); n > 0 {
+			dropped += n
+			all.Done()
+		}
+	}
+	if dropped != 8 {
+		t.Errorf("%d tasks were dropped, want the 8 that waited for a worker", dropped)
+	}
+	close(release)
+	all.Wait()
+}
+
+func TestScheduler_noGoroutines(t *testing.T) {
+	s := engine.NewScheduler(func(func()) bool { return false }, time.Second)
+	j := newJob(nothing, nothing)
+	if s.Enqueue(&j.Task) {
+		t.Error("the task was accepted, though nothing can run it")
+	}
+	if !s.Close() {
+		t.Error("Close waited for a worker that never began")
+	}
+}
