@@ -74,7 +74,7 @@ func newNotifier(name string, rules *Rules, sink func(Event)) notifier {
 func (t *Tracker) ApplyReply(b Batch, r Reply, asked int64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.observeReplyLocked(b, r, asked)
+	defer t.observeReplyLocked(b, r, asked) // last: the observer may need the opening of the circuit
 	now := t.nowNS()
 	if r.Transition.Cause == CauseCreated {
 		t.emitLostLocked(r.Epoch, now)

@@ -26,7 +26,7 @@ func (r *Reply) OwnTransitions(b Batch) []Transition {
 func (t *Tracker) FollowReply(b Batch, r Reply, asked int64, current bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.observeReplyLocked(b, r, asked)
+	defer t.observeReplyLocked(b, r, asked)
 	t.emitSkew(r.Policy)
 	t.emitOverdue(&r)
 	if !current {

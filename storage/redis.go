@@ -29,6 +29,7 @@ type Redis struct {
 	start     time.Time
 	closed    atomic.Bool
 	index     *enrol.Enroller
+	scheduler *engine.Scheduler
 	watcher   *watch.Watcher // nil without WithWatch
 	client    redis.UniversalClient
 
@@ -43,6 +44,7 @@ var (
 	_ engine.ManyInspector = (*Redis)(nil)
 	_ engine.Lister        = (*Redis)(nil)
 	_ engine.Watcher       = (*Redis)(nil)
+	_ engine.Schedules     = (*Redis)(nil)
 )
 
 // NewRedis returns a storage over the client, which stays the caller's and is
@@ -72,6 +74,7 @@ func NewRedis(client redis.UniversalClient, opts ...Option) (*Redis, error) {
 	}
 	r := &Redis{transport: t, keys: keys, reporter: o.Reporter, observer: o.Observer, zeroRules: zero, start: time.Now(), client: client, watchers: map[*watch.Watcher]bool{}}
 	r.index = enrol.New(keys, t, r.start)
+	r.scheduler = engine.NewScheduler(t.Spawn, t.Timeout())
 	if o.watch {
 		r.watcher = watch.New(client, t, keys, r.start)
 	}
@@ -81,10 +84,15 @@ func NewRedis(client redis.UniversalClient, opts ...Option) (*Redis, error) {
 // Kind returns redis.
 func (r *Redis) Kind() string { return "redis" }
 
-// Close makes every further call fail with engine.ErrStopped, and waits for
+// Scheduler implements [engine.Schedules].
+func (r *Redis) Scheduler() *engine.Scheduler { return r.scheduler }
+
+// Close sends the outcomes that local views hold, for at most the timeout. Then it
+// makes every further call fail with engine.ErrStopped, and waits for
 // calls that their callers have already left, at most for the client's own read
 // timeout. The client stays open.
 func (r *Redis) Close() error {
+	r.scheduler.Close()
 	r.closed.Store(true)
 	for w := range r.takeWatchers() {
 		w.Close()

@@ -41,12 +41,15 @@ type Storage struct {
 	start      time.Time
 	guard      *guard.Guard
 	tasks      taskgroup.Group
+	scheduler  *engine.Scheduler
 	closed     atomic.Bool
 }
 
 var (
 	_ engine.Storage = (*Storage)(nil)
 	_ engine.Pinger  = (*Storage)(nil)
+
+	_ engine.Schedules = (*Storage)(nil)
 )
 
 // New returns a storage over the store, which stays the caller's and is never
@@ -72,6 +75,7 @@ func New(store Store, opts ...Option) (*Storage, error) {
 		start:      time.Now(),
 	}
 	s.clock, _ = store.(Clock)
+	s.scheduler = engine.NewScheduler(s.tasks.Spawn, s.timeout)
 	var invalid error
 	s.guard, invalid = guard.New(s.tasks.Spawn, judgeError)
 	if err := errors.Join(err, invalid); err != nil {
@@ -91,10 +95,15 @@ func judgeError(err error) engine.Outcome {
 // Kind returns cas.
 func (s *Storage) Kind() string { return "cas" }
 
-// Close makes every further call fail with engine.ErrStopped, and waits for
+// Scheduler implements [engine.Schedules].
+func (s *Storage) Scheduler() *engine.Scheduler { return s.scheduler }
+
+// Close sends the outcomes that local views hold, for at most the timeout. Then it makes
+// every further call fail with engine.ErrStopped, and waits for
 // calls that their callers have already left, at most a little longer than the
 // timeout. The store stays open.
 func (s *Storage) Close() error {
+	s.scheduler.Close()
 	s.closed.Store(true)
 	limit := 2*s.timeout + time.Second
 	if !s.tasks.Stop(limit) {
