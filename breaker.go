@@ -57,13 +57,26 @@ func (c *core) stop() {
 	c.close()
 }
 
-// shutDown refuses calls from now on, closes the handle, and waits for the hooks
-// of all events, those of the closing handle included.
+// shutDown refuses calls from now on, closes the handle, and waits for the outcomes
+// that it still sends and for the hooks of all events, those of the closing handle
+// included.
 func (c *core) shutDown(ctx context.Context) error {
 	c.stopped.Store(true)
 	c.close()
+	err := c.waitForView(ctx)
 	c.sealQueue()
+	if err != nil {
+		return err
+	}
 	return c.waitForHooks(ctx)
+}
+
+// waitForView waits until the outcomes that a local view held were sent.
+func (c *core) waitForView(ctx context.Context) error {
+	if v, ok := c.handle.(*view); ok {
+		return v.waitClosed(ctx)
+	}
+	return nil
 }
 
 func (c *core) sealQueue() {
@@ -96,7 +109,7 @@ func (c *core) close() {
 // [ErrInvalid].
 func New(name string, p Policy, opts ...Option) (*Breaker, error) {
 	s, err := newSettings(opts)
-	if err := errors.Join(engine.CheckName(name), p.Validate(), err); err != nil {
+	if err := errors.Join(engine.CheckName(name), p.Validate(), err, s.checkStaleness(p)); err != nil {
 		return nil, err
 	}
 	return s.newBreaker(name, p, s.hooks)
@@ -125,7 +138,7 @@ func (s *settings) newBreaker(name string, p Policy, h *hooks) (*Breaker, error)
 }
 
 // bindHandle returns the storage's handle, with the fallback around it if the
-// storage can fail.
+// storage can fail, and the view around that if the options ask for one.
 func (s *settings) bindHandle(c *core, p Policy) (engine.Handle, error) {
 	h, err := c.storage.Bind(c.name, p, c.enqueue)
 	if err != nil {
@@ -134,7 +147,7 @@ func (s *settings) bindHandle(c *core, p Policy) (engine.Handle, error) {
 	if _, inProcess := c.storage.(*engine.Memory); inProcess {
 		return h, nil
 	}
-	return newFallbackHandle(h, s.fallback, c, p), nil
+	return s.addView(newFallbackHandle(h, s.fallback, c, p), p), nil
 }
 
 // Do calls fn if the circuit admits the call, and counts how the call ended. It
@@ -227,15 +240,16 @@ func (b *Breaker) Ping(ctx context.Context) error {
 }
 
 // Stop ends the use of the breaker in this process. The shared circuit keeps its
-// state. Later calls return [ErrStopped]. Calls in flight end normally but are not
+// state. Later calls return [ErrStopped]. With [WithMaxStaleness], outcomes that are not
+// sent yet are sent in the background. Calls in flight end normally but are not
 // counted, and the slot of a probe is free again when its lease ends. Stop accepts
 // no more events for hooks and does not wait for those that wait or run; see
 // [Breaker.Shutdown]. It may be called twice, and from a hook. A storage given by
 // [WithStorage] stays open.
 func (b *Breaker) Stop() { b.stop() }
 
-// Shutdown stops the breaker as [Breaker.Stop] does and waits until the hooks of
-// all its events have returned, so that a program that ends loses no last
+// Shutdown stops the breaker as [Breaker.Stop] does and waits until its last outcomes
+// were sent and the hooks of all its events have returned, so that a program that ends loses no last
 // transition. It returns the error of ctx if that ends first; the breaker is
 // stopped then too. Do not call it from a hook, which would wait for itself. It may
 // be called twice, and after Stop.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/redbreaker/redbreaker"
 	"github.com/redbreaker/redbreaker/engine"
+	"github.com/redbreaker/redbreaker/storage/cas"
 )
 
 // chargeCard is the call to protect.
@@ -347,4 +348,28 @@ func Example_nested() {
 	// Output:
 	// true payments
 	// closed open
+}
+
+// With a bounded staleness, calls run at in-process speed and the circuit is still one
+// for the whole fleet.
+func ExampleWithMaxStaleness() {
+	store := must(cas.New(newSharedStore(0))) // or storage.NewRedis(client)
+	payments, err := redbreaker.New("payments", redbreaker.Policy{
+		Window:  redbreaker.Window{Period: 10 * time.Second, FailureRate: 0.5},
+		OpenFor: 30 * time.Second,
+	}, redbreaker.WithStorage(store), redbreaker.WithMaxStaleness(500*time.Millisecond))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	rejected := 0
+	for range 100 {
+		if err := payments.Do(context.Background(), chargeCard); errors.Is(err, redbreaker.ErrRejected) {
+			rejected++
+		}
+	}
+	fmt.Println(rejected, "of 100 calls rejected")
+	_ = payments.Shutdown(context.Background()) // sends the last outcomes
+	_ = store.Close()
+	// Output: 90 of 100 calls rejected
 }

@@ -2,6 +2,8 @@ package redbreaker
 
 import (
 	"errors"
+	"sync/atomic"
+	"time"
 
 	"github.com/redbreaker/redbreaker/engine"
 )
@@ -16,6 +18,9 @@ type settings struct {
 	classifiers []Classifier
 	fallback    Fallback
 	errorText   bool
+	staleness   time.Duration
+	// lastParams are those of the view that was made last.
+	lastParams atomic.Pointer[viewParams]
 
 	faults []error
 }

@@ -104,7 +104,7 @@ func NewRegistry(c RegistryConfig, opts ...Option) (*Registry, error) {
 	if c.Max < 0 {
 		faults = append(faults, engine.Invalid("RegistryConfig.Max is %d, use 1 or more, or 0 for %d", c.Max, defaultMax))
 	}
-	if err := errors.Join(c.Policy.Validate(), errors.Join(faults...), err); err != nil {
+	if err := errors.Join(c.Policy.Validate(), errors.Join(faults...), err, s.checkPolicyOf(&c)); err != nil {
 		return nil, err
 	}
 	if c.Max == 0 {
@@ -152,7 +152,7 @@ func (r *Registry) policyOf(name string) (Policy, error) {
 		return r.config.Policy, nil
 	}
 	p := r.config.PolicyFor(name)
-	return p, p.Validate()
+	return p, errors.Join(p.Validate(), r.settings.checkStaleness(p))
 }
 
 // findOrAdd returns the breaker with that name. If there is none, it adds and
@@ -338,6 +338,9 @@ func (r *Registry) Shutdown(ctx context.Context) error {
 	entries := r.takeEntries()
 	for _, e := range entries {
 		e.stopped.Store(true) // none serves calls while another closes
+	}
+	for _, e := range entries {
+		e.close() // all views send their last outcomes at the same time
 	}
 	var err error
 	for _, e := range entries {

@@ -82,11 +82,13 @@ func (b *Breaker) readPause(ctx context.Context) (time.Duration, error) {
 // untilLocalAdmission returns how long the local breaker rejects while the storage
 // answers, but takes no results.
 func (b *Breaker) untilLocalAdmission() time.Duration {
-	f, ok := b.handle.(*fallbackHandle)
-	if !ok {
-		return 0
+	switch h := b.handle.(type) {
+	case *fallbackHandle:
+		return h.untilLocalAdmission()
+	case *view:
+		return h.untilLocalAdmission()
 	}
-	return f.untilLocalAdmission()
+	return 0
 }
 
 // untilAdmission returns how long no call will be admitted: 0 if one may be now,

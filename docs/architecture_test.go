@@ -16,7 +16,7 @@ var (
 
 // TestArchitecture_behaviors finds each identifier of the index in its file.
 func TestArchitecture_behaviors(t *testing.T) {
-	_, index, found := strings.Cut(pages(t)["docs/architecture.md"], "## Twenty behaviors")
+	_, index, found := strings.Cut(pages(t)["docs/architecture.md"], "## Behaviors")
 	index, _, ended := strings.Cut(index, "\n## ")
 	if !found || !ended {
 		t.Fatal("the page has no index of behaviors")

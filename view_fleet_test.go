@@ -1,0 +1,185 @@
+//go:build go1.25
+
+package redbreaker_test
+
+import (
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/redbreaker/redbreaker"
+)
+
+var fleetSeeds = flag.Int("fleets", 12, "seeds of simulated fleets that TestFleet_staleness runs")
+
+// fleet is a number of processes over one store, in a bubble. Calls arrive at random
+// and fail with a share that the test sets.
+type fleet struct {
+	store     *sharedStore
+	rnd       *rand.Rand
+	policy    redbreaker.Policy
+	staleness time.Duration
+	processes int
+	perSecond float64 // calls of a process
+	takes     time.Duration
+	failing   func(process int, since time.Duration) float64 // share of calls that fail
+	pauses    bool                                           // no calls for two minutes, now and then
+
+	mu       sync.Mutex
+	admitted []admission
+	rejected int
+}
+
+// quietHooks keep outages of the store out of the log.
+var quietHooks = redbreaker.Hooks{
+	OnDegraded: func(redbreaker.Event) {},
+	OnRestored: func(redbreaker.Event) {},
+}
+
+// admission is a call that was admitted.
+type admission struct {
+	at       time.Time
+	degraded bool // the fallback decided
+}
+
+// run lets the fleet work for so long.
+func (f *fleet) run(t *testing.T, length time.Duration) {
+	t.Helper()
+	var all sync.WaitGroup
+	for i := range f.processes {
+		seed := f.rnd.Uint64()
+		all.Go(func() { f.runProcess(t, i, rand.New(rand.NewPCG(seed, 1)), length) })
+	}
+	all.Wait()
+}
+
+// runProcess makes the calls of one process. A call does not wait for the one before.
+func (f *fleet) runProcess(t *testing.T, process int, rnd *rand.Rand, length time.Duration) {
+	b, storage := f.store.join(t, fmt.Sprint("host", process), f.policy, redbreaker.WithMaxStaleness(f.staleness),
+		redbreaker.WithHooks(quietHooks))
+	start := time.Now()
+	var calls sync.WaitGroup
+	for {
+		time.Sleep(time.Duration(rnd.ExpFloat64() / f.perSecond * float64(time.Second)))
+		since := time.Since(start)
+		if since > length {
+			break
+		}
+		if f.pauses && since%(7*time.Second) < time.Second {
+			time.Sleep(time.Until(start.Add(since.Truncate(time.Second) + 2*time.Minute)))
+			start = start.Add(2 * time.Minute)
+			continue
+		}
+		fails, takes := rnd.Float64() < f.failing(process, since), time.Duration(rnd.Float64()*2*float64(f.takes))
+		calls.Go(func() { f.call(b, fails, takes) })
+	}
+	calls.Wait()
+	if err := b.Shutdown(ctx); err != nil {
+		t.Error(err)
+	}
+	closeAll(t, storage)
+}
+
+func (f *fleet) call(b *redbreaker.Breaker, fails bool, takes time.Duration) {
+	p, err := b.Acquire(ctx)
+	at := time.Now()
+	f.mu.Lock()
+	if err != nil {
+		f.rejected++
+	} else {
+		f.admitted = append(f.admitted, admission{at, b.Status().Degraded})
+	}
+	f.mu.Unlock()
+	if err != nil {
+		return
+	}
+	time.Sleep(takes)
+	if fails {
+		p.Failure(errDown)
+	} else {
+		p.Success()
+	}
+}
+
+// TestFleet_staleness runs fleets with random policies and faults. Each admission must
+// obey a state that the record had at most d before.
+func TestFleet_staleness(t *testing.T) {
+	admitted, after := 0, 0
+	for seed := range *fleetSeeds {
+		synctest.Test(t, func(t *testing.T) {
+			f := drawFleet(uint64(seed))
+			f.run(t, 20*time.Second)
+			for _, a := range f.admitted {
+				if !a.degraded && !f.store.admits(a.at.Add(-f.staleness), a.at) {
+					t.Errorf("seed %d: a call was admitted at %v, though the record had admitted none for %v: %+v", seed, a.at, f.staleness, f.store.heads)
+					break
+				}
+				if !f.store.admits(a.at, a.at) {
+					after++
+				}
+			}
+			admitted += len(f.admitted)
+		})
+	}
+	t.Logf("%d calls admitted, %d of them while the record was open", admitted, after)
+	if after == 0 {
+		t.Error("no call was admitted by an older state: the fleets show nothing")
+	}
+}
+
+// drawFleet draws a fleet that fails, recovers and fails again, with a store that does
+// not always work.
+func drawFleet(seed uint64) *fleet {
+	rnd := rand.New(rand.NewPCG(seed, 0))
+	f := &fleet{
+		store: newSharedStore(time.Duration(1+rnd.IntN(4)) * time.Millisecond), rnd: rnd, processes: 1 + rnd.IntN(20),
+		perSecond: 1 + 40*rnd.Float64(), takes: time.Duration(rnd.IntN(300)) * time.Millisecond,
+		staleness: time.Duration(20+rnd.IntN(980)) * time.Millisecond,
+	}
+	f.policy = redbreaker.Policy{OpenFor: time.Duration(1100+rnd.IntN(3000)) * time.Millisecond}
+	switch rnd.IntN(3) {
+	case 0:
+		f.policy.ConsecutiveFailures = 1 + rnd.IntN(10)
+	case 1:
+		f.policy.Window = redbreaker.Window{Calls: 10 + rnd.IntN(100), FailureRate: 0.3 + 0.5*rnd.Float64()}
+	case 2:
+		f.policy.Window = redbreaker.Window{Period: 10 * time.Second, FailureRate: 0.3 + 0.5*rnd.Float64()}
+	}
+	if rnd.IntN(3) == 0 {
+		f.policy.Ramp = redbreaker.Ramp{Over: time.Second}
+	}
+	dead := time.Duration(2+rnd.IntN(6)) * time.Second
+	f.failing = func(_ int, since time.Duration) float64 {
+		if since%(2*dead) > dead {
+			return 0.9
+		}
+		return 0.1
+	}
+	if rnd.IntN(2) == 0 {
+		f.breakStoreAtTimes(rnd.Uint64())
+	}
+	return f
+}
+
+// breakStoreAtTimes makes operations of the store fail, time out or get lost now and then.
+func (f *fleet) breakStoreAtTimes(seed uint64) {
+	var mu sync.Mutex
+	rnd := rand.New(rand.NewPCG(seed, 2))
+	kind, until := 0, time.Time{}
+	f.store.breaks(func(op string) error {
+		mu.Lock()
+		defer mu.Unlock()
+		if now := time.Now(); now.After(until) {
+			kind, until = rnd.IntN(8), now.Add(time.Duration(rnd.IntN(2000))*time.Millisecond)
+		}
+		switch {
+		case kind == 0, kind == 1 && op == "swap":
+			return errStore
+		}
+		return nil
+	})
+}

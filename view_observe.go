@@ -1,0 +1,143 @@
+package redbreaker
+
+import (
+	"slices"
+
+	"github.com/redbreaker/redbreaker/engine"
+)
+
+// observe is the observer of the storage's handle. It gets replies in the order of the
+// steps, and runs under a lock of the handle.
+func (v *view) observe(o engine.Observation) {
+	v.lockAndFold()
+	now := v.Now()
+	switch {
+	case o.Reply != nil:
+		v.applyReplyLocked(o, now)
+	case o.Epoch == 0:
+		v.forgetLocked() // a command: nothing is known
+	case o.Epoch != v.epoch:
+		v.voidedNS, v.voidedEpoch = now, o.Epoch
+		v.forgetLocked()
+	}
+	v.settleAndUnlock(now)
+}
+
+// forgetLocked ends the decision, because the record may have changed.
+func (v *view) forgetLocked() {
+	v.endDecisionLocked()
+	if w := v.work; w != nil {
+		w.standing = engine.Standing{}
+		w.outlook = v.params.rules.Outlook(&w.standing)
+	}
+}
+
+// endDecisionLocked makes calls ask the storage. The stripes of the decision were
+// sealed when the lock was taken, and stay so.
+func (v *view) endDecisionLocked() {
+	v.published.Store(nil)
+	if v.work != nil {
+		v.work.current = nil
+	}
+}
+
+// applyReplyLocked publishes what follows from a reply.
+func (v *view) applyReplyLocked(o engine.Observation, now int64) {
+	if o.Reply.Epoch != v.epoch {
+		v.enterEpochLocked(o.Reply.Epoch)
+	}
+	v.publishLocked(o, now)
+	if w := v.work; w != nil {
+		w.standing = o.Reply.Standing
+		if isFlush(o.Batch) {
+			w.inFlight = nil // the standing has them
+		}
+		v.judgePendingLocked(w, now)
+	}
+}
+
+// isFlush reports whether the step carried a flush. Only a flush has outcomes without
+// a lease, and one is in flight at a time. The reply to another step does not show
+// whether the storage has counted the outcomes in flight.
+func isFlush(b *engine.Batch) bool {
+	return slices.ContainsFunc(b.Results, func(r engine.Result) bool { return r.Lease == 0 })
+}
+
+// enterEpochLocked drops the outcomes of the epoch before: the storage would.
+func (v *view) enterEpochLocked(epoch int64) {
+	v.epoch = epoch
+	v.endDecisionLocked()
+	if w := v.work; w != nil {
+		v.dropPendingLocked(viewLedger{stale: w.pending.count()})
+		w.quota, w.inFlight, w.flushNS = viewQuota{}, nil, 0
+	}
+}
+
+// dropPendingLocked drops the pending outcomes, which cannot count any more.
+func (v *view) dropPendingLocked(as viewLedger) {
+	v.countLedgerLocked(as)
+	w := v.work
+	w.pending = outcomeList{}
+	w.settled, w.sending = w.added, 0
+	w.wakeWaiters()
+}
+
+// judgePendingLocked judges the outcomes in flight and pending from the last standing on. If it
+// may open the circuit, the storage has to get it at once.
+func (v *view) judgePendingLocked(w *viewWork, now int64) {
+	w.outlook = v.params.rules.Outlook(&w.standing)
+	for _, run := range w.inFlight {
+		w.outlook.Add(run)
+	}
+	for _, run := range w.pending.runs {
+		if w.outlook.Add(run) {
+			w.flushBy(now)
+		}
+	}
+}
+
+// publishLocked replaces the decision by that of a reply, or by none.
+func (v *view) publishLocked(o engine.Observation, now int64) {
+	d, until := v.decideFromLocked(o.Batch, o.Reply, o.AskedNS)
+	mayPublish := d != nil && now < until && v.mayPublishLocked(o)
+	w := v.work
+	if d != nil && w != nil && w.current != nil && w.current.hasTicketOf(d) {
+		if mayPublish {
+			w.current.untilNS.Store(until)
+			w.renewNS = v.params.renewalOf(o.AskedNS, until, now)
+		}
+		return
+	}
+	v.endDecisionLocked()
+	if !mayPublish {
+		return
+	}
+	d.untilNS.Store(until)
+	if d.epoch != 0 {
+		d.stripes = make([]viewStripe, 1) // without room until the lock is released
+		w = v.workLocked()
+		w.current, w.renewNS = d, v.params.renewalOf(o.AskedNS, until, now)
+	}
+	v.published.Store(d)
+}
+
+// mayPublishLocked reports whether the reply may be shown to calls. It may not if an
+// event has shown a later record, and not while operations fail: a server that admits
+// calls but takes no results must not admit them for d without asking.
+func (v *view) mayPublishLocked(o engine.Observation) bool {
+	if v.stopped || v.params.scheduler.IsClosing() || o.AskedNS < v.voidedNS && o.Reply.Epoch != v.voidedEpoch {
+		return false
+	}
+	outage := v.outage.Load()
+	return outage == nil || outage.failing.Load() == 0
+}
+
+// countLedgerLocked counts what became of outcomes.
+func (v *view) countLedgerLocked(n viewLedger) {
+	if l := v.ledger; l != nil {
+		l.applied += n.applied
+		l.stale += n.stale
+		l.failed += n.failed
+		l.dropped += n.dropped
+	}
+}

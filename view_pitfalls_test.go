@@ -1,0 +1,216 @@
+//go:build go1.25
+
+package redbreaker_test
+
+import (
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/redbreaker/redbreaker"
+	"github.com/redbreaker/redbreaker/engine"
+)
+
+// Each test here is for a mistake that is easily made, named in its comment.
+
+// Mistake: only timers end a decision. Those of a process that was stopped, or is
+// starved, are late; so successes read the clock, one in 64 of each stripe.
+func TestView_lateTimers(t *testing.T) {
+	inView(t, timed, func(v *viewTest) {
+		v.call(2000, time.Millisecond, works)
+		v.b.AgeViewForTest(time.Hour)
+		v.store.takeSteps()
+		n := 0
+		for n < 1000 && v.b.AnswersForTest() {
+			v.call(1, 0, works)
+			n++
+		}
+		if n > 64 {
+			v.Errorf("%d calls were admitted by a decision that had ended", n)
+		}
+	})
+}
+
+// Mistake: the age of a reply counts from when it came. It may show the record as it was
+// when the step was sent.
+func TestView_slowReply(t *testing.T) {
+	inView(t, timed, func(v *viewTest) {
+		v.store.slowDown(200 * time.Millisecond)
+		v.call(1, 0, works) // asks; the outcome is sent in the background
+		time.Sleep(2 * time.Second)
+		start := time.Now()
+		p := acquire(v.T, v.b)
+		time.Sleep(time.Until(start.Add(time.Second - time.Millisecond)))
+		if !v.b.AnswersForTest() {
+			v.Log("ended early")
+		}
+		time.Sleep(time.Millisecond)
+		synctest.Wait()
+		if v.b.AnswersForTest() {
+			v.Error("the decision lasts longer than d after the step was sent")
+		}
+		p.Success()
+	})
+}
+
+// Mistake: a reply that is older than d is published.
+func TestView_replyTooOld(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSharedStore(30 * time.Millisecond)
+		b, storage := s.join(t, "a", timed, redbreaker.WithMaxStaleness(20*time.Millisecond))
+		v := &viewTest{T: t, store: s, b: b, storage: storage}
+		v.call(1, time.Second, works)
+		s.takeSteps()
+		for range 10 {
+			acquire(t, b)
+		}
+		if steps := s.takeSteps(); steps != 10 {
+			t.Errorf("%d steps for 10 admissions, want one for each", steps)
+		}
+		b.Stop()
+		closeAll(t, storage)
+	})
+}
+
+// Mistake: a step that was sent before an event, and answered after it, brings the view
+// back to the epoch before the event.
+func TestView_replyCrossesEvent(t *testing.T) {
+	inView(t, timed, func(v *viewTest) {
+		v.call(100, time.Millisecond, works)
+		h := v.b.HandleForTest()
+		asked := h.Now()
+		epoch := acquireTicket(v.T, v.b).Epoch
+		v.b.ObserveForTest(engine.Observation{Epoch: epoch + 1})
+		if v.b.AnswersForTest() {
+			v.Fatal("the view outlives the event of another epoch")
+		}
+		late := engine.Reply{Epoch: epoch}
+		v.b.ObserveForTest(engine.Observation{Batch: &engine.Batch{}, Reply: &late, AskedNS: asked - 1})
+		if v.b.AnswersForTest() {
+			v.Error("the reply of a step that was sent before the event is published")
+		}
+		time.Sleep(time.Millisecond)
+		v.b.ObserveForTest(engine.Observation{Batch: &engine.Batch{}, Reply: &late, AskedNS: h.Now()})
+		if !v.b.AnswersForTest() {
+			v.Error("the reply of a later step is not published")
+		}
+	})
+}
+
+func acquireTicket(t *testing.T, b *redbreaker.Breaker) redbreaker.Ticket {
+	t.Helper()
+	ticket, err := b.HandleForTest().Acquire(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ticket
+}
+
+// Mistake: what does not fit into one flush is lost, or memory grows without end. Reports
+// wait once twice as much is pending as fits.
+func TestView_backlog(t *testing.T) {
+	p := redbreaker.Policy{Window: redbreaker.Window{Period: 10 * time.Second, FailureRate: 1}, OpenFor: 5 * time.Second}
+	inView(t, p, func(v *viewTest) {
+		v.call(100, time.Millisecond, works)
+		v.store.slowDown(50 * time.Millisecond)
+		start := time.Now()
+		for i := range 2000 {
+			v.call(1, 0, []func() error{works, dies}[i%2])
+		}
+		if took := time.Since(start); took < 200*time.Millisecond {
+			v.Errorf("2000 runs took %v, though a flush takes 256 of them and 100 ms", took)
+		}
+		v.rest()
+		if l := v.b.LedgerForTest(); l.Applied != 2100 {
+			v.Errorf("%+v, want 2100 applied", l)
+		}
+	})
+}
+
+// Mistake: a report that must wait gets a time bound for the flush before it and another
+// one for its own.
+func TestView_oneTimeBound(t *testing.T) {
+	inView(t, streak, func(v *viewTest) {
+		v.call(100, time.Millisecond, works)
+		v.store.breaks(func(string) error { time.Sleep(240 * time.Millisecond); return errStore })
+		var longest atomic.Int64
+		var all sync.WaitGroup
+		for i := range 20 {
+			all.Go(func() {
+				time.Sleep(time.Duration(i) * 10 * time.Millisecond)
+				p, err := v.b.Acquire(ctx)
+				if err != nil {
+					return
+				}
+				start := time.Now()
+				p.Failure(errDown)
+				for took := int64(time.Since(start)); ; {
+					if most := longest.Load(); took <= most || longest.CompareAndSwap(most, took) {
+						break
+					}
+				}
+			})
+		}
+		all.Wait()
+		if took := time.Duration(longest.Load()); took > 250*time.Millisecond {
+			v.Errorf("a report took %v, want at most the timeout of 250ms", took)
+		}
+		v.store.breaks(nil)
+		time.Sleep(10 * time.Second)
+	})
+}
+
+// Mistake: successes are folded without a seal, so that some come after the last fold
+// of their decision. This one runs in real time, with real parallelism.
+func TestView_noSuccessIsLost(t *testing.T) {
+	s := newSharedStore(0)
+	p := redbreaker.Policy{Window: redbreaker.Window{Calls: 1000, FailureRate: 1}}
+	b, storage := s.join(t, "a", p, redbreaker.WithMaxStaleness(2*time.Millisecond), redbreaker.WithHooks(quietHooks))
+	b.KeepLedgerForTest()
+	h := b.HandleForTest()
+	var reported atomic.Int64
+	ended := make(chan struct{})
+	var ender, all sync.WaitGroup
+	ender.Go(func() { // ends the decision again and again, as commands do
+		for {
+			select {
+			case <-ended:
+				return
+			default:
+				b.ObserveForTest(engine.Observation{})
+				time.Sleep(100 * time.Microsecond)
+			}
+		}
+	})
+	for i := range 4 * runtime.GOMAXPROCS(0) {
+		all.Go(func() {
+			for n := range 50_000 {
+				ticket, err := h.Acquire(ctx)
+				if err != nil || ticket.Epoch <= 0 || ticket.Lease != 0 {
+					continue
+				}
+				o := redbreaker.Success
+				if n%500 == i {
+					o = redbreaker.Failure
+				}
+				if _, err := h.Report(ctx, ticket, o, 0, nil); err == nil {
+					reported.Add(1)
+				}
+			}
+		})
+	}
+	all.Wait()
+	close(ended)
+	ender.Wait()
+	if err := b.Shutdown(ctx); err != nil {
+		t.Error(err)
+	}
+	closeAll(t, storage)
+	l := b.LedgerForTest()
+	if sum := l.Applied + l.Stale + l.Failed + l.Dropped; sum != reported.Load() || l.Pending != 0 {
+		t.Errorf("%+v, in all %d, of %d reported", l, sum, reported.Load())
+	}
+}
