@@ -90,7 +90,7 @@ not exist is an error, since its name or namespace may be wrong; --create makes 
 func (o *order) addOrderFlags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringVar(&o.Reason, "reason", "", "why, for the log (64 bytes are kept)")
-	f.StringVar(&o.Actor, "by", defaultActor(), "who, for the log (64 bytes are kept)")
+	f.StringVar(&o.Actor, "by", "", "who, for the log (64 bytes are kept; default USER@HOST)")
 	o.sure.addFlag(cmd)
 	f.BoolVar(&o.create, "create", false, "make the breaker if it does not exist")
 	f.Int64Var(&o.IfEpoch, "if-epoch", 0, "only if the breaker has this epoch, as get shows it; -1: only if it does not exist, and make it")
@@ -102,9 +102,12 @@ func (o *order) addOrderFlags(cmd *cobra.Command) {
 	}
 }
 
-// check checks the flags. A mode without an end must not result from a flag that was
+// check checks the flags and fills in who commands. A mode without an end must not result from a flag that was
 // forgotten.
 func (o *order) check(cmd *cobra.Command) error {
+	if !cmd.Flags().Changed("by") {
+		o.Actor = defaultActor()
+	}
 	given := cmd.Flags().Changed("for")
 	switch {
 	case given && (o.For <= 0 || o.For > engine.MaxDuration):

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -18,6 +19,9 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	if os.Getenv(envMain) == "1" {
+		os.Exit(runCommand(os.Args[1:], os.Stdout, os.Stderr))
+	}
 	logging.Disable() // as main does
 	goleak.VerifyTestMain(m)
 }
