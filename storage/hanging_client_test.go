@@ -87,6 +87,28 @@ func TestHangingClient_panics(t *testing.T) {
 	})
 }
 
+// A hook that ends its goroutine, as a failing test does, costs no caller its timeout:
+// neither a lone one nor those that share a pipeline.
+func TestHangingClient_goexit(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *bubble) {
+		acquire(t, w.handle)
+		var u userCode
+		w.client.AddHook(hooks{&u})
+		u.set(runtime.Goexit)
+		wantTook(t, 0, func() {
+			_, err := w.handle.Acquire(ctx)
+			wantClass(t, err, engine.ClassNotExecuted, "acquire")
+			wantSays(t, err, "the Redis client ended its goroutine")
+		})
+		u.set(nil)
+		acquire(t, w.handle)
+		u.set(func() { time.Sleep(time.Millisecond); runtime.Goexit() })
+		callEverywhere(t, w.store, 20, 10*time.Millisecond)
+		u.set(nil)
+		w.reach(t, 10*time.Second)
+	})
+}
+
 // The same holds for commands that are not steps, and for a hook that ends its
 // goroutine.
 func TestHangingClient_panicsElsewhere(t *testing.T) {

@@ -19,28 +19,35 @@ import (
 // not running in its caller's goroutine.
 //
 // A parked worker belongs to the side that removes it from the list, under mu: Spawn,
-// which then sends it one task; Stop, which closes its channel; or the worker itself,
-// when its time is over. So a worker that leaves the list gets one task or the close,
-// not both, and the send never blocks.
+// which then sends it one task, or Stop and retireWorkers, which close its channel. So a
+// worker that leaves the list gets one task or the close, not both, and the send never
+// blocks.
+//
+// One timer retires the workers of all. A timer of each worker would be set for each
+// task, which costs more than to hand the task over.
 type Group struct {
 	mu      sync.Mutex
 	stopped bool
 	running int           // tasks
 	idle    chan struct{} // closed when running falls to 0; nil unless Stop waits
 	parked  []*worker     // that wait for a task; the last one waits the shortest
+	unused  int           // how many of parked, the first ones, had no task since the timer ran last
+	retirer *time.Timer
+	// retiring: the timer is set.
+	retiring bool
 }
 
 const (
 	// maxParked is enough for a lone call: the driver of a group and the client.
 	maxParked = 4
-	// parkTime is how long a goroutine waits for a task. A storage that is idle for
-	// longer owns no goroutine.
-	parkTime = 100 * time.Millisecond
+	// parkTime is how long a goroutine waits for a task, at least; it waits at most twice
+	// as long. A storage that is idle for longer owns no goroutine.
+	parkTime = 50 * time.Millisecond
 )
 
 // worker is a goroutine between two tasks.
 type worker struct {
-	tasks chan func() // closed by Stop
+	tasks chan func() // closed to end it
 }
 
 // Spawn runs f in a goroutine. After Stop it does nothing and returns false.
@@ -55,6 +62,7 @@ func (g *Group) Spawn(f func()) bool {
 	var w *worker
 	if n := len(g.parked); n > 0 {
 		w, g.parked = g.parked[n-1], g.parked[:n-1]
+		g.unused = min(g.unused, n-1)
 	}
 	g.mu.Unlock()
 	if w != nil {
@@ -68,7 +76,6 @@ func (g *Group) Spawn(f func()) bool {
 // work runs tasks until none comes.
 func (g *Group) work(f func()) {
 	w := &worker{tasks: make(chan func(), 1)}
-	var timer *time.Timer
 	inTask := true
 	defer func() {
 		if inTask { // it called runtime.Goexit
@@ -82,22 +89,7 @@ func (g *Group) work(f func()) {
 		if !g.park(w) {
 			return
 		}
-		if timer == nil {
-			timer = time.NewTimer(parkTime)
-			defer timer.Stop()
-		} else {
-			timer.Reset(parkTime)
-		}
-		select {
-		case f = <-w.tasks:
-		case <-timer.C:
-			// The timer and a task may come at the same time. Whether the worker is still in the
-			// list decides, not the order of the select.
-			if g.unpark(w) {
-				return
-			}
-			f = <-w.tasks // it was just given one
-		}
+		f = <-w.tasks // nil if it is closed
 	}
 }
 
@@ -111,8 +103,43 @@ func (g *Group) park(w *worker) bool {
 	if g.stopped || len(g.parked) >= maxParked {
 		return false
 	}
+	if len(g.parked) == 0 {
+		g.startRetirerLocked()
+	}
 	g.parked = append(g.parked, w)
 	return true
+}
+
+// startRetirerLocked sets the timer. It runs already if the list was empty for a moment.
+func (g *Group) startRetirerLocked() {
+	switch {
+	case g.retirer == nil:
+		g.retirer = time.AfterFunc(parkTime, g.retireWorkers)
+	case !g.retiring:
+		g.retirer.Reset(parkTime)
+	}
+	g.retiring = true
+}
+
+// retireWorkers ends the goroutines that had no task for parkTime.
+func (g *Group) retireWorkers() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.closeWorkersLocked(g.unused)
+	g.unused = len(g.parked)
+	g.retiring = len(g.parked) > 0
+	if g.retiring {
+		g.retirer.Reset(parkTime)
+	}
+}
+
+// closeWorkersLocked ends the first n goroutines that wait.
+func (g *Group) closeWorkersLocked(n int) {
+	for _, w := range g.parked[:n] {
+		close(w.tasks)
+	}
+	g.parked = slices.Delete(g.parked, 0, n)
+	g.unused = max(0, g.unused-n)
 }
 
 // endTask ends the task of a goroutine that ends with it.
@@ -128,18 +155,6 @@ func (g *Group) endTaskLocked() {
 		close(g.idle)
 		g.idle = nil
 	}
-}
-
-// unpark returns false if the worker was given a task meanwhile, or stopped.
-func (g *Group) unpark(w *worker) bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	i := slices.Index(g.parked, w)
-	if i < 0 {
-		return false
-	}
-	g.parked = slices.Delete(g.parked, i, i+1)
-	return true
 }
 
 // Stop lets no further task begin and waits for the running ones, for at most
@@ -165,10 +180,10 @@ func (g *Group) stopSpawning() <-chan struct{} {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.stopped = true
-	for _, w := range g.parked {
-		close(w.tasks)
+	g.closeWorkersLocked(len(g.parked))
+	if g.retirer != nil {
+		g.retirer.Stop()
 	}
-	g.parked = nil
 	if g.running == 0 {
 		return nil
 	}

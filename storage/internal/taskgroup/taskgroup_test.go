@@ -1,6 +1,7 @@
 package taskgroup_test
 
 import (
+	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -80,4 +81,19 @@ func TestGroup_stopHasALimit(t *testing.T) {
 	if !g.Stop(10 * time.Second) {
 		t.Error("Stop reports that the task runs")
 	}
+}
+
+// A timer that retires goroutines at the same time as Stop does no harm.
+func TestGroup_stopWhileRetiring(t *testing.T) {
+	for range 20 {
+		var g taskgroup.Group
+		for range 8 {
+			g.Spawn(func() {})
+		}
+		time.Sleep(time.Duration(rand.IntN(120)) * time.Millisecond)
+		if !g.Stop(10 * time.Second) {
+			t.Fatal("tasks still run")
+		}
+	}
+	time.Sleep(150 * time.Millisecond)
 }

@@ -24,7 +24,7 @@ import (
 // Two sides share a flight. The transport's side owns stage, loads, cmd, reply and
 // err; its goroutines follow one another by Spawn or by the lock of the pipeline, so
 // these need no lock of their own. The caller's side reads reply and err only after
-// done is closed. All that both sides touch at the same time is atomic: the state of
+// finished is set. All that both sides touch at the same time is atomic: the state of
 // the attempt and inDoubt, which decide whether a command may have been executed, and
 // slot, which both give back.
 //
@@ -53,9 +53,15 @@ type Flight struct {
 	// slot is the pipeline in which the flight has a round trip of its own.
 	slot atomic.Pointer[pipeline]
 
-	done  chan struct{} // closed when reply and err are set
-	reply any
-	err   error
+	signal   chan struct{} // has a value after the flight has ended or its time is over
+	finished atomic.Bool   // reply and err are set
+	reply    any
+	err      error
+
+	// The deadlines of the transport own these.
+	wakesAt      time.Time
+	linked       bool
+	before, next *Flight
 }
 
 // stage is how the script is named in the next command.
@@ -69,7 +75,7 @@ const (
 
 // newFlight returns a flight. The caller's values reach the client's hooks.
 func (t *Transport) newFlight(ctx context.Context, since time.Time, node *Node, c *Call) *Flight {
-	f := &Flight{transport: t, call: c, node: node, deadline: since.Add(t.timeout), done: make(chan struct{})}
+	f := &Flight{transport: t, call: c, node: node, deadline: since.Add(t.timeout), signal: make(chan struct{}, 1)}
 	f.since = since
 	f.ctx = t.newContext(ctx, f)
 	f.prepareCommand()
@@ -119,57 +125,81 @@ func (f *Flight) replyDeadline() (time.Time, bool) {
 
 // start sends the first command. It returns false if the storage is closed.
 func (f *Flight) start() bool {
+	// Before the command is handed to another goroutine, so that the caller has nothing left
+	// to do but to wait for it.
+	f.transport.deadlines.add(f, f.since.Add(f.transport.timeout))
 	if p := f.node.pipeline; p != nil && p.enqueueCall(f) {
 		return true // no goroutine is needed to wait for the pipeline
 	}
 	if f.transport.tasks.Spawn(f.sendAlone) {
 		return true
 	}
-	f.releaseSlot()
+	f.abandon()
 	return false
+}
+
+// abandon gives back what a flight holds that nothing waits for.
+func (f *Flight) abandon() {
+	f.transport.deadlines.remove(f)
+	f.releaseSlot()
 }
 
 // waitForEnd returns true at the end of the flight, or when its time is over. It returns
 // false if the context ends before that.
 func (f *Flight) waitForEnd(ctx context.Context) bool {
-	timer := time.NewTimer(time.Until(f.since.Add(f.transport.timeout)))
-	defer timer.Stop()
 	for {
 		select {
-		case <-f.done:
-			return true
+		case <-f.signal:
 		case <-ctx.Done():
 			return false
-		case <-timer.C:
-			left := time.Until(f.leavesAt())
-			if left <= 0 {
-				return true
-			}
-			timer.Reset(left) // a trial, or the timer was early
 		}
+		if f.finished.Load() {
+			f.transport.deadlines.remove(f)
+			return true
+		}
+		at := f.leavesAt()
+		if time.Until(at) <= 0 {
+			return true
+		}
+		f.transport.deadlines.add(f, at) // a trial
+	}
+}
+
+// wake ends a wait of the caller. One signal is enough for two reasons to wake: the
+// caller looks at both.
+func (f *Flight) wake() {
+	select {
+	case f.signal <- struct{}{}:
+	default:
 	}
 }
 
 // sendAlone sends the command by itself.
 func (f *Flight) sendAlone() {
+	// Deferred, because the user's code may end the goroutine.
+	defer func() {
+		f.releaseSlot()
+		f.proceed()
+	}()
 	if f.hasLeft() { // it may have left before it had the slot
 		f.cmd.SetErr(callerLeftError{})
 	} else {
 		f.processCommand()
 	}
-	f.releaseSlot()
-	f.proceed()
 }
 
 // processCommand runs the client. A panic becomes an error: it must not end the
 // process, and has no caller here that could recover it.
 func (f *Flight) processCommand() {
+	ended := errGoroutineEnded
 	defer func() {
-		if p := recover(); p != nil {
-			f.cmd.SetErr(fmt.Errorf("the Redis client panicked: %v", p))
+		if ended != nil {
+			f.cmd.SetErr(ended)
 		}
 	}()
+	defer recoverPanic(&ended)
 	_ = f.transport.client.Process(f.ctx, command{f.cmd})
+	ended = nil
 }
 
 // dispatchCommand sends the command of the current stage.
@@ -272,7 +302,8 @@ func (f *Flight) loadScript() {
 // finishFlight ends the flight.
 func (f *Flight) finishFlight(reply any, err error) {
 	f.reply, f.err = reply, err
-	close(f.done)
+	f.finished.Store(true)
+	f.wake()
 }
 
 // Start sends a call to the node. The timeout counts from since. Await must be
@@ -296,7 +327,7 @@ func (f *Flight) Await(ctx context.Context) (reply any, ok bool, err error) {
 		if !f.leaveUnsent() {
 			return nil, false, ctx.Err()
 		}
-		f.releaseSlot()
+		f.abandon()
 		return nil, true, ctx.Err()
 	}
 	reply, err = f.settleAttempt()
@@ -308,21 +339,18 @@ func (f *Flight) settleAttempt() (any, error) {
 	t := f.transport
 	end := f.leavesAt()
 	// leave comes first: it fixes whether the command may have been executed. A reply that
-	// came until then, a lease perhaps, is in done and counts.
+	// came until then, a lease perhaps, counts.
 	executable := f.leave() || f.inDoubt.Load()
 	f.releaseSlot()
 	err := t.timeoutErr
-	select {
-	case <-f.done:
+	if f.finished.Load() {
 		if f.err == nil || errors.Is(f.err, redis.Nil) {
 			t.cluster.recordSuccess()
 			return f.reply, nil
 		}
 		err = t.withTimeout(end, f.err)
-	default: // no reply yet: the timeout is the error
-		if answer := f.redirect.Load(); answer != nil {
-			err = redirectedError{err, *answer}
-		}
+	} else if answer := f.redirect.Load(); answer != nil {
+		err = redirectedError{err, *answer}
 	}
 	return nil, t.newError(err, executable, f.call)
 }
@@ -340,7 +368,7 @@ func (t *Transport) Run(ctx context.Context, since time.Time, node *Node, c *Cal
 	if !ok {
 		// The caller of Run wants no lease, so no goroutine has to wait for the reply.
 		f.leave()
-		f.releaseSlot()
+		f.abandon()
 		return nil, err
 	}
 	return reply, err

@@ -1,7 +1,6 @@
 package transport
 
 import (
-	"fmt"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -154,22 +153,27 @@ func (t *Transport) sendBatch(b *batch) {
 // pipelineBatch sends a batch in one round trip and goes on with its flights.
 func (t *Transport) pipelineBatch(b *batch) {
 	ctx := t.newContext(b.flights[0].ctx.values, b)
+	// Deferred, because the user's code may end the goroutine.
+	defer func() {
+		for _, f := range b.flights {
+			f.unclaim()
+			f.proceed()
+		}
+	}()
 	t.tryPipeline(ctx, b)
-	for _, f := range b.flights {
-		f.unclaim()
-		f.proceed()
-	}
 }
 
 // tryPipeline turns a panic of the client into the error of all calls.
 func (t *Transport) tryPipeline(ctx *clientContext, b *batch) {
+	ended := errGoroutineEnded
 	defer func() {
-		if p := recover(); p != nil {
+		if ended != nil {
 			for _, f := range b.flights {
-				f.cmd.SetErr(fmt.Errorf("the Redis client panicked: %v", p))
+				f.cmd.SetErr(ended)
 			}
 		}
 	}()
+	defer recoverPanic(&ended)
 	_, refused := t.client.Pipelined(ctx, func(p redis.Pipeliner) error {
 		for _, f := range b.flights {
 			_ = p.Process(ctx, command{f.cmd})
@@ -179,6 +183,7 @@ func (t *Transport) tryPipeline(ctx *clientContext, b *batch) {
 	for _, f := range b.flights {
 		setMissingError(f.cmd, refused)
 	}
+	ended = nil
 }
 
 // setMissingError sets the error of a pipeline on a command that has neither a reply

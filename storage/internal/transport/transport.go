@@ -37,6 +37,7 @@ type Transport struct {
 	connectLimit time.Duration
 	// closeLimit is how long the client may hold on to a call whose caller left.
 	closeLimit time.Duration
+	deadlines  deadlines // of flights
 
 	tasks    taskgroup.Group // calls, trials, the cluster's upkeep
 	closing  context.Context // ends when Close has waited for callers
