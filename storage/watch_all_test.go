@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -105,8 +107,10 @@ func TestWatchAll_forged(t *testing.T) {
 // A slow function does not hold the reader up; the events that are too many are
 // counted.
 func TestWatchAll_slow(t *testing.T) {
-	_, rdb := redistest.Mini(t)
-	s := newStorage(t, rdb)
+	const last = "last-of-all"
+	m, rdb := redistest.Mini(t)
+	arrived := make(chan struct{})
+	s := newStorage(t, open(t, &redis.Options{Addr: m.Addr(), Dialer: dialNoticing(last, sync.OnceFunc(func() { close(arrived) }))}))
 	active := newStorage(t, rdb)
 	h, _ := bind(t, active, opensAtOnce)
 	acquire(t, h)
@@ -127,7 +131,7 @@ func TestWatchAll_slow(t *testing.T) {
 			case engine.EventDropped:
 				dropped += e.Dropped
 			}
-			if e.Kind == engine.EventTransition && e.Transition.To == engine.StateOpen && e.Transition.Text == "last" {
+			if e.Kind == engine.EventTransition && e.Transition.To == engine.StateOpen && e.Transition.Text == last {
 				cancel()
 			}
 		})
@@ -137,9 +141,13 @@ func TestWatchAll_slow(t *testing.T) {
 	for i := range moves {
 		must(t, act(h, 1+i%2))
 	}
-	_, err := h.Control(ctx, engine.Command{Action: engine.ActionTrip, Reason: "last"})
+	_, err := h.Control(ctx, engine.Command{Action: engine.ActionTrip, Reason: last})
 	must(t, err)
-	time.Sleep(300 * time.Millisecond) // the last events arrive
+	select {
+	case <-arrived: // and all before it but the few that the client has buffered
+	case <-time.After(time.Minute):
+		t.Fatal("the last event does not arrive")
+	}
 	close(release)
 	if err := <-ended; !errors.Is(err, context.Canceled) {
 		t.Fatal(err)
@@ -147,6 +155,31 @@ func TestWatchAll_slow(t *testing.T) {
 	if dropped == 0 || got > 4096 {
 		t.Errorf("%d of %d transitions were delivered, %d dropped", got, moves, dropped)
 	}
+}
+
+// dialNoticing returns a dialer whose connections call seen when they have read a text.
+func dialNoticing(text string, seen func()) dialer {
+	return func(ctx context.Context, network, addr string) (net.Conn, error) {
+		c, err := new(net.Dialer).DialContext(ctx, network, addr)
+		return &noticingConn{Conn: c, text: text, seen: seen}, err
+	}
+}
+
+type noticingConn struct {
+	net.Conn
+	text string
+	seen func()
+	tail string // of what was read before, in which the text may begin
+}
+
+func (c *noticingConn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	c.tail += string(p[:n])
+	if strings.Contains(c.tail, c.text) {
+		c.seen()
+	}
+	c.tail = c.tail[max(0, len(c.tail)-len(c.text)):]
+	return n, err
 }
 
 // Watch ends with its storage, and cannot begin where it may not subscribe.
