@@ -42,8 +42,8 @@ const (
 	// order than to find one, and others will show the fault sooner.
 	mutantHistories = 400
 	shortCheck      = time.Second
-	// fewestSteps is how many steps the checker tries before it gives up. It shows what
-	// is wrong after a few thousand to some ten thousand.
+	// fewestSteps is how many steps the checker tries before it gives up. A fault
+	// shows after a few thousand to some ten thousand.
 	fewestSteps = 50_000
 )
 
@@ -96,8 +96,8 @@ func TestRedis_linearizableMutants(t *testing.T) {
 }
 
 // wantLinearizable also wants probes and stale results to be among what was
-// called, and calls to have been shared: or it was not about that. What is rare gets
-// more histories to happen in.
+// called, and calls to have been shared: or it was not about that. Rare calls get more
+// histories to happen in.
 func wantLinearizable(t *testing.T, s *sea, p engine.Policy, read storage.Misread) {
 	t.Helper()
 	for range 5 {
