@@ -39,7 +39,7 @@ func TestExplain_severalNames(t *testing.T) {
 		s.must(t, "reset", "two", "--create")
 		out, err := s.run("explain", "two", "none", "one")
 		if exitCode(err) != exitAbsent || !strings.HasPrefix(out, `"two" has been closed for `) ||
-			!strings.Contains(out, "\n\n\"one\" has been open for ") || !strings.Contains(out, "because a command said so by ann.") {
+			!strings.Contains(out, "\n\n\"one\" has been open for ") || !strings.Contains(out, "It opened by a command of ann.") {
 			t.Errorf("exit code %d for %v\n%s", exitCode(err), err, out)
 		}
 	})

@@ -103,7 +103,7 @@ func TestTmux_top(t *testing.T) {
 	p.await("1 breaker ")
 	p.press("Enter")
 	p.await(`"payments" has been open for `)
-	p.await("because a command said so")
+	p.await("It opened by a command of ")
 	p.press("a")
 	p.await("o force-open")
 	p.press("o")
@@ -119,6 +119,23 @@ func TestTmux_top(t *testing.T) {
 	p.tmux("resize-window", "-x", "60", "-y", "8")
 	p.await("enter: open")
 	p.press("q")
+	p.await("ended with 0")
+}
+
+// A server that fails shows in the table, which continues when it is there again.
+func TestTmux_topServerFails(t *testing.T) {
+	real := redistest.Start(t)
+	s := server{real.Addr(), "shop", real.Client()}
+	s.must(t, "trip", "payments", "--create", "--for", "1h")
+	p := startPane(t, "top", "--redis", s.addr, "--namespace", "shop", "--interval", "200ms")
+	p.await("payments  open ")
+	real.Kill()
+	p.await("redbreaker: redis at " + s.addr)
+	p.await("payments  open ") // the last reading
+	real.Restart()
+	s.must(t, "trip", "search", "--create", "--for", "1h")
+	p.await("search  open ")
+	p.press("C-c")
 	p.await("ended with 0")
 }
 

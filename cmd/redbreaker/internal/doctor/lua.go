@@ -25,10 +25,7 @@ func (e *exam) checkLua(ctx context.Context) {
 		return
 	}
 	for _, n := range e.nodes {
-		answer, err := evalOn(ctx, n, dialectScript, e.scratchKey()).StringSlice()
-		if isRedirect(err) {
-			continue // the scratch key is on another node
-		}
+		answer, err := n.client.Do(ctx, "eval", dialectScript, 1, e.scratchKeyOf(ctx, n)).StringSlice()
 		if err != nil || len(answer) != 4 {
 			e.add(Finding{"lua", Error, n.addr, fmt.Sprintf("a script fails: %v", err), "use Redis, Valkey, or a server that runs their scripts"})
 			continue
@@ -49,14 +46,14 @@ func (e *exam) judgeDialect(n node, answer []string) {
 	}
 }
 
-// evalOn runs a script on a node, on one key.
-func evalOn(ctx context.Context, n node, script, key string, args ...any) *redis.Cmd {
-	return n.client.Do(ctx, append([]any{"eval", script, 1, key}, args...)...)
-}
-
-// isRedirect reports whether the key is on another node.
-func isRedirect(err error) bool {
-	return redis.HasErrorPrefix(err, "MOVED") || redis.HasErrorPrefix(err, "CROSSSLOT")
+// scratchKeyOf returns a key that no breaker can have and that the master serves.
+func (e *exam) scratchKeyOf(ctx context.Context, n node) string {
+	for key := range e.Keys.PingKeys() {
+		if err := n.client.Do(ctx, "hget", key, "ping").Err(); !redis.HasErrorPrefix(err, "MOVED") {
+			return key
+		}
+	}
+	return e.scratchKey()
 }
 
 // addScript reads a number, takes its time, and writes the next one. Scripts that interleave
@@ -72,13 +69,21 @@ return string.format('%d', n)`
 // additions is how many scripts each of the two connections runs.
 const additions = 25
 
-// checkIsolation runs scripts on one key over two connections at the same time. A server that
-// runs scripts unlocked loses some of their writes, and would lose outcomes of calls.
+// checkIsolation checks each master.
 func (e *exam) checkIsolation(ctx context.Context) {
 	if !e.scripts {
 		e.add(Finding{"isolation", Note, "", noScripts, "grant what the check of rights lists"})
 		return
 	}
+	for _, n := range e.nodes {
+		e.checkIsolationOf(ctx, n)
+	}
+}
+
+// checkIsolationOf runs scripts on one key over two connections at the same time. A server
+// that runs scripts unlocked loses some of their writes, and would lose outcomes of calls.
+func (e *exam) checkIsolationOf(ctx context.Context, n node) {
+	key := e.scratchKeyOf(ctx, n)
 	field := "doctor-" + rand.Text() // another doctor may examine the same server
 	numbers := make(chan string, 2*additions)
 	errs := make(chan error, 2)
@@ -87,15 +92,15 @@ func (e *exam) checkIsolation(ctx context.Context) {
 		group.Add(1)
 		go func() {
 			defer group.Done()
-			errs <- e.addNumbers(ctx, field, numbers)
+			errs <- addNumbers(ctx, n, key, field, numbers)
 		}()
 	}
 	group.Wait()
 	close(numbers)
-	_ = e.Client.HDel(ctx, e.scratchKey(), field).Err()
+	_ = n.client.HDel(ctx, key, field).Err()
 	for range 2 {
 		if err := <-errs; err != nil {
-			e.add(Finding{"isolation", Warning, "", "not checked: " + err.Error(), "grant what the check of rights lists, and run it again"})
+			e.add(Finding{"isolation", Warning, n.addr, "not checked: " + err.Error(), "grant what the check of rights lists, and run it again"})
 			return
 		}
 	}
@@ -104,18 +109,18 @@ func (e *exam) checkIsolation(ctx context.Context) {
 		seen[n] = true
 	}
 	if lost := 2*additions - len(seen); lost > 0 {
-		e.add(Finding{"isolation", Error, "", fmt.Sprintf("scripts on one key interleave: %d of %d updates were lost", lost, 2*additions), "use a server that runs each script atomically; this one loses outcomes and admits too many probes"})
+		e.add(Finding{"isolation", Error, n.addr, fmt.Sprintf("scripts on one key interleave: %d of %d updates were lost", lost, 2*additions), "use a server that runs each script atomically; this one loses outcomes and admits too many probes"})
 	}
 }
 
 // addNumbers runs addScript again and again.
-func (e *exam) addNumbers(ctx context.Context, field string, numbers chan<- string) error {
+func addNumbers(ctx context.Context, n node, key, field string, numbers chan<- string) error {
 	for range additions {
-		n, err := e.Client.Do(ctx, "eval", addScript, 1, e.scratchKey(), field).Text()
+		number, err := n.client.Do(ctx, "eval", addScript, 1, key, field).Text()
 		if err != nil {
 			return err
 		}
-		numbers <- n
+		numbers <- number
 	}
 	return nil
 }

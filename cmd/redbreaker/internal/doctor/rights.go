@@ -59,10 +59,10 @@ func (e *exam) attempts() []attempt {
 
 // checkRights tries every command on every master.
 func (e *exam) checkRights(ctx context.Context) {
+	e.scripts = true
 	for _, n := range e.nodes {
 		e.checkRightsOf(ctx, n)
 	}
-	e.scripts = e.scripts && len(e.nodes) > 0
 }
 
 // checkRightsOf tries every command on a connection of its own, because READONLY changes it.
@@ -100,7 +100,7 @@ func (e *exam) checkRightsOf(ctx context.Context, n node) {
 	}
 	e.addDenied(n, user, denied)
 	_, noEval := denied["eval"]
-	e.scripts = !noEval && !keys
+	e.scripts = e.scripts && !noEval && !keys
 }
 
 // addDenied adds the rights that are missing, a finding for each severity.

@@ -19,11 +19,11 @@ func Text(s *engine.Snapshot) string {
 	name := plaintext.Quote(s.Name)
 	switch s.Mode {
 	case engine.ModeForcedOpen:
-		say("%s is forced open%s: all calls are rejected%s.", name, byWhom(s.ModeBy, s.ModeReason), modeEnd(s))
+		say("%s is forced open%s: all calls are rejected%s.", name, nameActor("by", s.ModeBy, s.ModeReason), modeEnd(s))
 	case engine.ModeForcedClosed:
-		say("%s is forced closed%s: all calls are admitted, and none is counted%s.", name, byWhom(s.ModeBy, s.ModeReason), modeEnd(s))
+		say("%s is forced closed%s: all calls are admitted, and none is counted%s.", name, nameActor("by", s.ModeBy, s.ModeReason), modeEnd(s))
 	case engine.ModeShadow:
-		say("%s is in shadow%s: all calls are admitted and counted%s. Without the shadow:", name, byWhom(s.ModeBy, s.ModeReason), modeEnd(s))
+		say("%s is in shadow%s: all calls are admitted and counted%s. Without the shadow:", name, nameActor("by", s.ModeBy, s.ModeReason), modeEnd(s))
 		fallthrough
 	default:
 		lines = append(lines, describeState(s, name)...)
@@ -138,7 +138,7 @@ func describeOpen(s *engine.Snapshot, name string) []string {
 	first := fmt.Sprintf("%s has been open for %v: calls are rejected.", name, plaintext.RoundDuration(s.Age))
 	lines := []string{first}
 	if t := opening(s); t != nil {
-		lines = append(lines, "It opened because "+describeCause(t)+".")
+		lines = append(lines, "It opened "+describeCause(t)+".")
 	}
 	length := fmt.Sprintf("It opened for %v", s.OpenFor)
 	if s.Trips > 1 {
@@ -165,20 +165,20 @@ func opening(s *engine.Snapshot) *engine.Transition {
 func describeCause(t *engine.Transition) string {
 	n := t.Tallies()
 	text := map[engine.Cause]string{
-		engine.CauseConsecutive:  count(n.Streak, "call") + " in a row failed",
-		engine.CauseFailureCount: fmt.Sprintf("%d of %s failed", n.Failures, count(n.Calls, "call")),
-		engine.CauseFailureRate:  fmt.Sprintf("%d of %s failed%s", n.Failures, count(n.Calls, "call"), shareOf(n.Failures, n.Calls)),
-		engine.CauseSlowRate:     fmt.Sprintf("%d of %s were slow%s", n.Slow, count(n.Calls, "call"), shareOf(n.Slow, n.Calls)),
-		engine.CauseDemanded:     "the dependency demanded it",
-		engine.CauseProbeFailed:  count(n.Failed, "probe") + " failed",
-		engine.CauseCreated:      "its policy begins so",
-		engine.CauseHealed:       "the record was damaged, and its policy begins so",
+		engine.CauseConsecutive:  "because " + count(n.Streak, "call") + " in a row failed",
+		engine.CauseFailureCount: fmt.Sprintf("because %d of %s failed", n.Failures, count(n.Calls, "call")),
+		engine.CauseFailureRate:  fmt.Sprintf("because %d of %s failed%s", n.Failures, count(n.Calls, "call"), shareOf(n.Failures, n.Calls)),
+		engine.CauseSlowRate:     fmt.Sprintf("because %d of %s were slow%s", n.Slow, count(n.Calls, "call"), shareOf(n.Slow, n.Calls)),
+		engine.CauseDemanded:     "because the dependency demanded it",
+		engine.CauseProbeFailed:  "because " + count(n.Failed, "probe") + " failed",
+		engine.CauseCreated:      "because its policy begins so",
+		engine.CauseHealed:       "because the record was damaged, and its policy begins so",
 	}[t.Cause]
 	if t.Cause == engine.CauseOperator {
-		return "a command said so" + byWhom(t.By, t.Text)
+		return "by a command" + nameActor("of", t.By, t.Text)
 	}
 	if text == "" {
-		text = "of " + plaintext.Quote(string(t.Cause))
+		text = "because of " + plaintext.Quote(string(t.Cause))
 	}
 	if t.By != "" {
 		text += "; the last report was of " + plaintext.QuoteUnprintable(t.By)
@@ -231,11 +231,11 @@ func modeEnd(s *engine.Snapshot) string {
 	return ", until it is released"
 }
 
-// byWhom names an operator and a reason, where they are known.
-func byWhom(actor, reason string) string {
+// nameActor names an operator, after a preposition, and a reason, where they are known.
+func nameActor(preposition, actor, reason string) string {
 	text := ""
 	if actor != "" {
-		text = " by " + plaintext.QuoteUnprintable(actor)
+		text = " " + preposition + " " + plaintext.QuoteUnprintable(actor)
 	}
 	if reason != "" {
 		text += " (" + plaintext.QuoteUnprintable(reason) + ")"

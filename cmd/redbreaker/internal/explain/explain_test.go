@@ -139,7 +139,7 @@ It opened for 3m0s, and for the 2. time in a row; that is over, and the next cal
 `},
 		{"open by command", newBench(t, streak).command(engine.Command{Action: engine.ActionTrip, For: time.Hour, Actor: "ann@desk", Reason: "drill"}),
 			`"x" has been open for 0s: calls are rejected.
-It opened because a command said so by ann@desk (drill).
+It opened by a command of ann@desk (drill).
 It opened for 1h0m0s; the first call in 1h0m0s or later is a probe.
 `},
 		{"open from the beginning", newBench(t, engine.Policy{Initial: engine.Initial{State: engine.StateOpen}}),
