@@ -21,7 +21,8 @@ type Detail struct {
 	Err error
 }
 
-// Run is N equal outcomes in a row, N from 1 to [MaxBatch].
+// Run is N equal outcomes in a row, N from 1 to [MaxBatch]; of [Success] to
+// [MaxSuccesses], since a run of successes costs no more than one.
 type Run struct {
 	Outcome Outcome
 	N       int64
@@ -66,31 +67,45 @@ func (b *Batch) Outcomes() int64 {
 	return n
 }
 
-// MaxBatch is the largest number of outcomes, and of admissions, in one batch: a
-// step blocks the server while it runs.
+// MaxBatch is the largest number of outcomes other than successes in one batch, and of
+// runs and of admissions: a step blocks the server while it runs.
 const MaxBatch = 10_000
+
+// MaxSuccesses is the longest run of successes.
+const MaxSuccesses = 999_999_999
 
 // Validate returns the first fault of the batch, wrapping [ErrInvalid].
 func (b *Batch) Validate() error {
-	outcomes := int64(0)
+	outcomes, runs := int64(0), 0
 	for _, res := range b.Results {
 		for _, run := range res.Runs {
-			if run.Outcome < Success || run.Outcome > TripNow || !within(run.N, 1, MaxBatch) {
-				return Invalid("batch: a run of %d times %v, use 1 to %d of an outcome", run.N, run.Outcome, MaxBatch)
+			if most := run.Outcome.longestRun(); run.Outcome < Success || run.Outcome > TripNow || !within(run.N, 1, most) {
+				return Invalid("batch: a run of %d times %v, use 1 to %d of an outcome", run.N, run.Outcome, most)
 			}
-			outcomes += run.N
+			if run.Outcome != Success {
+				outcomes += run.N
+			}
 		}
+		runs += len(res.Runs)
 		if !within(res.Epoch, 1, maxEpoch) || !within(res.Lease, 0, maxGrant) || len(res.Runs) == 0 {
 			return Invalid("batch: a result of epoch %d, lease %d with %d runs, report what a ticket's calls did", res.Epoch, res.Lease, len(res.Runs))
 		}
 	}
-	if outcomes > MaxBatch || !within(b.Admissions, 0, MaxBatch) {
-		return Invalid("batch: %d outcomes and %d admissions, at most %d of each fit one step", outcomes, b.Admissions, MaxBatch)
+	if outcomes > MaxBatch || runs > MaxBatch || !within(b.Admissions, 0, MaxBatch) {
+		return Invalid("batch: %d outcomes other than successes, %d runs and %d admissions, at most %d of each fit one step", outcomes, runs, b.Admissions, MaxBatch)
 	}
 	if b.Detail.OpenFor < 0 || b.Detail.OpenFor > MaxDuration {
 		return Invalid("batch: an open time of %v, use 0 to %v", b.Detail.OpenFor, MaxDuration)
 	}
 	return nil
+}
+
+// longestRun returns how many of the outcome a run may have.
+func (o Outcome) longestRun() int64 {
+	if o == Success {
+		return MaxSuccesses
+	}
+	return MaxBatch
 }
 
 // NeedsReporter reports whether reporter and detail matter to the step: among

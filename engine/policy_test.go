@@ -3,6 +3,7 @@ package engine_test
 import (
 	"errors"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -241,27 +242,30 @@ func TestBatch_Validate(t *testing.T) {
 	results := func(epoch, lease int64, runs ...engine.Run) engine.Batch {
 		return engine.Batch{Results: []engine.Result{{Ticket: engine.Ticket{Epoch: epoch, Lease: lease}, Runs: runs}}}
 	}
-	one := engine.Run{Outcome: engine.Failure, N: 1}
+	one, good := engine.Run{Outcome: engine.Failure, N: 1}, engine.Run{Outcome: engine.Success, N: engine.MaxSuccesses}
 	for _, b := range []engine.Batch{
 		{}, {Admissions: engine.MaxBatch}, results(1, 0, one), results(1<<52, 1<<31, one),
-		results(1, 0, engine.Run{Outcome: engine.SlowFailure, N: engine.MaxBatch}),
+		results(1, 0, engine.Run{Outcome: engine.SlowFailure, N: engine.MaxBatch}), results(1, 0, good, good, engine.Run{Outcome: engine.Failure, N: engine.MaxBatch}),
 	} {
 		if err := b.Validate(); err != nil {
 			t.Errorf("%+v: %v", b, err)
 		}
 	}
 	for want, b := range map[string]engine.Batch{
-		"0 outcomes and -1 admissions":               {Admissions: -1},
-		"0 outcomes and 10001 admissions":            {Admissions: engine.MaxBatch + 1},
-		"10001 outcomes and 0 admissions":            results(1, 0, one, engine.Run{Outcome: engine.Success, N: engine.MaxBatch}),
-		"a run of 1 times none":                      results(1, 0, engine.Run{N: 1}),
-		"a run of 1 times outcome(7)":                results(1, 0, engine.Run{Outcome: 7, N: 1}),
-		"a run of 0 times success":                   results(1, 0, engine.Run{Outcome: engine.Success}),
-		"a result of epoch 0, lease 0 with 1 runs":   results(0, 0, one),
-		"a result of epoch 1, lease -1 with 1 runs":  results(1, -1, one),
-		"a result of epoch 1, lease 0 with 0 runs":   results(1, 0),
-		"an open time of -1ns, use 0 to 8784h0m0s":   {Detail: engine.Detail{OpenFor: -1}},
-		"an open time of 8784h0m0.000000001s, use 0": {Detail: engine.Detail{OpenFor: 366*day + 1}},
+		"0 outcomes other than successes, 0 runs and -1 admissions":    {Admissions: -1},
+		"0 outcomes other than successes, 0 runs and 10001 admissions": {Admissions: engine.MaxBatch + 1},
+		"10001 outcomes other than successes, 3 runs and 0 admissions": results(1, 0, good, one, engine.Run{Outcome: engine.Failure, N: engine.MaxBatch}),
+		"0 outcomes other than successes, 10001 runs and 0 admissions": results(1, 0, slices.Repeat([]engine.Run{good}, engine.MaxBatch+1)...),
+		"a run of 1000000000 times success, use 1 to 999999999":        results(1, 0, engine.Run{Outcome: engine.Success, N: engine.MaxSuccesses + 1}),
+		"a run of 10001 times ignored, use 1 to 10000":                 results(1, 0, engine.Run{Outcome: engine.Ignored, N: engine.MaxBatch + 1}),
+		"a run of 1 times none":                                        results(1, 0, engine.Run{N: 1}),
+		"a run of 1 times outcome(7)":                                  results(1, 0, engine.Run{Outcome: 7, N: 1}),
+		"a run of 0 times success":                                     results(1, 0, engine.Run{Outcome: engine.Success}),
+		"a result of epoch 0, lease 0 with 1 runs":                     results(0, 0, one),
+		"a result of epoch 1, lease -1 with 1 runs":                    results(1, -1, one),
+		"a result of epoch 1, lease 0 with 0 runs":                     results(1, 0),
+		"an open time of -1ns, use 0 to 8784h0m0s":                     {Detail: engine.Detail{OpenFor: -1}},
+		"an open time of 8784h0m0.000000001s, use 0":                   {Detail: engine.Detail{OpenFor: 366*day + 1}},
 	} {
 		err := b.Validate()
 		if err == nil || !strings.Contains(err.Error(), "redbreaker: batch: "+want) || !errors.Is(err, engine.ErrInvalid) {

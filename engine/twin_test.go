@@ -253,11 +253,15 @@ func (w *twins) drawTicket(t *rapid.T) engine.Ticket {
 
 func drawRuns(t *rapid.T) []engine.Run {
 	return rapid.SliceOfN(rapid.Custom(func(t *rapid.T) engine.Run {
-		return engine.Run{
+		run := engine.Run{
 			Outcome: rapid.SampledFrom([]engine.Outcome{engine.Success, engine.Failure, engine.Failure, engine.Ignored,
 				engine.SlowSuccess, engine.SlowFailure, engine.TripNow}).Draw(t, "outcome"),
 			N: rapid.SampledFrom([]int64{1, 1, 1, 2, 3, 7, 150}).Draw(t, "n"),
 		}
+		if run.Outcome == engine.Success && run.N == 150 {
+			run.N = rapid.SampledFrom([]int64{150, engine.MaxBatch, engine.MaxSuccesses}).Draw(t, "long")
+		}
+		return run
 	}), 1, 3).Draw(t, "runs")
 }
 
@@ -360,7 +364,7 @@ func (w *twins) run(t *rapid.T) {
 					Outcome: rapid.SampledFrom([]engine.Outcome{engine.Success, engine.Failure}).Draw(t, "outcome"),
 					N:       rapid.SampledFrom([]int64{1, 1, 2, 7, 40, 150}).Draw(t, "n"),
 				}
-			}), 1, 6).Draw(t, "runs")
+			}), 1, 12).Draw(t, "runs")
 			w.step(t, engine.Batch{
 				Reporter: "web-1", Results: []engine.Result{{Ticket: w.drawTicket(t), Runs: runs}},
 				Admissions: rapid.Int64Range(0, 3).Draw(t, "admissions"),

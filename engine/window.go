@@ -78,7 +78,7 @@ func (m *machine) outcomesUntilTurn() int64 {
 	if m.shape.Kind == windowCount && m.p.Window.Kind != windowNone && m.shape != m.p.Window && m.calls.all < m.shape.Size {
 		return m.shape.Size - m.calls.all
 	}
-	return MaxBatch
+	return maxInt
 }
 
 // advanceWindow brings the window to the present: it repairs times after a
@@ -177,10 +177,15 @@ func (m *machine) countSuccesses(n int64) {
 	}
 	switch m.shape.Kind {
 	case windowTime:
-		m.addCalls(&m.calls, n)
+		m.addCalls(n, 0, 0)
 	case windowCount:
 		moved := min(n, m.shape.Size-m.clean)
-		pushed := m.pushOutcomes(Success, moved)
+		pushed := moved
+		if moved == m.shape.Size-m.clean && moved > chunk {
+			m.fillRing(moved)
+		} else {
+			pushed = m.pushOutcomes(Success, moved)
+		}
 		m.seq += pushed
 		m.clean += pushed
 		if pushed < moved {
@@ -190,6 +195,24 @@ func (m *machine) countSuccesses(n int64) {
 		}
 	}
 	m.applied += n
+}
+
+// fillRing puts n successes into a ring that then holds nothing else, so that it does
+// not have to read what they replace.
+func (m *machine) fillRing(n int64) {
+	size := m.shape.Size
+	m.ring = append(m.ring, make([]byte, size-m.calls.all)...)
+	for n > 0 {
+		i := m.cell / chunk
+		for at := i * chunk; at < min(size, (i+1)*chunk); at++ {
+			m.ring[at] = Success.Code()
+		}
+		delete(m.junk, cellField(i))
+		part := min(n, chunk-m.cell%chunk, size-m.cell)
+		m.cell, n = (m.cell+part)%size, n-part
+	}
+	m.calls.all, m.fails.all, m.slows.all = size, 0, 0
+	m.wrote = true
 }
 
 // countBadOutcome counts one failure or slow call and judges it.
@@ -208,9 +231,7 @@ func (m *machine) countBadOutcome(o Outcome) {
 	}
 	m.clean = 0
 	if m.shape.Kind == windowTime {
-		m.addCalls(&m.calls, 1)
-		m.addCalls(&m.fails, failureOf(o))
-		m.addCalls(&m.slows, slowOf(o))
+		m.addCalls(1, failureOf(o), slowOf(o))
 	}
 	m.rememberReporter()
 	if cause := m.p.findCause(&m.tally, m.oldestNeededReporter()); cause != "" {
@@ -218,10 +239,17 @@ func (m *machine) countBadOutcome(o Outcome) {
 	}
 }
 
-// addCalls adds to the current bucket and to the whole window.
-func (m *machine) addCalls(p *pair, n int64) {
-	p.current += n
-	p.all += n
+// addCalls adds to the current bucket and to the whole window. A window that holds
+// maxTally calls takes in no more until some leave it: the rates of so many calls do
+// not change by a few, and a sum beyond it would be taken for damage.
+func (m *machine) addCalls(calls, fails, slows int64) {
+	n := min(calls, maxTally-m.calls.all)
+	if n < calls {
+		fails, slows = 0, 0
+	}
+	m.calls.current, m.calls.all = m.calls.current+n, m.calls.all+n
+	m.fails.current, m.fails.all = m.fails.current+fails, m.fails.all+fails
+	m.slows.current, m.slows.all = m.slows.current+slows, m.slows.all+slows
 	m.wrote = true
 }
 

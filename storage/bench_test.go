@@ -56,6 +56,11 @@ var scriptCosts = []scriptCost{
 	{name: "batch_of_64", policy: costWindow(engine.Window{Period: time.Hour}), before: []engine.Batch{ends("s70f3")}, batch: shared, operations: 64},
 	{name: "batch_of_64_without_window", before: []engine.Batch{ends("s70f3")}, batch: shared, operations: 64},
 	{name: "batch_of_64_in_count_window", policy: costWindow(engine.Window{Calls: 100}), before: []engine.Batch{ends("s60f30s50f5")}, batch: shared, operations: 64},
+	{name: "batch_of_1000_in_turn", before: []engine.Batch{ends("s1")}, batch: ends(strings.Repeat("s1f1", 500)), operations: 1000},
+	{name: "batch_of_1000_in_turn_in_time_window", policy: costWindow(engine.Window{Period: time.Hour}), before: []engine.Batch{ends("s70f3")}, batch: ends(strings.Repeat("s1f1", 500)), operations: 1000},
+	{name: "batch_of_1000_in_turn_in_count_window_1000", policy: costWindow(engine.Window{Calls: 1000}), before: []engine.Batch{ends("s600f300s500f5")}, batch: ends(strings.Repeat("s1f1", 500)), operations: 1000},
+	{name: "run_of_999999999", policy: costWindow(engine.Window{Period: time.Hour}), before: []engine.Batch{ends("s70f3")}, batch: ends("s999999999"), operations: 1},
+	{name: "run_of_999999999_in_full_count_window_10000", policy: costWindow(engine.Window{Calls: 10_000}), before: []engine.Batch{ends("s6000f3000s5000f5")}, batch: ends("s999999999"), operations: 1},
 	{name: "batch_of_64_in_count_window_10000", policy: costWindow(engine.Window{Calls: 10_000}), before: []engine.Batch{ends("s6000f3000s5000f5")}, batch: shared, operations: 64},
 }
 

@@ -27,7 +27,11 @@ repeat -- runs once: break leaves the step to the rest of the script
   -- @include lib/fast_read.lua
 
   local most, rate, slow_rate, min_calls -- the policy's rules on the window, read with the first failure
-  local ring, name, text, name_before, text_before -- the ring's fields that change: two at most
+  -- The ring's field that changes: its first place (ring), name and text, and the letters
+  -- that go into it from the place begun on, in one piece or several. texts has the
+  -- fields before it.
+  local ring, name, text, texts, piece, pieces
+  local begun, added = 0, 0
   while code do
     -- @include lib/fast_count.lua
     -- @include lib/fast_judge.lua

@@ -7,6 +7,9 @@ if code == 's' then
     moved = size - clean
     if n < moved then moved = n end
     seq, clean = seq + moved, clean + moved
+    if clean == size and moved > $CHUNK then
+      -- @include lib/fast_fill.lua
+    end
   end
 else
   streak, seq = streak + n, seq + n

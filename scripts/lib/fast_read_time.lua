@@ -3,7 +3,7 @@
 its_size, shape_since, cell, place = tally:match('^time/(%d+) since=(%d+) cell=(%d+) clean=0 calls=()', place)
 if its_size ~= size or #shape_since > 15 or #cell > 15 then break end
 calls_current, calls, fails_current_text, fails_text, place = tally:match('^(%d+)/(%d+) fail=(%d+)/(%d+)()', place)
-if not place or #calls > 11 then break end
+if not place or #calls > 12 then break end
 calls_current, calls, fails_current, fails = calls_current + 0, calls + 0, fails_current_text + 0, fails_text + 0
 if calls_current > calls or fails_current > calls_current or fails > calls or fails_current > fails then break end
 starts, ends = tally:find(' slow=0/0 fast=', place, true)

@@ -1,5 +1,5 @@
--- Writing the tally and the fields of the ring, in one HSET. A step that changed
--- nothing (successes that a count window full of them absorbs) writes nothing.
+-- The tally as text, and the standing. A step that changed nothing (successes that a
+-- count window full of them absorbs) writes nothing.
 if seq ~= seq_before then
   streak_text, seq_text = string.format('%d', streak), string.format('%d', seq)
 elseif streak == 0 then
@@ -17,6 +17,7 @@ if kind == 'none' then
     ' win=none/0 since=0 cell=0 clean=0 calls=0/0 fail=0/0 slow=0/0 fast=' .. fast_from .. '/' .. fast_until ..
     ' expires=' .. expires
 elseif kind == 'time' then
+  if calls > $MAX_TALLY then break end
   tally = '$SCHEMA epoch=' .. ticket .. ' policy=' .. fingerprint .. ' streak=' .. streak_text .. ' seq=' .. seq_text ..
     ' win=time/' .. size .. ' since=' .. shape_since .. ' cell=' .. cell ..
     string.format(' clean=0 calls=%d/%d fail=', calls_current, calls) .. fails_current_text .. '/' .. fails_text ..
@@ -27,11 +28,4 @@ else
     string.format(' cell=%d clean=%d calls=0/%d fail=0/%d slow=0/%d fast=', cell, clean, calls, fails, slows) ..
     fast_from .. '/' .. fast_until .. ' expires=' .. expires
 end
-if name_before then
-  redis.call('HSET', KEYS[1], 'tally', tally, name, text, name_before, text_before)
-elseif name then
-  redis.call('HSET', KEYS[1], 'tally', tally, name, text)
-else
-  redis.call('HSET', KEYS[1], 'tally', tally)
-end
-return ticket .. standing
+-- @include lib/fast_write_ring.lua

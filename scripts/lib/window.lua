@@ -59,7 +59,7 @@ function m.outcomes_until_turn()
   if m.kind == 'count' and p.kind ~= 'none' and not m.same_shape() and m.calls_all < m.size then
     return m.size - m.calls_all
   end
-  return $MAX_BATCH
+  return $MAX_INT
 end
 
 -- advance_window brings the window to the present: it repairs times after a
@@ -162,7 +162,12 @@ function m.count_successes(n)
     m.add_calls(n, 0, 0)
   elseif m.kind == 'count' then
     local moved = math.min(n, m.size - m.clean)
-    local pushed = m.push_outcomes('s', moved)
+    local pushed = moved
+    if moved == m.size - m.clean and moved > $CHUNK then
+      m.fill_ring(moved)
+    else
+      pushed = m.push_outcomes('s', moved)
+    end
     m.seq = m.seq + pushed
     m.clean = m.clean + pushed
     if pushed < moved then
@@ -172,6 +177,20 @@ function m.count_successes(n)
     end
   end
   m.applied = m.applied + n
+end
+
+-- fill_ring puts n successes into a ring that then holds nothing else, so that it does
+-- not have to read what they replace.
+function m.fill_ring(n)
+  while n > 0 do
+    local i, from = math.floor(m.cell / $CHUNK), m.cell % $CHUNK
+    local text = ('s'):rep(math.min($CHUNK, m.size - i * $CHUNK))
+    m.cells[i], m.wrote_cells[i] = text, text
+    local part = math.min(n, $CHUNK - from, m.size - m.cell)
+    m.cell, n = (m.cell + part) % m.size, n - part
+  end
+  m.calls_all, m.fails_all, m.slows_all = m.size, 0, 0
+  m.wrote, m.wrote_tally = true, true
 end
 
 -- count_bad_outcome counts one failure or slow call and judges it.
@@ -193,8 +212,13 @@ function m.count_bad_outcome(code)
   if cause then m.open_circuit(cause) end
 end
 
--- add_calls adds to the current bucket and to the whole window.
+-- add_calls adds to the current bucket and to the whole window. A window that holds
+-- MAX_TALLY calls takes in no more until some leave it: the rates of so many calls do
+-- not change by a few, and a sum beyond it would be taken for damage.
 function m.add_calls(calls, fails, slows)
+  local n = math.min(calls, $MAX_TALLY - m.calls_all)
+  if n < calls then fails, slows = 0, 0 end
+  calls = n
   m.calls_current, m.calls_all = m.calls_current + calls, m.calls_all + calls
   m.fails_current, m.fails_all = m.fails_current + fails, m.fails_all + fails
   m.slows_current, m.slows_all = m.slows_current + slows, m.slows_all + slows
