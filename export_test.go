@@ -62,3 +62,14 @@ func (b *Breaker) ObserveForTest(o engine.Observation) { b.handle.(*view).observ
 
 // AnswersForTest reports whether the view decides about the next call.
 func (b *Breaker) AnswersForTest() bool { return b.handle.(*view).published.Load() != nil }
+
+// ShowStandingForTest makes the view judge from a closed record without outcomes.
+func (b *Breaker) ShowStandingForTest() {
+	v := b.handle.(*view)
+	v.lockAndFold()
+	w := v.workLocked()
+	w.standing = engine.Standing{Known: true}
+	w.outlook = v.params.rules.Outlook(&w.standing)
+	w.flushBy(v.Now() + 1)
+	v.mu.Unlock()
+}

@@ -214,3 +214,61 @@ func TestView_noSuccessIsLost(t *testing.T) {
 		t.Errorf("%+v, in all %d, of %d reported", l, sum, reported.Load())
 	}
 }
+
+// Mistake: outcomes in flight are not judged together with those that are pending. The
+// third failure in a row opens the circuit, though the storage knows of none yet.
+func TestView_judgesInFlight(t *testing.T) {
+	p := redbreaker.Policy{ConsecutiveFailures: 3, OpenFor: 5 * time.Second}
+	inView(t, p, func(v *viewTest) {
+		v.call(100, 10*time.Millisecond, works)
+		v.store.slowDown(50 * time.Millisecond)
+		v.call(2, 10*time.Millisecond, dies) // one is in flight, one waits
+		if !v.b.AnswersForTest() {
+			v.Fatal("the view has ended already")
+		}
+		v.call(1, 0, dies)
+		wantRejected(v.T, v.b.Do(ctx, succeed), redbreaker.ReasonOpen)
+	})
+}
+
+// Mistake: the reply to any step clears the outcomes in flight. That of an admission
+// which was sent before the flush does not have them.
+func TestView_replyOfAnotherStep(t *testing.T) {
+	p := redbreaker.Policy{ConsecutiveFailures: 2, OpenFor: 5 * time.Second}
+	inView(t, p, func(v *viewTest) {
+		first, second := acquire(v.T, v.b), acquire(v.T, v.b)
+		v.rest()
+		v.store.slowDown(50 * time.Millisecond)
+		var asks sync.WaitGroup
+		asks.Go(func() { acquire(v.T, v.b).Ignore() })
+		time.Sleep(20 * time.Millisecond)
+		v.b.ShowStandingForTest() // the failure is judged as one that opens nothing
+		first.Failure(errDown)    // its flush waits behind the admission
+		asks.Wait()
+		if !v.b.AnswersForTest() {
+			v.Fatal("the admission published nothing")
+		}
+		second.Failure(errDown)
+		wantRejected(v.T, v.b.Do(ctx, succeed), redbreaker.ReasonOpen)
+	})
+}
+
+// Mistake: a failure that comes while the one that trips waits for its flush replaces
+// its open time.
+func TestView_openTimeOfTheTrip(t *testing.T) {
+	inView(t, streak, func(v *viewTest) {
+		v.call(100, 10*time.Millisecond, works)
+		a, b := acquire(v.T, v.b), acquire(v.T, v.b)
+		v.store.slowDown(50 * time.Millisecond)
+		v.call(1, 10*time.Millisecond, dies) // a flush is in flight
+		var all sync.WaitGroup
+		all.Go(func() { a.Failure(redbreaker.TripError(errDown, 10*time.Second)) })
+		time.Sleep(10 * time.Millisecond)
+		b.Failure(redbreaker.RetryAfterError(errDown, time.Hour))
+		all.Wait()
+		r := wantRejected(v.T, v.b.Do(ctx, succeed), redbreaker.ReasonOpen)
+		if r.RetryAfter() > 10*time.Second {
+			v.Errorf("open for %v, want the 10 s that the call asked for which tripped", r.RetryAfter())
+		}
+	})
+}

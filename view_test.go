@@ -351,30 +351,53 @@ func TestView_storeAndDependencyDie(t *testing.T) {
 // A store that admits but takes no results is no free pass: the local breaker decides
 // until it takes them again.
 func TestView_readOnlyStore(t *testing.T) {
-	inView(t, streak, func(v *viewTest) {
-		v.call(1000, time.Millisecond, works)
-		v.store.breaks(func(op string) error {
-			if op == "swap" {
-				return &redbreaker.StorageError{Class: redbreaker.ClassRefused, Err: errStore}
+	refused := func(staleness time.Duration) (admitted int) {
+		synctest.Test(t, func(t *testing.T) {
+			s := newSharedStore(time.Millisecond)
+			b, storage := s.join(t, "a", streak, redbreaker.WithMaxStaleness(staleness), redbreaker.WithHooks(quietHooks))
+			v := &viewTest{T: t, store: s, b: b, storage: storage}
+			v.call(1000, time.Millisecond, works)
+			s.breaks(func(op string) error {
+				if op == "swap" {
+					time.Sleep(200 * time.Millisecond)
+					return &redbreaker.StorageError{Class: redbreaker.ClassRefused, Err: errStore}
+				}
+				return nil
+			})
+			var calls sync.WaitGroup
+			var mu sync.Mutex
+			for range 10_000 {
+				calls.Go(func() {
+					n := v.call(1, 0, dies)
+					mu.Lock()
+					defer mu.Unlock()
+					admitted += n
+				})
+				time.Sleep(time.Millisecond)
 			}
-			return nil
+			calls.Wait()
+			s.breaks(nil)
+			time.Sleep(10 * time.Second)
+			v.call(10, time.Second, works)
+			if b.Status().Degraded {
+				t.Error("still degraded")
+			}
+			v.call(1000, time.Millisecond, works)
+			s.takeSteps()
+			v.call(1000, time.Millisecond, works)
+			if steps := s.takeSteps(); staleness > 0 && steps > 30 {
+				t.Errorf("%d steps for 1000 calls after the outage", steps)
+			}
+			b.Stop()
+			closeAll(t, storage)
 		})
-		if admitted := v.call(10_000, time.Millisecond, dies); admitted > 40 {
-			v.Errorf("%d of 10 000 calls admitted while no result is taken", admitted)
-		}
-		v.store.breaks(nil)
-		time.Sleep(10 * time.Second)
-		v.call(10, time.Second, works)
-		if v.b.Status().Degraded {
-			v.Error("still degraded")
-		}
-		v.call(1000, time.Millisecond, works)
-		v.store.takeSteps()
-		v.call(1000, time.Millisecond, works)
-		if steps := v.store.takeSteps(); steps > 30 {
-			v.Errorf("%d steps for 1000 calls after the outage", steps)
-		}
-	})
+		return admitted
+	}
+	strict, seen := refused(0), refused(time.Second)
+	t.Logf("%d calls admitted, in strict mode %d", seen, strict)
+	if seen > strict+strict/4 {
+		t.Errorf("%d calls admitted, in strict mode %d", seen, strict)
+	}
 }
 
 // An outage ends for the events too, though calls no longer ask the storage.
