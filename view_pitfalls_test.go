@@ -221,6 +221,7 @@ func TestView_judgesInFlight(t *testing.T) {
 	p := redbreaker.Policy{ConsecutiveFailures: 3, OpenFor: 5 * time.Second}
 	inView(t, p, func(v *viewTest) {
 		v.call(100, 10*time.Millisecond, works)
+		time.Sleep(200 * time.Millisecond) // the next failure is sent at once
 		v.store.slowDown(50 * time.Millisecond)
 		v.call(2, 10*time.Millisecond, dies) // one is in flight, one waits
 		if !v.b.AnswersForTest() {
@@ -258,6 +259,7 @@ func TestView_replyOfAnotherStep(t *testing.T) {
 func TestView_openTimeOfTheTrip(t *testing.T) {
 	inView(t, streak, func(v *viewTest) {
 		v.call(100, 10*time.Millisecond, works)
+		time.Sleep(200 * time.Millisecond) // the next failure is sent at once
 		a, b := acquire(v.T, v.b), acquire(v.T, v.b)
 		v.store.slowDown(50 * time.Millisecond)
 		v.call(1, 10*time.Millisecond, dies) // a flush is in flight
