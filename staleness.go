@@ -64,8 +64,6 @@ func (s *settings) checkPolicyOf(c *RegistryConfig) error {
 
 // viewParams are shared by the views of breakers with one policy.
 type viewParams struct {
-	policy    Policy
-	rules     engine.Rules
 	scheduler *engine.Scheduler
 	staleNS   int64
 	quotaNS   int64 // length of the intervals of viewQuota
@@ -76,14 +74,11 @@ type viewParams struct {
 }
 
 // viewParamsFor returns the parameters of views with a policy that was validated. The
-// breakers of a registry mostly have the same.
+// breakers of a registry mostly share them.
 func (s *settings) viewParamsFor(p Policy, scheduler *engine.Scheduler) *viewParams {
-	if last := s.lastParams.Load(); last != nil && last.policy == p && last.scheduler == scheduler {
-		return last
-	}
 	rules, _ := p.Rules()
-	next := &viewParams{
-		policy: p, rules: rules, scheduler: scheduler, staleNS: int64(s.staleness), quotaNS: 10 * int64(s.staleness), maxRuns: maxFlushRuns,
+	next := viewParams{
+		scheduler: scheduler, staleNS: int64(s.staleness), quotaNS: 10 * int64(s.staleness), maxRuns: maxFlushRuns,
 		limited: rules.Consecutive > 0 || rules.Rate > 0 || rules.SlowRate > 0 || p.Window.Calls > 0,
 	}
 	if p.Window.Calls > 0 {
@@ -92,8 +87,11 @@ func (s *settings) viewParamsFor(p Policy, scheduler *engine.Scheduler) *viewPar
 	if p.Window.Period > 0 {
 		next.quotaNS = min(next.quotaNS, int64(p.Window.Period/2))
 	}
-	s.lastParams.Store(next)
-	return next
+	if last := s.lastParams.Load(); last != nil && *last == next {
+		return last
+	}
+	s.lastParams.Store(&next)
+	return &next
 }
 
 // addView puts a view around a handle and its fallback, if the options ask for one and

@@ -34,7 +34,6 @@ import (
 // view is the handle of a breaker with bounded staleness.
 type view struct {
 	*fallbackHandle // asks the storage; Status, Control and Now are its own
-	observed        observedHandle
 	params          *viewParams
 	published       atomic.Pointer[viewDecision]
 
@@ -53,9 +52,12 @@ type view struct {
 type observedHandle interface {
 	engine.Handle
 	engine.Observable
-	// Decision is that of [engine.Tracker].
+	// Decision and OutlookFrom are those of [engine.Tracker].
 	Decision(r *engine.Reply, i int64) (Ticket, error)
+	OutlookFrom(s *engine.Standing) engine.Outlook
 }
+
+func (v *view) observed() observedHandle { return v.fallbackHandle.Handle.(observedHandle) }
 
 // viewWork is the working memory of a view, while it is used or outcomes are pending.
 type viewWork struct {
@@ -67,8 +69,10 @@ type viewWork struct {
 	quota   viewQuota
 
 	standing engine.Standing // of the last reply
-	outlook  engine.Outlook  // standing, then inFlight, then pending
 	inFlight []engine.Run    // not counted by standing yet
+	// outlook judges standing, then inFlight, then pending; nil until a failure or slow call
+	// needs it.
+	outlook *engine.Outlook
 
 	// Numbers of outcomes since the work began: added to pending; no longer pending or in
 	// flight; counted by the storage, as the last flush knew; in flight.
@@ -89,7 +93,7 @@ type viewWork struct {
 type viewLedger struct{ applied, stale, failed, dropped int64 }
 
 func newView(f *fallbackHandle, h observedHandle, p *viewParams) *view {
-	v := &view{fallbackHandle: f, observed: h, params: p}
+	v := &view{fallbackHandle: f, params: p}
 	h.Observe(v.observe)
 	return v
 }
@@ -171,9 +175,12 @@ func (v *view) reportPending(ctx context.Context, t Ticket, o Outcome, d *engine
 
 // addOutcomeLocked appends a run and reports whether it may open the circuit.
 func (v *view) addOutcomeLocked(w *viewWork, run engine.Run, d *engine.Detail) bool {
+	if run.Outcome != Success && w.outlook == nil {
+		v.judgePendingLocked(w)
+	}
 	w.pending.add(run, d)
 	w.added += run.N
-	return w.outlook.Add(run)
+	return w.outlook != nil && w.outlook.Add(run)
 }
 
 // workLocked returns the working memory, which it makes at the first use.
@@ -181,7 +188,6 @@ func (v *view) workLocked() *viewWork {
 	if v.work == nil {
 		w := &viewWork{}
 		w.task.Init(v)
-		w.outlook = v.params.rules.Outlook(&w.standing)
 		v.work = w
 	}
 	return v.work

@@ -117,7 +117,7 @@ func endOf(askedNS, leftMS int64) int64 { return askedNS + (leftMS-1)*int64(time
 func (v *view) rejectionOf(r *engine.Reply) *RejectedError {
 	refused := *r
 	refused.Granted = 0
-	_, err := v.observed.Decision(&refused, 0)
+	_, err := v.observed().Decision(&refused, 0)
 	rejection, _ := err.(*RejectedError) // Decision admits only in modes that reject no call
 	return rejection
 }

@@ -42,7 +42,10 @@ func (v *view) Drop() {
 // empty if none is pending: then it only renews the decision.
 func (v *view) beginFlushLocked(w *viewWork, now int64) engine.Batch {
 	w.flushing, w.flushNS, w.sentNS = true, 0, now
-	b := engine.Batch{Detail: w.pending.detail}
+	b := engine.Batch{}
+	if w.pending.detail != nil {
+		b.Detail = *w.pending.detail
+	}
 	w.inFlight, w.sending = w.pending.takeRuns(v.params)
 	if len(w.inFlight) > 0 {
 		b.Results = []engine.Result{{Ticket: Ticket{Epoch: v.epoch}, Runs: w.inFlight}}
@@ -81,7 +84,8 @@ func (v *view) endFlushLocked(w *viewWork, b *engine.Batch, r *engine.Reply, err
 	}
 	w.settled += w.sending
 	w.sending, w.inFlight, w.flushing = 0, nil, false
-	v.judgePendingLocked(w, now)
+	w.outlook = nil
+	v.expediteLocked(w, now)
 	w.wakeWaiters()
 }
 

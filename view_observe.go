@@ -27,8 +27,7 @@ func (v *view) observe(o engine.Observation) {
 func (v *view) forgetLocked() {
 	v.endDecisionLocked()
 	if w := v.work; w != nil {
-		w.standing = engine.Standing{}
-		w.outlook = v.params.rules.Outlook(&w.standing)
+		w.standing, w.outlook = engine.Standing{}, nil
 	}
 }
 
@@ -48,11 +47,11 @@ func (v *view) applyReplyLocked(o engine.Observation, now int64) {
 	}
 	v.publishLocked(o, now)
 	if w := v.work; w != nil {
-		w.standing = o.Reply.Standing
+		w.standing, w.outlook = o.Reply.Standing, nil
 		if isFlush(o.Batch) {
 			w.inFlight = nil // the standing has them
 		}
-		v.judgePendingLocked(w, now)
+		v.expediteLocked(w, now)
 	}
 }
 
@@ -82,17 +81,25 @@ func (v *view) dropPendingLocked(as viewLedger) {
 	w.wakeWaiters()
 }
 
-// judgePendingLocked judges the outcomes in flight and pending from the last standing on. If it
-// may open the circuit, the storage has to get it at once.
-func (v *view) judgePendingLocked(w *viewWork, now int64) {
-	w.outlook = v.params.rules.Outlook(&w.standing)
+// judgePendingLocked judges the outcomes in flight and pending from the last standing on,
+// and reports whether one of those pending may open the circuit.
+func (v *view) judgePendingLocked(w *viewWork) (trips bool) {
+	outlook := v.observed().OutlookFrom(&w.standing)
 	for _, run := range w.inFlight {
-		w.outlook.Add(run)
+		outlook.Add(run)
 	}
 	for _, run := range w.pending.runs {
-		if w.outlook.Add(run) {
-			w.flushBy(now)
-		}
+		trips = outlook.Add(run) || trips
+	}
+	w.outlook = &outlook
+	return trips
+}
+
+// expediteLocked makes a flush due now if a new standing shows that a pending outcome may
+// open the circuit.
+func (v *view) expediteLocked(w *viewWork, now int64) {
+	if w.pending.bad > 0 && v.judgePendingLocked(w) {
+		w.flushBy(now)
 	}
 }
 

@@ -14,9 +14,9 @@ const (
 type outcomeList struct {
 	runs     []engine.Run
 	outcomes int64
-	bad      int64         // of them that are not successes
-	detail   engine.Detail // of the last failure that had one
-	pinned   bool          // the detail belongs to the failure that trips
+	bad      int64          // of them that are not successes
+	detail   *engine.Detail // of the last failure that had one, or nil
+	pinned   bool           // the detail belongs to the failure that trips
 }
 
 func (l *outcomeList) count() int64 { return l.outcomes }
@@ -28,7 +28,7 @@ func (l *outcomeList) add(run engine.Run, d *engine.Detail) {
 		l.bad += run.N
 	}
 	if d != nil && !l.pinned {
-		l.detail = *d
+		l.detail = d
 	}
 	if n := len(l.runs); n > 0 && l.runs[n-1].Outcome == run.Outcome && l.runs[n-1].N+run.N <= engine.MaxBatch {
 		l.runs[n-1].N += run.N
@@ -73,7 +73,7 @@ func (l *outcomeList) takeRuns(p *viewParams) (runs []engine.Run, n int64) {
 	if len(rest) > 0 {
 		l.runs = append(l.runs, rest...)
 	} else {
-		l.detail, l.pinned = engine.Detail{}, false
+		l.detail, l.pinned = nil, false
 	}
 	return runs, n
 }

@@ -240,11 +240,12 @@ func BenchmarkStalenessFootprint(b *testing.B) {
 	const n = 2000
 	measure := func(b *testing.B, d time.Duration, rests bool) (bytes float64, goroutines int) {
 		s := startRedis(b)
-		opts := append(s.options(b), redbreaker.WithMaxStaleness(d))
+		registry, err := redbreaker.NewRegistry(redbreaker.RegistryConfig{Policy: unbiased, Max: n}, append(s.options(b), redbreaker.WithMaxStaleness(d))...)
+		must(b, err)
 		list := make([]*redbreaker.Breaker, n)
 		before, own := heap(), runtime.NumGoroutine()
 		must(b, spread(n, func(i int) (err error) {
-			list[i], err = redbreaker.New(fmt.Sprint("breaker-", i), unbiased, opts...)
+			list[i], err = registry.Get(fmt.Sprint("breaker-", i))
 			if err == nil {
 				err = list[i].Do(ctx, succeed)
 			}
@@ -261,9 +262,7 @@ func BenchmarkStalenessFootprint(b *testing.B) {
 			time.Sleep(d + d/2)
 		}
 		bytes = float64(heap()-before) / n
-		for _, breaker := range list {
-			breaker.Stop()
-		}
+		registry.Stop()
 		return bytes, most
 	}
 	for _, kind := range []struct {

@@ -35,6 +35,9 @@ func (p *Rules) Outlook(s *Standing) Outlook {
 	return l
 }
 
+// OutlookFrom begins an outlook by the rules of the handle that the tracker serves.
+func (t *Tracker) OutlookFrom(s *Standing) Outlook { return t.rules.Outlook(s) }
+
 // Add adds a run of outcomes of closed calls and reports whether it may open the
 // circuit: one of them does if the storage counts all that was added, and nothing
 // else, from the standing on. Of an unknown standing each failure and slow call may.
