@@ -33,7 +33,7 @@ func (m *topModel) titleLines() []string {
 	if m.which.reverse {
 		order += ", reversed"
 	}
-	title := fmt.Sprintf("redbreaker top  %s  %s  %s  by %s", time.Now().Format(time.TimeOnly), countBreakers(len(m.list)), m.where, order)
+	title := fmt.Sprintf("redbreaker top  %s  %s  %s  by %s", m.now().Format(time.TimeOnly), countBreakers(len(m.list)), m.where, order)
 	if m.which.match != "" {
 		title += "  filter " + plaintext.Quote(m.which.match)
 	}

@@ -50,10 +50,11 @@ type topModel struct {
 	order   *topOrder // to be confirmed
 	message string
 	rows    int // of the table in the last frame, for paging
+	now     func() time.Time
 }
 
 func newTopModel(which *selection, actor, where string) *topModel {
-	return &topModel{which: which, actor: actor, where: where, rows: 1}
+	return &topModel{which: which, actor: actor, where: where, rows: 1, now: time.Now}
 }
 
 // setReading takes a reading. If nothing could be read, the last one is still shown.
