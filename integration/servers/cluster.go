@@ -48,6 +48,9 @@ func Cluster(t testing.TB, opts ...Option) *ClusterOf {
 			n.proxy = newProxy(t, n.Direct())
 			n.announceProxy()
 		}
+		if o.busProxied {
+			n.announceBus()
+		}
 		n.Do("cluster", "set-config-epoch", i+1)
 		c.ids[n.Do("cluster", "myid").(string)] = n
 		c.Nodes = append(c.Nodes, n)
@@ -74,7 +77,11 @@ func (c *ClusterOf) introduceNodes() {
 	c.t.Helper()
 	for _, n := range c.Nodes[1:] {
 		host, port, _ := net.SplitHostPort(n.Direct())
-		c.Nodes[0].Do("cluster", "meet", host, port)
+		meet := []any{"cluster", "meet", host, port}
+		if n.bus != nil {
+			meet = append(meet, n.bus.port())
+		}
+		c.Nodes[0].Do(meet...)
 	}
 	waitUntil(c.t, "the nodes know each other", 30*time.Second, func() bool {
 		for _, n := range c.Nodes {

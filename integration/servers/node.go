@@ -20,15 +20,17 @@ type Node struct {
 	t     testing.TB
 	proxy *Proxy // nil: clients connect directly
 	ctl   *redis.Client
+	bus   *busProxy // nil: other nodes reach its bus directly
 }
 
 // Option changes how servers are started.
 type Option func(*options)
 
 type options struct {
-	args    []string
-	image   string
-	proxied bool
+	args       []string
+	image      string
+	proxied    bool
+	busProxied bool
 }
 
 // Args appends arguments to each server's command line.

@@ -2,6 +2,7 @@ package servers_test
 
 import (
 	"context"
+	"strings"
 	"testing"
 	"time"
 
@@ -64,6 +65,43 @@ func TestCluster(t *testing.T) {
 	}
 	c.Promote(replica)
 	c.AwaitHealthy(20 * time.Second)
+}
+
+// Two nodes that lose each other's messages are still seen by the others, and find each
+// other again.
+func TestCluster_busCut(t *testing.T) {
+	c := servers.Cluster(t, servers.BusProxied())
+	a, b := c.Nodes[0], c.Nodes[1]
+	id := b.Do("cluster", "myid").(string)
+	fails := func(n *servers.Node) bool {
+		for line := range strings.Lines(n.Do("cluster", "nodes").(string)) {
+			if strings.HasPrefix(line, id) {
+				return strings.Contains(line, "fail")
+			}
+		}
+		t.Fatalf("%s does not know the node", n.Direct())
+		return false
+	}
+	c.CutBus(a, b)
+	for deadline := time.Now().Add(time.Minute); !fails(a); time.Sleep(50 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("a node still hears the other one")
+		}
+	}
+	if fails(c.Nodes[2]) {
+		t.Error("a third node does not reach the node")
+	}
+	for _, n := range c.Nodes {
+		if text := n.Do("cluster", "info").(string); !strings.Contains(text, "cluster_state:ok") {
+			t.Errorf("a node does not work: %s", text)
+		}
+	}
+	c.HealBus(a, b)
+	for deadline := time.Now().Add(time.Minute); fails(a); time.Sleep(50 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("the nodes do not find each other again")
+		}
+	}
 }
 
 func TestSentinel(t *testing.T) {
