@@ -199,6 +199,11 @@ func (h *host) checkSince() {
 			h.t.Errorf("since %d: %+v, %v, want %d entries", known, log, err, want)
 		}
 	}
+	h.fail = map[string]string{"HGET": "NOPERM no"}
+	if raw, err := h.run("since", "since:{a}", scripts.SinceArgs(1)...); err == nil {
+		h.t.Errorf("since without the right to read: %v", raw)
+	}
+	h.fail = nil
 	if raw, err := h.run("since", "since:{gone}", scripts.SinceArgs(1)...); err != nil || len(raw.([]any)) != 1 {
 		h.t.Errorf("since of no record: %v, %v", raw, err)
 	}

@@ -5,7 +5,7 @@ KEYS[1]  the record, a hash
 
 ARGV[1]  the epoch that is known, 0 for none
 
-Returns  {now, field, value, field, value, ...}: the server's time in ms, then head, mode, round and log entries, where they exist; the log from its newest entry back to that of the known epoch, whole if it has no such entry
+Returns  {now, field, value, field, value, ...}: the server's time in ms, then head, mode, round and log entries, where they exist; mode and round only where the head makes them matter; the log from its newest entry back to that of the known epoch, whole if it has no such entry
          "!type <type>": the key holds another type
          "!args <n>": ARGV[n] is not of the form above
 
@@ -17,9 +17,15 @@ Invariants
 -- @include lib/clock.lua
 
 if not ARGV[1]:find('^%d+$') then return '!args 1' end
-local kind = redis.call('TYPE', KEYS[1]).ok
-if kind ~= 'hash' and kind ~= 'none' then return '!type ' .. kind end
+local head = redis.pcall('HGET', KEYS[1], 'head')
+if type(head) == 'table' then
+  local kind = redis.call('TYPE', KEYS[1]).ok
+  if kind == 'hash' then return head end
+  return '!type ' .. kind
+end
 local reply = { string.format('%d', clock()) }
+if head then reply[2], reply[3] = 'head', head end
+local newest = head and head:match(' n=(%d+)') or '0'
 
 -- add_fields reads fields into the reply, and reports whether the entry of the
 -- known epoch is among them.
@@ -35,12 +41,13 @@ local function add_fields(names)
   return known
 end
 
-add_fields({ 'head', 'mode', 'round' })
-local newest = reply[3] and reply[3]:match(' n=(%d+)') or '0'
-local recent, older = {}, {}
-for i = 0, $LOG_SLOTS - 1 do
-  local names = i < 3 and recent or older
-  names[#names + 1] = string.format('log:%02d', (newest - i) % $LOG_SLOTS)
+-- add_entries adds the names of log entries, counted from the newest one back.
+local function add_entries(names, first, last)
+  for i = first, last do names[#names + 1] = string.format('log:%02d', (newest - i) % $LOG_SLOTS) end
+  return names
 end
-if not add_fields(recent) then add_fields(older) end
+
+local recent = {}
+if not head or not head:find(' closed auto ', 1, true) then recent = { 'mode', 'round' } end
+if not add_fields(add_entries(recent, 0, 2)) then add_fields(add_entries({}, 3, $LOG_SLOTS - 1)) end
 return reply

@@ -151,6 +151,52 @@ func (c scriptCost) stepCost(b *testing.B, rdb *redis.Client, rules *engine.Rule
 	})
 }
 
+// BenchmarkReadCost measures what it costs the server to read a record with a full log
+// back, of which one entry or all are missing, and to inspect it, beside a script that
+// does nothing, as BenchmarkScriptCost does.
+func BenchmarkReadCost(b *testing.B) {
+	rdb := redistest.Start(b).Client()
+	c := scriptCost{}
+	rules, err := c.policy.Rules()
+	must(b, err)
+	c.template(b, rdb, &rules)
+	for range 20 {
+		must(b, rdb.Eval(ctx, scripts.Control.Source, []string{costTemplate}, scripts.ControlArgs(&rules, false, 0, engine.Command{Action: engine.ActionTrip})...).Err())
+	}
+	record, err := rdb.Dump(ctx, costTemplate).Result()
+	must(b, err)
+	reply, err := rdb.Eval(ctx, scripts.Inspect.Source, []string{costTemplate}).Result()
+	must(b, err)
+	r, now, err := scripts.DecodeInspect(reply)
+	must(b, err)
+	log := r.Snapshot("", now).Log
+	must(b, rdb.ScriptLoad(ctx, scripts.Since.Source).Err())
+	must(b, rdb.ScriptLoad(ctx, scripts.Inspect.Source).Err())
+	for _, read := range []struct {
+		name, sha string
+		args      []any
+	}{
+		{"one_missing", scripts.Since.SHA, scripts.SinceArgs(log[len(log)-2].Epoch)},
+		{"all_missing", scripts.Since.SHA, scripts.SinceArgs(0)},
+		{"inspect", scripts.Inspect.SHA, nil},
+	} {
+		b.Run(read.name, func(b *testing.B) {
+			var own, ratio []float64
+			for range costTurns {
+				c.restore(b, rdb, record)
+				floor := serverCost(b, rdb, nothing, func(int) []any { return nil })
+				own = append(own, serverCost(b, rdb, read.sha, func(int) []any { return read.args }))
+				ratio = append(ratio, own[len(own)-1]/floor)
+			}
+			for range b.N { // the server's own statistics are the measurement
+			}
+			b.ReportMetric(0, "ns/op")
+			b.ReportMetric(median(own), "server-us/op")
+			b.ReportMetric(median(ratio), "x-return1")
+		})
+	}
+}
+
 // template makes the record that each call finds, and returns it with its epoch.
 func (c scriptCost) template(b *testing.B, rdb *redis.Client, rules *engine.Rules) (record string, epoch int64) {
 	must(b, rdb.Del(ctx, costTemplate).Err())

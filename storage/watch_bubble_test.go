@@ -10,6 +10,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"net"
+	"regexp"
 	"runtime"
 	"strings"
 	"sync"
@@ -49,6 +50,8 @@ type road struct {
 	pushDelay   time.Duration // of the subscription
 	replyDelay  time.Duration // of other connections
 	subscribed  []*roadConn
+	dialed      int
+	commands    []byte // all that was written
 }
 
 type roadConn struct {
@@ -64,10 +67,12 @@ func (r *road) connect(ctx context.Context, network, addr string) (net.Conn, err
 	if err != nil {
 		return nil, err
 	}
+	r.set(func(r *road) { r.dialed++ })
 	return &roadConn{Conn: conn, road: r}, nil
 }
 
 func (c *roadConn) Write(b []byte) (int, error) {
+	c.road.set(func(r *road) { r.commands = append(r.commands, b...) })
 	if bytes.Contains(b, []byte("subscribe")) {
 		c.road.mu.Lock()
 		c.subscribes = true
@@ -121,6 +126,20 @@ func (r *road) set(change func(r *road)) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	change(r)
+}
+
+// commandName matches the name of a command in what a client writes.
+var commandName = regexp.MustCompile(`\*\d+\r\n\$\d+\r\n([a-z]+)\r\n`)
+
+// written returns how often each command was written so far.
+func (r *road) written() map[string]int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	counts := map[string]int{}
+	for _, match := range commandName.FindAllSubmatch(r.commands, -1) {
+		counts[string(match[1])]++
+	}
+	return counts
 }
 
 // hangSubscription makes the connections that are subscribed now receive nothing.
@@ -455,21 +474,76 @@ func TestWatch_idleCost(t *testing.T) {
 	})
 }
 
-// Without WithWatch there is no subscription.
+// Without WithWatch nothing is different: one connection, no goroutine, and no command
+// but the steps of calls and the index. With it there are one connection and one
+// goroutine more.
 func TestWatch_off(t *testing.T) {
-	inBubble(t, func(t *testing.T, w *bubble) {
-		commands := countCommands(w)
-		acquire(t, w.handle)
-		time.Sleep(time.Hour)
-		for command, n := range commands() {
-			if command == "SUBSCRIBE" || command == "PING" {
-				t.Errorf("%d times %s without WithWatch", n, command)
-			}
+	const calls = 50
+	for watches, want := range map[bool]struct{ connections, goroutines int }{false: {1, 0}, true: {2, 1}} {
+		t.Run(fmt.Sprint("watches ", watches), func(t *testing.T) {
+			inBubble(t, func(t *testing.T, w *bubble) {
+				r := &road{dial: w.net.Dial}
+				rdb := redis.NewClient(&redis.Options{Addr: "192.0.2.1:6379", Dialer: r.connect})
+				t.Cleanup(func() { _ = rdb.Close() })
+				opts := []storage.Option{storage.WithTimeout(bound)}
+				if watches {
+					opts = append(opts, storage.WithWatch())
+				}
+				must(t, w.client.ScriptLoad(ctx, scripts.Enrol.Source).Err())
+				s := newStorage(t, rdb, opts...)
+				var handles []engine.Handle
+				for i := range 10 {
+					h, err := s.Bind(fmt.Sprint("breaker", i), opensAtOnce, func(engine.Event) {})
+					must(t, err)
+					handles = append(handles, h)
+				}
+				time.Sleep(time.Second) // a first poll does not meet a call on the way
+				for i := range calls {
+					acquire(t, handles[i%len(handles)])
+				}
+				_, err := handles[0].Control(ctx, engine.Command{Action: engine.ActionTrip})
+				must(t, err)
+				time.Sleep(time.Hour)
+				synctest.Wait()
+				if r.dialed != want.connections {
+					t.Errorf("%d connections were made, want %d", r.dialed, want.connections)
+				}
+				// A tick or a poll has goroutines for a moment.
+				least := storageGoroutines()
+				for range 20 {
+					time.Sleep(500 * time.Millisecond)
+					if now := storageGoroutines(); len(now) < len(least) {
+						least = now
+					}
+				}
+				if len(least) != want.goroutines {
+					t.Errorf("%d goroutines, want %d:\n%s", len(least), want.goroutines, strings.Join(least, "\n\n"))
+				}
+				if watches {
+					return
+				}
+				// The control script is not loaded: EVALSHA, SCRIPT LOAD and EVALSHA. The index
+				// takes an EVALSHA for each of its parts.
+				for command, n := range r.written() {
+					most, known := map[string]int{"hello": 1, "client": 4, "script": 1, "evalsha": calls + 2 + 10}[command]
+					if !known || n > most {
+						t.Errorf("%d times %s, want at most %d", n, command, most)
+					}
+				}
+			})
+		})
+	}
+}
+
+// storageGoroutines returns the stacks of the goroutines that storages have now.
+func storageGoroutines() (found []string) {
+	buf := make([]byte, 1<<20)
+	for _, stack := range strings.Split(string(buf[:runtime.Stack(buf, true)]), "\n\n") {
+		if _, by, ok := strings.Cut(stack, "created by github.com/redbreaker/redbreaker/storage/"); ok && strings.HasPrefix(by, "internal") {
+			found = append(found, stack)
 		}
-		if stack := watchGoroutines(); stack != "" {
-			t.Errorf("goroutines without WithWatch:\n%s", stack)
-		}
-	})
+	}
+	return found
 }
 
 // countCommands returns how often each command was called so far.

@@ -114,13 +114,12 @@ func (s *subscription) runConnection(avoid string) (addr string, wasUp bool, err
 	// new PubSub asks the sentinels again, or goes to another node.
 	for failures := 0; failures < 2; {
 		message, err := ps.Receive(s.ctx)
-		var answer redis.Error
 		switch {
 		case err == nil:
 			failures = 0
 			s.soundAt.Store(int64(s.now()))
 			wasUp = s.takeMessage(message) || wasUp
-		case errors.As(err, &answer): // an answer, even if it refuses
+		case isAnswer(err): // even if it refuses
 			s.soundAt.Store(int64(s.now()))
 			// Before the confirmation it answers SUBSCRIBE. After it, it refuses a PING, and the
 			// events still arrive.
@@ -140,6 +139,12 @@ func (s *subscription) runConnection(avoid string) (addr string, wasUp bool, err
 		}
 	}
 	return addr, wasUp, errDropped
+}
+
+// isAnswer reports whether the error came from the server, so that the connection works.
+func isAnswer(err error) bool {
+	var answer redis.Error
+	return errors.As(err, &answer)
 }
 
 // isRefusal reports whether the server will refuse the subscription until the
