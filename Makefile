@@ -13,7 +13,7 @@ NESTED = $(patsubst %/go.mod,%,$(wildcard */go.mod bench/*/go.mod panel/*/go.mod
 GOTESTSUM = go run gotest.tools/gotestsum@v1.13.0 --format pkgname --
 
 # The suites that bench-report measures: memory, peers, contention, shared, trips,
-# scripts, latency, growth, outage and footprint. Empty: all of them.
+# scripts, latency, watch, push, growth, outage and footprint. Empty: all of them.
 SUITES ?=
 
 .PHONY: help demo demo-picture examples test race integration server-images bench bench-report lint fuzz ci

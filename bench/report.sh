@@ -44,8 +44,10 @@ suite peers bench/peers 'Floor|Peers' -benchtime 100ms
 suite contention bench 'Contention|RoundTrip' -benchtime 100ms
 suite shared bench/peers 'Shared' -benchtime 500ms
 suite trips bench/peers 'Trips' -benchtime 1x
-suite scripts storage 'ScriptCost' -benchtime 1x
+suite scripts storage 'ScriptCost|ReadCost' -benchtime 1x
 suite latency bench 'Latency' -benchtime 500ms
+suite watch bench 'Watch(Receive|Footprint|Poll|Returns|Close|Fleet|Bubble)|Listing' -benchtime 5x
+suite push bench 'WatchLatency' -benchtime 2000x
 suite growth bench 'Growth|Window|Processes' -benchtime 500ms
 suite outage bench 'Outage' -benchtime 300x
 suite footprint bench 'Footprint' -benchtime 1x

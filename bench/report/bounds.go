@@ -87,6 +87,40 @@ var sections = []section{
 	{"Round trips of a protected call", []*bound{
 		roundTrips("success", "strict, closed", 2), roundTrips("rejected", "rejected", 1), roundTrips("probe", "probe that closes", 2),
 	}},
+	{"A trip that another process sees, against PUBLISH until a plain subscriber has it", []*bound{
+		pushLatency("redis", "p50"), pushLatency("redis", "p99"), pushLatency("cluster", "p50"), pushLatency("cluster", "p99"),
+	}},
+	{"A storage that watches", []*bound{
+		watchFigure("receive-followed", "an event of a breaker in use, processor time", "WatchReceive/key=followed/rate=full cpu-ns/event", 3000),
+		watchFigure("receive-followed-allocs", "the same, allocations", "WatchReceive/key=followed/rate=full allocs/event", 14),
+		watchFigure("receive-other", "an event of another breaker, processor time", "WatchReceive/key=other/rate=full cpu-ns/event", 1500),
+		watchFigure("receive-other-allocs", "the same, allocations", "WatchReceive/key=other/rate=full allocs/event", 9),
+		watchFigure("receive-core", "10 000 events/s, % of a core", "WatchReceive/key=followed/rate=10000 core-%", 3),
+		watchFigure("goroutines", "goroutines", "WatchFootprint goroutines/storage", 1),
+		watchFigure("connections", "connections", "WatchFootprint connections/storage", 1),
+		watchFigure("heap", "memory in Go", "WatchFootprint B/storage", 110*kB),
+		watchFigure("record", "memory in Go for each breaker", "WatchFootprint B/record", 250),
+		watchFigure("subscriber", "memory in Redis", "WatchFootprint B/subscriber", 45*kB),
+		watchFigure("poll", "reading 500 heads", "WatchPoll pipeline-ns", 1e6),
+		watchFigure("poll-server", "the same, µs of the server for each", "WatchPoll server-us/record", 1),
+		{id: "watch-read", work: "reading a record back, one entry missing, server time against `return 1`",
+			figures: []string{"scripts ReadCost/one_missing x-return1"}, atMost: 8},
+		{id: "watch-read-inspect", work: "the same", figures: []string{"scripts ReadCost/one_missing server-us/op"},
+			against: "inspecting it", floors: []term{{1, "scripts ReadCost/inspect server-us/op"}}, value: slower, atMost: 0.5},
+		watchFigure("cut", "receives again after the connection was cut", "WatchReturns/after=cut away-ns", 500e6),
+		watchFigure("node-killed", "after its node of a cluster died", "WatchReturns/after=node_killed away-ns", 1e9),
+		watchFigure("black-hole", "after a network that swallows packets", "WatchReturns/after=black_hole away-ns", 3e9),
+		watchFigure("failover", "after a failover by sentinels", "WatchReturns/after=failover away-ns", 1.5e9),
+		watchFigure("close", "Close while packets vanish, in time bounds", "WatchClose x-timeout", 1),
+		watchFigure("bubble", "an hour in a synctest bubble", "WatchBubble hour-ns", 6e6),
+		watchFigure("fleet", "a step beside 1 000 events/s at 300 subscribers, 99th percentile against none", "WatchFleet x-quiet", 1.5),
+	}},
+	{"Listing 10 000 breakers", []*bound{
+		watchFigure("enrol", "entering them", "Listing enrol-ns", 100e6),
+		watchFigure("enrol-server", "the same, µs of the server for each", "Listing server-us/name", 3),
+		watchFigure("list", "listing them", "Listing list-ns", 50e6),
+		watchFigure("list-longest", "the longest command", "Listing longest-ns", 5e6),
+	}},
 	{"Growth", []*bound{
 		growthRatio("growth-window", "window of 10 000 against one of 100", "Window/window=10000", "Window/window=100", 1.1),
 		growthRatio("growth-breakers", "100 000 breakers against one", "Growth/breakers=100000", "Growth/breakers=1", 2),
@@ -148,6 +182,16 @@ func roundTrips(call, work string, most float64) *bound {
 func growthRatio(id, work, large, small string, times float64) *bound {
 	return &bound{id: id, work: work, figures: []string{"growth " + large + " x-return1"},
 		against: "the smaller", floors: []term{{1, "growth " + small + " x-return1"}}, value: slower, atMost: times}
+}
+
+// pushLatency bounds a percentile of the time until another process has a trip.
+func pushLatency(storage, percentile string) *bound {
+	return &bound{id: "push-" + storage + "-" + percentile, work: storage + ", " + percentile,
+		figures: []string{"push WatchLatency/storage=" + storage + " x-" + percentile + "-publish"}, atMost: 3}
+}
+
+func watchFigure(id, work, query string, most float64) *bound {
+	return &bound{id: "watch-" + id, work: work, figures: []string{"watch " + query}, atMost: most}
 }
 
 func eachOutage(unit string) (queries []string) {
