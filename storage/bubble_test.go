@@ -23,6 +23,11 @@ import (
 // bound is the storages' in bubbles.
 const bound = storage.DefaultTimeout
 
+// ampleInBubble is the size of a pool for which no call waits. The default is 10 for
+// each processor, and a wait takes a timer that go-redis keeps for another bubble, where
+// it may not be used.
+const ampleInBubble = 1000
+
 // bubble is a miniredis, a network and a storage in a bubble, where time costs
 // nothing and is exact.
 type bubble struct {
@@ -55,7 +60,7 @@ func newBubble(t *testing.T, o redis.Options) *bubble {
 	w.net = faultproxy.New(func(context.Context) (net.Conn, error) { return w.mini.Dial() })
 	t.Cleanup(w.net.Close)
 	w.loadScripts(t)
-	o.Addr, o.Dialer = "192.0.2.1:6379", w.net.Dial
+	o.Addr, o.Dialer, o.PoolSize = "192.0.2.1:6379", w.net.Dial, ampleInBubble
 	w.client = redis.NewClient(&o)
 	t.Cleanup(func() { _ = w.client.Close() })
 	store := newStorage(t, w.client, storage.WithTimeout(bound))

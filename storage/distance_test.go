@@ -65,7 +65,7 @@ func newFarBubble(t *testing.T, rtt time.Duration, o redis.Options, timeout time
 	w.net = faultproxy.New(func(context.Context) (net.Conn, error) { return w.mini.Dial() })
 	t.Cleanup(w.net.Close)
 	w.net.Set(faultproxy.Delay(rtt / 2))
-	o.Addr = "192.0.2.1:6379"
+	o.Addr, o.PoolSize = "192.0.2.1:6379", ampleInBubble
 	o.Dialer = func(ctx context.Context, network, addr string) (net.Conn, error) {
 		select {
 		case <-time.After(rtt):

@@ -250,7 +250,7 @@ func redirectedThenLost(t *testing.T, redirection string) {
 		return cmd == "EVALSHA"
 	})
 	rdb := redis.NewClusterClient(&redis.ClusterOptions{
-		ContextTimeoutEnabled: true,
+		ContextTimeoutEnabled: true, PoolSize: ampleInBubble,
 		ClusterSlots: func(context.Context) ([]redis.ClusterSlot, error) {
 			return []redis.ClusterSlot{{Start: 0, End: 16383, Nodes: []redis.ClusterNode{{Addr: oldAddr}}}}, nil
 		},

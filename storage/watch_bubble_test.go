@@ -169,7 +169,7 @@ func (w *bubble) watcherOver(t *testing.T, p engine.Policy, inline bool, change 
 		})
 	}
 	r := &road{dial: w.net.Dial}
-	rdb := redis.NewClient(&redis.Options{Addr: "192.0.2.1:6379", Dialer: r.connect, ContextTimeoutEnabled: inline})
+	rdb := redis.NewClient(&redis.Options{Addr: "192.0.2.1:6379", Dialer: r.connect, ContextTimeoutEnabled: inline, PoolSize: ampleInBubble})
 	t.Cleanup(func() { _ = rdb.Close() })
 	change(rdb)
 	s := newStorage(t, rdb, storage.WithTimeout(bound), storage.WithWatch())
