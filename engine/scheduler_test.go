@@ -46,17 +46,33 @@ func receive[T any](t *testing.T, c <-chan T) T {
 	}
 }
 
-func TestScheduler_inOrder(t *testing.T) {
-	s := engine.NewScheduler(spawn, time.Second)
-	order := make(chan int, 3)
-	jobs := make([]*job, 3)
-	for i := range jobs {
-		jobs[i] = newJob(func() { order <- i }, nothing)
+// withinUnit runs schedule with longer and longer units of time until it takes less than
+// one of them, so that nothing is due meanwhile, however busy the machine is.
+func withinUnit(t *testing.T, schedule func(unit time.Duration)) {
+	t.Helper()
+	for unit := 20 * time.Millisecond; unit < time.Minute; unit *= 2 {
+		start := time.Now()
+		if schedule(unit); time.Since(start) < unit {
+			return
+		}
 	}
-	s.Schedule(&jobs[0].Task, 60*time.Millisecond)
-	s.Schedule(&jobs[1].Task, time.Hour)
-	s.Schedule(&jobs[2].Task, 40*time.Millisecond)
-	s.Schedule(&jobs[1].Task, 20*time.Millisecond) // earlier than it was
+	t.Fatal("the tasks could not be scheduled within half a minute")
+}
+
+func TestScheduler_inOrder(t *testing.T) {
+	var order chan int
+	withinUnit(t, func(unit time.Duration) {
+		s, due := engine.NewScheduler(spawn, time.Second), make(chan int, 3)
+		jobs := make([]*job, 3)
+		for i := range jobs {
+			jobs[i] = newJob(func() { due <- i }, nothing)
+		}
+		s.Schedule(&jobs[0].Task, 3*unit)
+		s.Schedule(&jobs[1].Task, time.Hour)
+		s.Schedule(&jobs[2].Task, 2*unit)
+		s.Schedule(&jobs[1].Task, unit) // earlier than it was
+		order = due
+	})
 	got := []int{receive(t, order), receive(t, order), receive(t, order)}
 	if !slices.Equal(got, []int{1, 2, 0}) {
 		t.Errorf("due in the order %v, want 1 2 0", got)
@@ -64,13 +80,16 @@ func TestScheduler_inOrder(t *testing.T) {
 }
 
 func TestScheduler_cancel(t *testing.T) {
-	s := engine.NewScheduler(spawn, time.Second)
-	order := make(chan int, 2)
-	first, second := newJob(func() { order <- 1 }, nothing), newJob(func() { order <- 2 }, nothing)
-	s.Schedule(&first.Task, 20*time.Millisecond)
-	s.Schedule(&second.Task, 40*time.Millisecond)
-	s.Cancel(&first.Task)
-	s.Cancel(&first.Task)
+	var order chan int
+	withinUnit(t, func(unit time.Duration) {
+		s, due := engine.NewScheduler(spawn, time.Second), make(chan int, 2)
+		first, second := newJob(func() { due <- 1 }, nothing), newJob(func() { due <- 2 }, nothing)
+		s.Schedule(&first.Task, unit)
+		s.Schedule(&second.Task, 2*unit)
+		s.Cancel(&first.Task)
+		s.Cancel(&first.Task)
+		order = due
+	})
 	if got := receive(t, order); got != 2 {
 		t.Errorf("task %d was due, though it was canceled", got)
 	}
@@ -132,13 +151,16 @@ func TestScheduler_close(t *testing.T) {
 
 func TestScheduler_closeInTime(t *testing.T) {
 	s := engine.NewScheduler(spawn, 10*time.Millisecond)
-	release := make(chan struct{})
+	begun, release := make(chan struct{}, 40), make(chan struct{})
 	jobs := make([]*job, 40)
 	var all sync.WaitGroup
 	for i := range jobs {
 		all.Add(1)
-		jobs[i] = newJob(nothing, func() { defer all.Done(); <-release })
+		jobs[i] = newJob(nothing, func() { defer all.Done(); begun <- struct{}{}; <-release })
 		s.Enqueue(&jobs[i].Task)
+	}
+	for range 32 {
+		receive(t, begun)
 	}
 	if s.Close() {
 		t.Error("Close reports that all tasks have ended")
