@@ -48,11 +48,10 @@ type fallbackHandle struct {
 	engine.Handle
 	core   *core
 	kind   Fallback
-	policy Policy
+	policy *Policy // not to be changed: other breakers may share it
 
 	outage atomic.Pointer[outage] // nil while the storage works
 	mu     sync.Mutex             // held to begin and to end an outage
-	local  *localBreaker          // made by the first outage; guarded by mu
 }
 
 // outage is a period in which some or all operations of the storage fail.
@@ -75,8 +74,21 @@ const (
 	reportBit
 )
 
+// lastPolicy is the policy of the breaker that was made last.
+var lastPolicy atomic.Pointer[Policy]
+
+// sharePolicy returns a pointer to the policy, the same one for breakers that are made in
+// a row with one policy. A copy for each would be a sixth of what a breaker takes.
+func sharePolicy(p Policy) *Policy {
+	if last := lastPolicy.Load(); last != nil && *last == p {
+		return last
+	}
+	lastPolicy.Store(&p)
+	return &p
+}
+
 func newFallbackHandle(h engine.Handle, kind Fallback, c *core, p Policy) *fallbackHandle {
-	return &fallbackHandle{Handle: h, core: c, kind: kind, policy: p}
+	return &fallbackHandle{Handle: h, core: c, kind: kind, policy: sharePolicy(p)}
 }
 
 // Acquire asks the storage, and decides itself where the storage fails.
@@ -257,23 +269,20 @@ func (f *fallbackHandle) beginOutage(err *StorageError) *outage {
 	return o
 }
 
-// seedLocalLocked returns the local breaker in the last known shared state. It
-// returns nil only if the engine refuses a policy that the storage accepted; then
-// calls are admitted uncounted.
+// seedLocalLocked returns a local breaker in the last known shared state. It returns nil
+// only if the engine refuses a policy that the storage accepted; then calls are
+// admitted uncounted.
 func (f *fallbackHandle) seedLocalLocked() *localBreaker {
-	if f.local == nil {
-		l, err := newLocalBreaker(f.core.name, f.policy, f.Now, f.core.enqueue)
-		if err != nil {
-			return nil
-		}
-		f.local = l
+	l, err := newLocalBreaker(f.core.name, *f.policy, f.Now, f.core.enqueue)
+	if err != nil {
+		return nil
 	}
 	s := f.Handle.Status()
 	if s.Age > seedMaxAge {
 		s = Status{}
 	}
-	f.local.seedFrom(s, f.policy)
-	return f.local
+	l.seedFrom(s, *f.policy)
+	return l
 }
 
 // noteSuccess records that operations worked, and ends the outage if nothing has

@@ -8,8 +8,9 @@ import (
 	"github.com/redbreaker/redbreaker/engine"
 )
 
-// localBreaker is the in-memory breaker of FallbackLocal. One serves all outages:
-// each seeding begins a new epoch, so the tickets of earlier outages are stale.
+// localBreaker is the in-memory breaker of FallbackLocal during one outage. It is not
+// kept for the next outage, since it takes more memory than all else of a breaker. Its
+// epochs grow with the clock, so the tickets of earlier outages are stale.
 type localBreaker struct {
 	engine.Handle
 	seeding *atomic.Bool // while set, transitions raise no events
