@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"html"
 	"net/http/httptest"
+	"net/url"
 	"regexp"
 	"strings"
 	"testing"
@@ -99,6 +100,25 @@ func TestNames_hostileTexts(t *testing.T) {
 		checkHarmless(t, page)
 		if strings.Contains(page, "<img") {
 			t.Errorf("%s has an element of a reason", path)
+		}
+	}
+}
+
+// Names that people choose stay readable in URLs.
+func TestNames_readable(t *testing.T) {
+	b := newTestbed(t, panel.Options{})
+	for name, want := range map[string]string{
+		"payments": "payments", "api.example.com": "api.example.com", "eu-west_1": "eu-west_1",
+		"a/b": "a~2Fb", "GET /users": "GET~20~2Fusers", ".hidden": "~2Ehidden", "a~b": "a~7Eb",
+	} {
+		b.count(name, engine.Policy{}, engine.Success)
+		one := decode[struct{ ID, Name string }](t, b.send("GET", "/api/breakers/"+want, ""))
+		if one.ID != want || one.Name != name {
+			t.Errorf("%q is %q of %q", want, one.ID, one.Name)
+		}
+		// Percent-encoding, as every client knows it, means the same.
+		if one := decode[struct{ ID string }](t, b.send("GET", "/api/breakers/"+url.PathEscape(name), "")); one.ID != want {
+			t.Errorf("%q is %q", url.PathEscape(name), one.ID)
 		}
 	}
 }

@@ -17,6 +17,7 @@ const demoConnectTime = 5 * time.Second
 func newDemo() *cobra.Command {
 	var c demo.Config
 	var server redisFlags
+	var panel bool
 	cmd := &cobra.Command{
 		Use:   "demo",
 		Short: "Watch replicas share one breaker while a dependency fails and recovers",
@@ -27,17 +28,25 @@ call it, each with its own client and its own breaker; all share one circuit. Th
 state is in an embedded miniredis, or in the Redis of --redis, where the demo uses its
 own namespace and removes its record at the end.
 
+With --panel, a browser can follow it and overrule the breaker. The stages then last
+longer by default.
+
 It ends by itself, or by Ctrl-C, with a summary and a verdict. The exit code is 1 if
 a promise of the breaker was broken.
 
 ` + redisHelp,
 		Example: `  redbreaker demo
+  redbreaker demo --panel
   redbreaker demo --redis 127.0.0.1:6379 --replicas 8 --rate 100`,
 		Args:              rejectArgs,
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if !cmd.Flags().Changed("max-open-for") {
 				c.Policy.Backoff.Max = max(c.Policy.Backoff.Max, c.Policy.OpenFor)
+			}
+			if panel {
+				c.Panel = "127.0.0.1:0"
+				lengthenStages(cmd, &c)
 			}
 			if err := c.Validate(); err != nil {
 				return &usageError{err}
@@ -73,10 +82,21 @@ a promise of the breaker was broken.
 	f.DurationVar(&c.Policy.Backoff.Max, "max-open-for", 3*time.Second, "longest open period; at least --open-for by default")
 	f.IntVar(&c.Policy.HalfOpen.Probes, "probes", 3, "calls admitted as probes, by all replicas together")
 	f.IntVar(&c.Policy.HalfOpen.Successes, "successes", 2, "probes that must succeed to close the circuit")
+	f.BoolVar(&panel, "panel", false, "serve the web panel on this machine meanwhile")
 	server.addRedisFlags(cmd, "the Redis (default an embedded miniredis)")
 	f.StringVarP(&c.Namespace, "namespace", "n", "redbreaker-demo", "namespace of the breaker")
 	f.StringVar(&c.Name, "name", "dependency", "name of the breaker")
 	return cmd
+}
+
+// lengthenStages gives those who open a browser the time to look, unless they chose the
+// lengths of the stages.
+func lengthenStages(cmd *cobra.Command, c *demo.Config) {
+	for flag, stage := range map[string]*time.Duration{"healthy": &c.Healthy, "failing": &c.Failing, "recovered": &c.Recovered} {
+		if !cmd.Flags().Changed(flag) {
+			*stage *= 5
+		}
+	}
 }
 
 // openScreen returns the terminal that w is; nil if it is none, or one that cannot

@@ -1,9 +1,14 @@
 package main
 
 import (
+	"context"
+	"io"
+	"net/http"
 	"os"
+	"regexp"
 	"strings"
 	"testing"
+	"time"
 )
 
 // short is a demo of a second and a half.
@@ -79,4 +84,45 @@ func TestDemo_openForAlone(t *testing.T) {
 	if err != nil {
 		t.Errorf("%v\n%s", err, out)
 	}
+}
+
+// The panel is served while the demo plays, and shows its breaker.
+func TestDemo_panel(t *testing.T) {
+	playing, cancel := context.WithCancel(ctx)
+	var out lockedBuffer
+	root := newRoot()
+	root.SetArgs(append(short, "--recovered", "1h", "--panel"))
+	root.SetOut(&out)
+	ended := make(chan error, 1)
+	go func() { ended <- root.ExecuteContext(playing) }()
+	defer func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Errorf("%v\n%s", err, out.String())
+		}
+		http.DefaultClient.CloseIdleConnections()
+	}()
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
+		url := regexp.MustCompile(`panel: (http://\S+)`).FindStringSubmatch(out.String())
+		if url != nil && strings.Contains(get(url[1]+"api/breakers/dependency"), `"name":"dependency"`) {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("the panel shows no breaker:\n%s", out.String())
+		}
+	}
+}
+
+// get returns the body of a page, or its error.
+func get(url string) string {
+	response, err := http.Get(url)
+	if err != nil {
+		return err.Error()
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		return err.Error()
+	}
+	return string(body)
 }

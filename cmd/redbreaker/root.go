@@ -43,7 +43,7 @@ Start with "redbreaker demo", which needs nothing else.`,
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
 	root.SetHelpTemplate(root.HelpTemplate() + "\n" + exitCodesHelp)
 	root.AddGroup(&cobra.Group{ID: groupBreakers, Title: "Commands on breakers:"})
-	root.AddCommand(newDemo(), newDoctor(), newExplain(), newExport(), newGet(), newImport(), newList(), newLog(), newTop(), newWatch(), newVersion())
+	root.AddCommand(newDemo(), newDoctor(), newExplain(), newExport(), newGet(), newImport(), newList(), newLog(), newServe(), newTop(), newWatch(), newVersion())
 	for _, c := range controls {
 		root.AddCommand(newControl(c))
 	}

@@ -20,7 +20,7 @@ const (
 	maxStage    = time.Hour
 )
 
-// Config describes a demo. Every field but Redis, Screen and Color is required.
+// Config describes a demo. Every field but Redis, Panel, Screen and Color is required.
 type Config struct {
 	Replicas int
 	Rate     int // calls a second of each replica
@@ -32,12 +32,16 @@ type Config struct {
 	Namespace string
 	// Redis keeps the state. The zero Target means an embedded miniredis.
 	Redis target.Target
+	// Panel is the loopback address of the web panel. Empty: none.
+	Panel string
 
 	Out io.Writer
 	// Screen is the terminal behind Out. Without one, Out gets plain lines.
 	Screen *Screen
 	// Color allows colours on the screen.
 	Color bool
+
+	panelURL string
 }
 
 // Screen is a terminal.
@@ -108,8 +112,12 @@ func (c *Config) describeSetup() string {
 	if !c.usesEmbedded() {
 		where = c.Redis.String()
 	}
-	return fmt.Sprintf("%d replicas, %d calls a second each, one HTTP dependency, one shared breaker\n"+
+	text := fmt.Sprintf("%d replicas, %d calls a second each, one HTTP dependency, one shared breaker\n"+
 		"state: %s in namespace %s of %s", c.Replicas, c.Rate, plaintext.Quote(c.Name), plaintext.Quote(c.Namespace), where)
+	if c.panelURL != "" {
+		text += "\npanel: " + c.panelURL
+	}
+	return text
 }
 
 // stage is a part of the demo, by what the dependency does.

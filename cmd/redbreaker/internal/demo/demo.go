@@ -96,6 +96,11 @@ func (d *demo) startParts(ctx context.Context) (err error) {
 	if err := d.claimBreaker(ctx); err != nil {
 		return err
 	}
+	if d.Panel != "" {
+		if err := d.startPanel(server); err != nil {
+			return err
+		}
+	}
 	for _, r := range d.replicas {
 		r.makeCall() // connects, so that the first second is like the others
 	}
