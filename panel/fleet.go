@@ -33,8 +33,9 @@ const (
 // long to be stored, so that it cannot be read, only a key.
 type breaker struct {
 	engine.Snapshot
-	key string
-	at  time.Time // when it was read
+	key    string
+	at     time.Time // when it was read
+	danger float64   // how much of its nearest threshold it has reached, 0 to 1
 }
 
 // reading is the whole fleet. It is not changed after it was made.
@@ -217,7 +218,7 @@ func (f *fleet) inspectNames(ctx context.Context, names []string) ([]*breaker, e
 	found := make([]*breaker, 0, len(snapshots))
 	for i := range snapshots {
 		if snapshots[i].Exists { // else it was removed, or could not be read
-			all = append(all, breaker{Snapshot: snapshots[i], at: now})
+			all = append(all, breaker{Snapshot: snapshots[i], at: now, danger: nearestGauge(&snapshots[i])})
 			found = append(found, &all[len(all)-1])
 		}
 	}

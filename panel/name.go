@@ -48,6 +48,17 @@ func escapeName(name string) string {
 	return b.String()
 }
 
+// isPlain reports whether a text consists of ASCII characters that show as themselves,
+// as most do.
+func isPlain(text string) bool {
+	for i := range len(text) {
+		if c := text[i]; c < ' ' || c > '~' || c == '"' || c == '\\' || c == ' ' && (i == 0 || i == len(text)-1) {
+			return false
+		}
+	}
+	return true
+}
+
 func isPathByte(c byte) bool {
 	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-' || c == '_'
 }
@@ -81,6 +92,9 @@ func isDigest(segment string) bool {
 // showText returns a caller's text, such as a name, for people: quoted if it has
 // characters that do not show or that change the order of the others, and cut.
 func showText(text string) string {
+	if len(text) <= maxShownName && isPlain(text) {
+		return text
+	}
 	cut := text
 	if len(cut) > maxShownName {
 		end := maxShownName

@@ -113,7 +113,7 @@ var sortOrders = map[string]func(a, b *breaker) int{
 	sortAttention: compareAttention,
 	"name":        func(_, _ *breaker) int { return 0 },
 	"age":         func(a, b *breaker) int { return cmp.Compare(a.Age, b.Age) },
-	"failures":    func(a, b *breaker) int { return cmp.Compare(nearestGauge(&b.Snapshot), nearestGauge(&a.Snapshot)) },
+	"failures":    func(a, b *breaker) int { return cmp.Compare(b.danger, a.danger) },
 	"trips":       func(a, b *breaker) int { return cmp.Compare(b.Trips, a.Trips) },
 }
 
@@ -126,7 +126,7 @@ func compareAttention(a, b *breaker) int {
 		return order
 	}
 	if attentionRank(a) == rankClosed {
-		return cmp.Compare(nearestGauge(&b.Snapshot), nearestGauge(&a.Snapshot))
+		return cmp.Compare(b.danger, a.danger)
 	}
 	return cmp.Compare(a.Age, b.Age)
 }

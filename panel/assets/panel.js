@@ -49,8 +49,8 @@ function swap(next) {
   drawnAt = performance.now();
 }
 
-// One fetch at a time, and at most one a second: a storm of events costs no more.
-const minPause = 1000;
+// One fetch at a time, and at most two a second: a storm of events costs no more.
+const minPause = 500;
 let fetching = false, wanted = false, fetchedAt = -minPause, timer = 0;
 
 function refresh() {
@@ -62,7 +62,7 @@ function refresh() {
 async function fetchPage() {
   timer = 0;
   if (!document.getSelection().isCollapsed) { // someone copies a text
-    timer = setTimeout(fetchPage, minPause);
+    timer = setTimeout(fetchPage, 1000);
     return;
   }
   fetching = true;
@@ -131,7 +131,12 @@ if (form) {
     fetchedAt = -minPause;
     refresh();
   };
-  form.addEventListener("submit", (e) => { e.preventDefault(); apply(); });
+  form.addEventListener("submit", (e) => {
+    e.preventDefault();
+    clearTimeout(typing);
+    apply();
+    document.activeElement.blur(); // the keys of the list work from here
+  });
   form.addEventListener("change", apply);
   form.addEventListener("input", () => { clearTimeout(typing); typing = setTimeout(apply, 150); });
 }
@@ -149,6 +154,7 @@ document.addEventListener("keydown", (e) => {
   const search = document.getElementById("q");
   if (e.key === "/" && search) {
     e.preventDefault();
+    search.focus();
     search.select();
   }
   const step = { j: 1, k: -1 }[e.key];

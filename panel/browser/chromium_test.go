@@ -14,6 +14,7 @@ import (
 
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/input"
 	"github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/page"
@@ -67,6 +68,8 @@ type tab struct {
 	ctx context.Context
 	url string // of the panel
 
+	server *httptest.Server
+
 	mu       sync.Mutex
 	requests []string
 	problems []string
@@ -95,7 +98,7 @@ func openPanel(t testing.TB, f *fleet, o panel.Options) *tab {
 		t.Fatal(err)
 	}
 	ctx, stop := context.WithTimeout(ctx, 5*time.Minute)
-	b := &tab{t: t, ctx: ctx, url: server.URL + o.Prefix}
+	b := &tab{t: t, ctx: ctx, url: server.URL + o.Prefix, server: server}
 	t.Cleanup(func() {
 		stop()
 		cancel()
@@ -129,6 +132,17 @@ func (b *tab) noteEvent(event any) {
 		b.problems = append(b.problems, "a dialog opened: "+e.Message)
 	}
 }
+
+// press presses a key as a keyboard does: a page that handles the key keeps its
+// character from being typed, which chromedp.KeyEvent types by itself.
+func (b *tab) press(key string) {
+	b.t.Helper()
+	call(b, input.DispatchKeyEvent, input.DispatchKeyEventParams{Type: "keyDown", Key: key, Text: key, UnmodifiedText: key})
+	call(b, input.DispatchKeyEvent, input.DispatchKeyEventParams{Type: "keyUp", Key: key})
+}
+
+// closeConnections breaks all connections of the browser, as a proxy that restarts does.
+func (b *tab) closeConnections() { b.server.CloseClientConnections() }
 
 func (b *tab) checkProblems(origin string) {
 	b.mu.Lock()

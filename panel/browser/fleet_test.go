@@ -3,6 +3,7 @@ package browser
 import (
 	"context"
 	"fmt"
+	"sync"
 	"testing"
 	"time"
 
@@ -130,6 +131,28 @@ func (f *fleet) fillFleet(n int) {
 		}
 		f.count(i%3, name, byStreak, 1, engine.Success, "")
 	}
+	f.waitListed(n)
+}
+
+// fillMany makes n closed breakers, b00000 and so on.
+func (f *fleet) fillMany(n int) {
+	f.t.Helper()
+	names := make(chan string)
+	var all sync.WaitGroup
+	for range 32 {
+		all.Add(1)
+		go func() {
+			defer all.Done()
+			for name := range names {
+				f.count(0, name, byStreak, 1, engine.Success, "")
+			}
+		}()
+	}
+	for i := range n {
+		names <- fmt.Sprintf("b%05d", i)
+	}
+	close(names)
+	all.Wait()
 	f.waitListed(n)
 }
 
