@@ -37,7 +37,7 @@ func listGauges(s *engine.Snapshot) []gauge {
 		all = append(all, rateGauge("Failure rate "+windowText(w), "failed", s.Failures, s.Calls, w.FailureRate, w.MinCalls))
 	}
 	if w.SlowCallRate > 0 {
-		label := fmt.Sprintf("Calls over %v %s", w.SlowCallDuration, windowText(w))
+		label := fmt.Sprintf("Calls over %s %s", formatDuration(w.SlowCallDuration), windowText(w))
 		all = append(all, rateGauge(label, "slow", s.Slow, s.Calls, w.SlowCallRate, w.MinCalls))
 	}
 	return all

@@ -201,7 +201,7 @@ func listFacts(s *engine.Snapshot) []factView {
 		add("Window", windowFact(w), w.Calls > 0 || w.Period > 0)
 		add("Failure count", formatCount(int64(w.FailureCount)), w.FailureCount > 0)
 		add("Failure rate", formatPercent(w.FailureRate), w.FailureRate > 0)
-		add("Slow calls", fmt.Sprintf("%s over %v", formatPercent(w.SlowCallRate), w.SlowCallDuration), w.SlowCallRate > 0)
+		add("Slow calls", fmt.Sprintf("%s over %s", formatPercent(w.SlowCallRate), formatDuration(w.SlowCallDuration)), w.SlowCallRate > 0)
 		add("Least calls for a rate", formatCount(int64(w.MinCalls)), w.FailureRate > 0 || w.SlowCallRate > 0)
 		add("Open period", formatDuration(p.OpenFor), true)
 		add("Backoff", fmt.Sprintf("times %s, at most %s", strconv.FormatFloat(p.Backoff.Multiplier, 'g', -1, 64), formatDuration(p.Backoff.Max)), p.Backoff.Multiplier > 1)

@@ -119,14 +119,13 @@ func (f *fleet) fillFleet(n int) {
 	f.command("inventory", engine.Command{Action: engine.ActionHalfOpen, Actor: "ann@ops"})
 	f.count(0, "inventory", withRamp, 1, engine.Success, "")
 
-	f.count(0, hostileName, byStreak, 1, engine.Success, "")
 	f.count(0, "currency", byStreak, 2, engine.Failure, "EOF")
 	f.count(0, "shipping-rates", byRate, 11, engine.Success, "")
 	f.count(1, "shipping-rates", byRate, 4, engine.Failure, "unexpected status 503")
 	services := []string{"accounts", "avatars", "billing", "carts", "catalog", "coupons", "fraud", "invoices", "loyalty", "notifications", "orders", "pricing", "profiles", "reviews", "sessions", "stock", "tax", "tracking", "uploads", "webhooks"}
-	for i := 10; i < n; i++ {
+	for i := 9; i < n; i++ {
 		name := services[i%len(services)]
-		if i >= 10+len(services) {
+		if i >= 9+len(services) {
 			name = fmt.Sprintf("%s/%d", name, i/len(services))
 		}
 		f.count(i%3, name, byStreak, 1, engine.Success, "")
