@@ -60,6 +60,14 @@ func (t *Tracker) observeEpochLocked(epoch int64) {
 	}
 }
 
+// ObserveEpoch shows an epoch of the record to the observer, whatever the status is. A
+// storage that follows records calls it for each event that it does not know yet.
+func (t *Tracker) ObserveEpoch(epoch int64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.observeEpochLocked(epoch)
+}
+
 // ObserveCommand shows that a command of this handle ended without a reply, so that it
 // may have been executed.
 func (t *Tracker) ObserveCommand() {

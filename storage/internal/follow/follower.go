@@ -86,8 +86,9 @@ type Output struct {
 	Events []engine.Event
 	// Status is the newest transition that Status has to follow, if Cause is set.
 	Status engine.Transition
-	// Voided reports whether views of the record no longer apply.
-	Voided bool
+	// Voided is an epoch that ends views of the record, 0 if there is none: that of an event
+	// that is not known, or of a record that was read.
+	Voided int64
 	// Known is the record as it was read. Status follows it.
 	Known *Known
 	// Signs are the instants of transitions that were learned without their
@@ -182,7 +183,7 @@ func (f *Follower) addWaiting(e event) {
 // showStatus makes Status and views follow an event at once, whether or not it
 // can be delivered yet.
 func (f *Follower) showStatus(now time.Duration, t engine.Transition, out *Output) {
-	out.Voided = true
+	out.Voided = t.Epoch
 	// Views have no order to mind: an event that is not known voids them, even if it is
 	// older than the one that Status shows.
 	if t.Epoch > f.status {

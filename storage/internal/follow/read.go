@@ -174,7 +174,7 @@ func (f *Follower) showRecord(now time.Duration, r Record, out *Output) {
 		return
 	}
 	if f.status != r.Epoch {
-		out.Voided = true
+		out.Voided = r.Epoch
 	}
 	// A state that was read replaces an event of the same input: it has the times that are
 	// left, where an event has the planned ones.
