@@ -41,8 +41,8 @@ func TestArchitecture_behaviors(t *testing.T) {
 			}
 		}
 	}
-	if rows != 23 {
-		t.Errorf("the index has %d behaviors, want 23", rows)
+	if rows != 26 {
+		t.Errorf("the index has %d behaviors, want 26", rows)
 	}
 }
 
