@@ -184,7 +184,7 @@ func Example_gauge() {
 	}
 	_ = payments.Do(context.Background(), func(context.Context) error { return errors.New("timeout") })
 
-	ending, cancel := context.WithTimeout(context.Background(), time.Second)
+	ending, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	err = payments.Shutdown(ending)
 	fmt.Println(states.Get("payments"), err)

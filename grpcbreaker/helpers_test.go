@@ -24,7 +24,7 @@ import (
 )
 
 // patience only ends a test that fails.
-const patience = 10 * time.Second
+const patience = 30 * time.Second
 
 // neverOpens counts, and lets everything through.
 var neverOpens = redbreaker.Policy{ConsecutiveFailures: 1 << 30}

@@ -123,7 +123,7 @@ func callEverywhere(t *testing.T, s *storage.Redis, n int, longest time.Duration
 func TestHangingClient_property(t *testing.T) {
 	const (
 		timeout    = 40 * time.Millisecond
-		scheduling = 2 * time.Second
+		scheduling = 20 * time.Second
 	)
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)

@@ -76,7 +76,7 @@ func (s server) must(t *testing.T, args ...string) string {
 func (s server) storage(t *testing.T) *storage.Redis {
 	t.Helper()
 	store, err := storage.NewRedis(s.rdb, storage.WithNamespace(s.namespace), storage.WithReporter("web-1"),
-		storage.WithTimeout(10*time.Second))
+		storage.WithTimeout(30*time.Second))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -187,7 +187,7 @@ func TestInterceptor_abandoned(t *testing.T) {
 		t.Fatal(err)
 	}
 	cancel()
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(time.Millisecond) {
 		snapshot, err := f.breaker.Inspect(t.Context())
 		if err == nil && snapshot.State == redbreaker.StateHalfOpen && snapshot.Probes.Outstanding == 0 {
 			return

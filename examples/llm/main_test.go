@@ -114,7 +114,7 @@ func TestGateway_limited(t *testing.T) {
 	if p.asked["large"] != 1 {
 		t.Errorf("the limited model was asked %d times", p.asked["large"])
 	}
-	if s := g.stateOf(t, large); s.State != redbreaker.StateOpen || s.RetryAfter < 110*time.Second || s.RetryAfter > 120*time.Second {
+	if s := g.stateOf(t, large); s.State != redbreaker.StateOpen || s.RetryAfter < 60*time.Second || s.RetryAfter > 120*time.Second {
 		t.Errorf("large: %+v, want open for 2 minutes", s)
 	}
 	if s := g.stateOf(t, small); s.State != redbreaker.StateClosed {

@@ -99,7 +99,7 @@ func TestHedge_loserIsIgnored(t *testing.T) {
 	if got != 2 || err != nil {
 		t.Errorf("got %v, %v", got, err)
 	}
-	for deadline := time.Now().Add(10 * time.Second); outcomes(redbreaker.Ignored) == 0; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(30 * time.Second); outcomes(redbreaker.Ignored) == 0; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("the loser does not end")
 		}

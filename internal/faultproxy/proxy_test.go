@@ -59,7 +59,7 @@ func TestDropReplies_letsRequestsThrough(t *testing.T) {
 	c := dial(t, p)
 	p.Set(faultproxy.DropReplies())
 	write(t, c, "hello")
-	for deadline := time.Now().Add(10 * time.Second); e.received.Load() < 5; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(30 * time.Second); e.received.Load() < 5; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("the request did not reach the server")
 		}
