@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"maps"
-	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -15,16 +14,26 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/redbreaker/redbreaker/engine"
+	"github.com/redbreaker/redbreaker/internal/handletest"
 	"github.com/redbreaker/redbreaker/internal/redistest"
 	"github.com/redbreaker/redbreaker/storage"
 )
 
 var ctx = context.Background()
 
+var (
+	must        = handletest.Must
+	inGoroutine = handletest.InGoroutine
+	acquire     = handletest.Acquire
+	report      = handletest.Report
+	classOf     = handletest.ClassOf
+	wantClass   = handletest.WantClass
+)
+
 // name is the breaker of most tests, and fleet their namespace on a server of
 // their own.
 const (
-	name  = "dep"
+	name  = handletest.Name
 	fleet = "fleet"
 	key   = fleet + ":{" + name + "}"
 )
@@ -102,52 +111,6 @@ func (e *events) of(kind engine.EventKind) int {
 	return n
 }
 
-func must(t testing.TB, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
-// goroutineT is a T for the goroutines that a test starts: what would be fatal ends
-// only the goroutine. FailNow of a testing.T may be called by the test's own alone.
-type goroutineT struct{ testing.TB }
-
-func inGoroutine(t testing.TB) testing.TB { return goroutineT{t} }
-
-func (t goroutineT) FailNow() {
-	t.Fail()
-	runtime.Goexit()
-}
-
-func (t goroutineT) Fatal(args ...any) {
-	t.Helper()
-	t.Error(args...)
-	runtime.Goexit()
-}
-
-func (t goroutineT) Fatalf(format string, args ...any) {
-	t.Helper()
-	t.Errorf(format, args...)
-	runtime.Goexit()
-}
-
-// acquire returns the ticket of a call that must be admitted.
-func acquire(t testing.TB, h engine.Handle) engine.Ticket {
-	t.Helper()
-	ticket, err := h.Acquire(ctx)
-	must(t, err)
-	return ticket
-}
-
-// report reports how a call ended; the result must count.
-func report(t testing.TB, h engine.Handle, ticket engine.Ticket, o engine.Outcome) {
-	t.Helper()
-	if stale, err := h.Report(ctx, ticket, o, 0, nil); stale || err != nil {
-		t.Fatalf("report of %v: stale %v, %v", o, stale, err)
-	}
-}
-
 // fails makes n calls that fail.
 func fails(t testing.TB, h engine.Handle, n int) {
 	t.Helper()
@@ -165,23 +128,6 @@ func wantRejected(t testing.TB, h engine.Handle, reason engine.Reason) *engine.R
 		t.Fatalf("the call got %+v, %v; want a rejection: %s", ticket, err, reason)
 	}
 	return rejected
-}
-
-// wantClass wants a storage error of a class, which names operation and breaker.
-func wantClass(t testing.TB, err error, class engine.Class, op string) *engine.StorageError {
-	t.Helper()
-	var e *engine.StorageError
-	if !errors.As(err, &e) {
-		t.Fatalf("%s: got %T %v, want a storage error (%v)", op, err, err, class)
-	}
-	want := name
-	if op == "ping" {
-		want = ""
-	}
-	if e.Class != class || e.Op != op || e.Name != want || e.Err == nil {
-		t.Errorf("got %v, want class %q, operation %s of %q", e, class, op, want)
-	}
-	return e
 }
 
 // wantSays wants an error to contain words.
@@ -226,13 +172,4 @@ func wantSame(t testing.TB, rdb *redis.Client, key string, before map[string]str
 	if after := content(t, rdb, key); !maps.Equal(before, after) {
 		t.Errorf("%s changed (-before +after):\n%s", key, cmp.Diff(before, after))
 	}
-}
-
-// classOf returns the class of a storage error, 0 for any other.
-func classOf(err error) engine.Class {
-	var e *engine.StorageError
-	if errors.As(err, &e) {
-		return e.Class
-	}
-	return 0
 }

@@ -208,14 +208,6 @@ func together(n int, f func(i int)) (wait func()) {
 	return wg.Wait
 }
 
-func classOf(err error) engine.Class {
-	var e *engine.StorageError
-	if errors.As(err, &e) {
-		return e.Class
-	}
-	return 0
-}
-
 func waitFor(t testing.TB, f func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(20 * time.Second); !f(); time.Sleep(time.Millisecond) {
