@@ -3,7 +3,7 @@ package redbreaker
 import "github.com/redbreaker/redbreaker/engine"
 
 // Limits of one flush beside [engine.MaxBatch]. A step holds up the server in proportion
-// to its runs.
+// to its runs; one of successes costs the same at any length.
 const (
 	maxFlushRuns      = 256
 	maxFlushRunsCount = 64 // in a count window, whose ring each run changes
@@ -30,14 +30,19 @@ func (l *outcomeList) add(run engine.Run, d *engine.Detail) {
 	if d != nil && !l.pinned {
 		l.detail = d
 	}
-	if n := len(l.runs); n > 0 && l.runs[n-1].Outcome == run.Outcome && l.runs[n-1].N+run.N <= engine.MaxBatch {
+	if n := len(l.runs); n > 0 && l.runs[n-1].Outcome == run.Outcome && l.runs[n-1].N+run.N <= longestRunOf(run.Outcome) {
 		l.runs[n-1].N += run.N
 		return
 	}
-	for ; run.N > engine.MaxBatch; run.N -= engine.MaxBatch {
-		l.runs = append(l.runs, engine.Run{Outcome: run.Outcome, N: engine.MaxBatch})
-	}
 	l.runs = append(l.runs, run)
+}
+
+// longestRunOf returns how many of the outcome a run may have.
+func longestRunOf(o Outcome) int64 {
+	if o == Success {
+		return engine.MaxSuccesses
+	}
+	return engine.MaxBatch
 }
 
 // pinDetail keeps the detail against those of later failures: the failure that trips
@@ -46,12 +51,12 @@ func (l *outcomeList) pinDetail() { l.pinned = true }
 
 // isFull reports whether a flush can take no more.
 func (l *outcomeList) isFull(p *viewParams) bool {
-	return len(l.runs) >= p.maxRuns || l.outcomes >= engine.MaxBatch
+	return len(l.runs) >= p.maxRuns || l.bad >= engine.MaxBatch || l.outcomes >= engine.MaxSuccesses/2
 }
 
 // isOverfull reports whether reports have to wait, so that memory stays bounded.
 func (l *outcomeList) isOverfull(p *viewParams) bool {
-	return len(l.runs) >= 2*p.maxRuns || l.outcomes >= 2*engine.MaxBatch
+	return len(l.runs) >= 2*p.maxRuns || l.bad >= 2*engine.MaxBatch
 }
 
 // takeRuns removes and returns the oldest runs that fit one flush, and the number of
@@ -59,7 +64,7 @@ func (l *outcomeList) isOverfull(p *viewParams) bool {
 func (l *outcomeList) takeRuns(p *viewParams) (runs []engine.Run, n int64) {
 	bad := int64(0)
 	for i, run := range l.runs {
-		if i == p.maxRuns || n+run.N > engine.MaxBatch {
+		if i == p.maxRuns || run.Outcome != Success && bad+run.N > engine.MaxBatch {
 			break
 		}
 		if run.Outcome != Success {

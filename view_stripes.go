@@ -38,8 +38,9 @@ const (
 	clockEvery = 64
 )
 
-// maxRoom is the room of a stripe that is not limited.
-const maxRoom = engine.MaxBatch
+// maxRoom is the room of a stripe that is not limited. All stripes together hold less than
+// half of the longest run, and that much makes a flush due.
+const maxRoom = engine.MaxSuccesses >> (stripeBits + 2)
 
 // stripesWhenContended returns about four stripes for each goroutine that can run at
 // once, so that two seldom meet again.
