@@ -16,14 +16,15 @@ import (
 	"github.com/redbreaker/redbreaker"
 )
 
-var writeTable = flag.Bool("staleness.rewrite", false, "run the fleets of the table in docs/staleness.md and write it")
+var writeTable = flag.Bool("staleness.rewrite", false, "run the fleets of the table in README.md and docs/staleness.md and write it")
 
 const (
-	tablePage  = "docs/staleness.md"
 	tableBegin = "<!-- fleets: begin -->\n"
 	tableEnd   = "<!-- fleets: end -->"
 	tableSeeds = 10
 )
+
+var tablePages = []string{"docs/staleness.md", "README.md"}
 
 // outageFigures describe how a fleet met the death of its dependency.
 type outageFigures struct {
@@ -34,26 +35,32 @@ type outageFigures struct {
 	stepsHealthy float64       // a second, before the death
 }
 
-// TestFleet_table checks that the table has a row for each fleet, and writes it with the
-// flag. Its figures are medians of simulated fleets, so they do not depend on a machine.
+// TestFleet_table checks that the pages have a row for each fleet, and writes them with the
+// flag. The figures are medians of simulated fleets, so they do not depend on a machine.
 func TestFleet_table(t *testing.T) {
-	page, err := os.ReadFile(tablePage)
-	if err != nil {
-		t.Fatal(err)
-	}
-	before, rest, _ := strings.Cut(string(page), tableBegin)
-	table, after, found := strings.Cut(rest, tableEnd)
-	if !found {
-		t.Fatalf("%s has no place for the table", tablePage)
-	}
+	written := ""
 	if *writeTable {
-		table = tableOfFleets(t)
-		if err := os.WriteFile(tablePage, []byte(before+tableBegin+table+tableEnd+after), 0o644); err != nil {
+		written = tableOfFleets(t)
+	}
+	for _, name := range tablePages {
+		page, err := os.ReadFile(name)
+		if err != nil {
 			t.Fatal(err)
 		}
-	}
-	if rows := strings.Count(table, "\n"); rows != 2+2*4 {
-		t.Errorf("the table has %d lines, want 10; run go test . -run TestFleet_table -staleness.rewrite", rows)
+		before, rest, _ := strings.Cut(string(page), tableBegin)
+		table, after, found := strings.Cut(rest, tableEnd)
+		if !found {
+			t.Fatalf("%s has no place for the table", name)
+		}
+		if *writeTable {
+			table = written
+			if err := os.WriteFile(name, []byte(before+tableBegin+table+tableEnd+after), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if rows := strings.Count(table, "\n"); rows != 2+2*4 {
+			t.Errorf("the table of %s has %d lines, want 10; run go test . -run TestFleet_table -staleness.rewrite", name, rows)
+		}
 	}
 }
 

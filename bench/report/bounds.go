@@ -121,6 +121,26 @@ var sections = []section{
 		watchFigure("list", "listing them", "Listing list-ns", 50e6),
 		watchFigure("list-longest", "the longest command", "Listing longest-ns", 5e6),
 	}},
+	{"Bounded staleness, a call through a view against one in memory", []*bound{
+		{id: "stale-allocs", work: "every rule, allocations", figures: staleAllocations()},
+		staleCall("consecutive", "success", "1", 1.5), staleCall("count", "success", "1", 1.5), staleCall("time", "success", "1", 1),
+		staleCall("consecutive", "success", "64", 2), staleCall("count", "success", "64", 2), staleCall("time", "success", "64", 1),
+		staleCall("time", "rejected", "1", 1.25), staleCall("time", "rejected", "64", 1.25),
+	}},
+	{"Bounded staleness of 1 s, 64 goroutines, time window, against strict mode", []*bound{
+		staleRate("0", 100), staleRate("1", 50), staleRate("10", 10), staleRate("50", 5),
+		staleOverhead("0", 50), staleOverhead("1", 50), staleOverhead("10", 20),
+		{id: "stale-steps-full", work: "steps for 100 decisions, none fails", figures: []string{"staleness StalenessRate/failing=0/mode=view steps/100-decisions"}, atMost: 0.01},
+	}},
+	{"Bounded staleness, steps of one process and breaker in d, after 20 d", []*bound{
+		{id: "stale-steps-healthy", work: "healthy", figures: []string{"staleness StalenessSteps/failing=0 steps/d"}, atMost: 2.5},
+		{id: "stale-steps-failing", work: "half of the calls fail", figures: []string{"staleness StalenessSteps/failing=50 steps/d"}, atMost: 9},
+	}},
+	{"Bounded staleness, 2000 breakers of a registry, beside strict mode", []*bound{
+		{id: "stale-bytes-rest", work: "memory of a breaker at rest", figures: []string{"staleness StalenessFootprint/kind=rest B/breaker"}, atMost: 128},
+		{id: "stale-bytes-used", work: "memory of a breaker in use", figures: []string{"staleness StalenessFootprint/kind=used B/breaker"}, atMost: 0.8 * kB},
+		{id: "stale-goroutines", work: "goroutines of all", figures: []string{"staleness StalenessFootprint/kind=used goroutines"}, atMost: 64},
+	}},
 	{"Growth", []*bound{
 		growthRatio("growth-window", "window of 10 000 against one of 100", "Window/window=10000", "Window/window=100", 1.1),
 		growthRatio("growth-breakers", "100 000 breakers against one", "Growth/breakers=100000", "Growth/breakers=1", 2),
@@ -157,6 +177,35 @@ func rejectedFaster(id, work, goroutines string) *bound {
 		b.floors = append(b.floors, term{1, peerCall(peer, "time", "rejected", goroutines)})
 	}
 	return b
+}
+
+func staleAllocations() (queries []string) {
+	for _, rule := range []string{"consecutive", "count", "time"} {
+		for _, path := range []string{"success", "rejected"} {
+			queries = append(queries, "staleness Staleness/where=view/rule="+rule+"/path="+path+"/goroutines=64 allocs/op")
+		}
+	}
+	return queries
+}
+
+// staleCall compares calls that ask no storage with those of the in-memory engine.
+func staleCall(rule, path, goroutines string, times float64) *bound {
+	at := "/rule=" + rule + "/path=" + path + "/goroutines=" + goroutines + " ns/op"
+	return &bound{id: "stale-" + rule + "-" + path + "-" + goroutines, work: rule + ", " + path + ", goroutines: " + goroutines,
+		figures: []string{"staleness Staleness/where=view" + at}, against: "in memory",
+		floors: []term{{1, "staleness Staleness/where=memory" + at}}, value: slower, atMost: times}
+}
+
+func staleRate(failing string, times float64) *bound {
+	at := "staleness StalenessRate/failing=" + failing
+	return &bound{id: "stale-rate-" + failing, work: "calls a second, " + failing + " % fail", figures: []string{at + "/mode=view calls/s"},
+		against: "strict mode", floors: []term{{1, at + "/mode=strict calls/s"}}, value: slower, atLeast: times}
+}
+
+func staleOverhead(failing string, times float64) *bound {
+	at := "staleness StalenessOverhead/failing=" + failing
+	return &bound{id: "stale-p99-" + failing, work: "calls of 1 ms, 99th percentile of what the breaker adds, " + failing + " % fail",
+		figures: []string{at + "/mode=view p99-ns"}, against: "strict mode", floors: []term{{1, at + "/mode=strict p99-ns"}}, value: faster, atLeast: times}
 }
 
 func doDistance(rule, work string) *bound {

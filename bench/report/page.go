@@ -177,6 +177,12 @@ func (r *results) Spread(query string) (string, error) {
 	return f.String(), nil
 }
 
+// IsMeasured reports whether there is a result for a query.
+func (r *results) IsMeasured(query string) bool {
+	_, err := r.findFigure(query)
+	return err == nil
+}
+
 // Times returns the ratio of two queries, the first over the second.
 func (r *results) Times(query, floor string) (string, error) {
 	f, err := r.findFigure(query)
