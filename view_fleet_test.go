@@ -30,8 +30,8 @@ type fleet struct {
 	pauses    bool                                           // no calls for two minutes, now and then
 
 	mu       sync.Mutex
-	admitted []admission
-	rejected int
+	admitted []answer
+	rejected []answer
 }
 
 // quietHooks keep outages of the store out of the log.
@@ -40,8 +40,8 @@ var quietHooks = redbreaker.Hooks{
 	OnRestored: func(redbreaker.Event) {},
 }
 
-// admission is a call that was admitted.
-type admission struct {
+// answer is how a call was answered, and when.
+type answer struct {
 	at       time.Time
 	degraded bool // the fallback decided
 }
@@ -88,10 +88,10 @@ func (f *fleet) call(b *redbreaker.Breaker, fails bool, takes time.Duration) {
 	p, err := b.Acquire(ctx)
 	at := time.Now()
 	f.mu.Lock()
-	if err != nil {
-		f.rejected++
+	if a := (answer{at, b.Status().Degraded}); err != nil {
+		f.rejected = append(f.rejected, a)
 	} else {
-		f.admitted = append(f.admitted, admission{at, b.Status().Degraded})
+		f.admitted = append(f.admitted, a)
 	}
 	f.mu.Unlock()
 	if err != nil {
@@ -105,8 +105,8 @@ func (f *fleet) call(b *redbreaker.Breaker, fails bool, takes time.Duration) {
 	}
 }
 
-// TestFleet_staleness runs fleets with random policies and faults. Each admission must
-// obey a state that the record had at most d before.
+// TestFleet_staleness runs fleets with random policies and faults. Each admission and each
+// rejection must obey a state that the record had at most d before.
 func TestFleet_staleness(t *testing.T) {
 	admitted, after := 0, 0
 	for seed := range *fleetSeeds {
@@ -120,6 +120,12 @@ func TestFleet_staleness(t *testing.T) {
 				}
 				if !f.store.admits(a.at, a.at) {
 					after++
+				}
+			}
+			for _, a := range f.rejected {
+				if f.policy.Ramp.Over == 0 && !a.degraded && !f.store.rejects(a.at.Add(-f.staleness), a.at) {
+					t.Errorf("seed %d: a call was rejected at %v, though the record had rejected none for %v: %+v", seed, a.at, f.staleness, f.store.heads)
+					break
 				}
 			}
 			admitted += len(f.admitted)

@@ -148,6 +148,20 @@ func (s *sharedStore) admits(from, to time.Time) bool {
 	return len(s.heads) == 0
 }
 
+// rejects reports whether the record was in a state that rejects calls at some moment from
+// one time to another.
+func (s *sharedStore) rejects(from, to time.Time) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i, h := range s.heads {
+		ended := i+1 < len(s.heads) && s.heads[i+1].at.Before(from)
+		if !ended && !h.at.After(to) && h.state != "closed" {
+			return true
+		}
+	}
+	return false
+}
+
 // join returns a breaker of a new process of the fleet.
 func (s *sharedStore) join(t testing.TB, reporter string, p redbreaker.Policy, opts ...redbreaker.Option) (*redbreaker.Breaker, *cas.Storage) {
 	t.Helper()

@@ -462,7 +462,7 @@ func TestView_manyBreakers(t *testing.T) {
 
 // TestView_ledger settles every outcome: reported = applied + stale + failed + dropped.
 func TestView_ledger(t *testing.T) {
-	for seed := range uint64(20) {
+	for seed := range uint64(8) {
 		synctest.Test(t, func(t *testing.T) {
 			f := drawFleet(seed)
 			f.processes = 1
@@ -473,7 +473,7 @@ func TestView_ledger(t *testing.T) {
 			var mu sync.Mutex
 			var all sync.WaitGroup
 			start := time.Now()
-			for i := range 5000 {
+			for i := range 2000 {
 				fails := f.rnd.Float64() < f.failing(0, time.Since(start))
 				takes := time.Duration(f.rnd.Float64() * float64(f.takes))
 				all.Go(func() {
@@ -500,7 +500,7 @@ func TestView_ledger(t *testing.T) {
 					}
 				})
 				time.Sleep(3 * time.Millisecond)
-				if i == 4900 {
+				if i == 1900 {
 					b.Stop()
 				}
 			}
