@@ -66,7 +66,7 @@ there are errors.`,
 				return err
 			}
 			if err != nil {
-				findings = []doctor.Finding{{Check: "connection", Severity: doctor.Error, What: err.Error(), Do: "see the end of the text before"}}
+				findings = []doctor.Finding{newConnectionFinding(err, at.namespace)}
 			}
 			if err := form.writeFindings(cmd.OutOrStdout(), findings); err != nil {
 				return err
@@ -77,6 +77,15 @@ there are errors.`,
 	at.addFlags(cmd)
 	form.addOutputFlag(cmd)
 	return cmd
+}
+
+// newConnectionFinding returns the finding about a Redis that cannot be examined.
+func newConnectionFinding(err error, namespace string) doctor.Finding {
+	f := doctor.Finding{Check: "connection", Severity: doctor.Error, What: err.Error(), Do: "check the address, the user and the password"}
+	if advice := adviceFor(err, &session{namespace: namespace}); advice != "" {
+		f.What, f.Do = strings.TrimSuffix(f.What, ": "+advice), advice
+	}
+	return f
 }
 
 // newFindingsError returns nil if there is no warning and no error.

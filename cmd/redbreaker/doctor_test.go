@@ -27,7 +27,8 @@ func TestDoctor_json(t *testing.T) {
 func TestDoctor_unreachable(t *testing.T) {
 	out, err := execute("doctor", "--redis", "127.0.0.1:1", "-o", "json")
 	var findings []doctor.Finding
-	if json.Unmarshal([]byte(out), &findings) != nil || len(findings) != 1 || findings[0].Check != "connection" || exitCode(err) != exitFailure {
+	if json.Unmarshal([]byte(out), &findings) != nil || len(findings) != 1 || findings[0].Check != "connection" ||
+		!strings.HasSuffix(findings[0].What, "connection refused") || findings[0].Do != "check the address, and whether a Redis runs there" || exitCode(err) != exitFailure {
 		t.Errorf("prints %s, exit code %d", out, exitCode(err))
 	}
 	if _, err := execute("doctor", "--timeout", "0s"); exitCode(err) != exitUsage {

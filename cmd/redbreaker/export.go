@@ -28,7 +28,7 @@ func newExport() *cobra.Command {
 that are named, sorted by name. Each line holds one record as it is, with the time for
 which it lives on.
 
-It changes nothing. It needs the right to run HGETALL and PTTL besides those of ls.`,
+It changes nothing. It needs the rights of a viewer, and +pttl.`,
 		Example: `  redbreaker export -n shop > breakers.jsonl
   redbreaker export -n shop | redbreaker import -n shop2 --redis other:6379`,
 		Args:              cobra.ArbitraryArgs,

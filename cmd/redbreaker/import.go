@@ -60,8 +60,7 @@ imported. If a breaker exists, nothing is imported either, unless --overwrite is
 a key that holds other data is never overwritten. Each breaker is written atomically, and
 listed at once. Processes that watch learn of a breaker that was overwritten within 30 s.
 
-It needs the rights to run WATCH, MULTI, EXEC, UNWATCH, DEL, PEXPIRE, HSET and HGETALL,
-besides those of a service.`,
+It needs the rights of a service, and +watch +multi +exec +unwatch +del +exists.`,
 		Example: `  redbreaker import -n shop2 breakers.jsonl
   redbreaker import -n shop --overwrite --yes < breakers.jsonl`,
 		Args: cobra.MaximumNArgs(1),

@@ -74,7 +74,7 @@ With --watch the table is read again and again, until an interrupt.`,
 	form.addOutputFlag(cmd)
 	which.addFlags(cmd)
 	cmd.Flags().BoolVarP(&watch, "watch", "w", false, "read the table again and again")
-	cmd.Flags().DurationVar(&interval, "interval", 2*time.Second, "how long --watch waits between two readings")
+	cmd.Flags().DurationVar(&interval, "interval", 2*time.Second, "how long --watch waits between two readings; at least four times as long as one takes")
 	return cmd
 }
 

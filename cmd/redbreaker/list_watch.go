@@ -15,6 +15,7 @@ import (
 // the one before, else with an empty line between. The first reading must succeed; later
 // faults are shown in the table, since an operator watches in order to see them.
 func (s *session) watchList(ctx context.Context, w io.Writer, which *selection, interval time.Duration) error {
+	began := time.Now()
 	list, err := s.list(ctx)
 	if err != nil && len(list) == 0 {
 		return err
@@ -35,8 +36,9 @@ func (s *session) watchList(ctx context.Context, w io.Writer, which *selection, 
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-time.After(interval):
+		case <-time.After(pauseAfter(time.Since(began), interval)):
 		}
+		began = time.Now()
 		if list, err = s.list(ctx); ctx.Err() != nil {
 			return nil
 		}

@@ -51,7 +51,7 @@ continues when it answers again.`,
 	at.addFlags(cmd)
 	which.addFlags(cmd)
 	cmd.Flags().StringVar(&actor, "by", "", "who, for the log of what you change (64 bytes are kept; default USER@HOST)")
-	cmd.Flags().DurationVar(&interval, "interval", time.Second, "how long to wait between two readings")
+	cmd.Flags().DurationVar(&interval, "interval", time.Second, "how long to wait between two readings; at least four times as long as one takes")
 	return cmd
 }
 
@@ -59,7 +59,13 @@ continues when it answers again.`,
 type reading struct {
 	list  []listed
 	fault error
+	took  time.Duration
 }
+
+// pauseAfter returns how long to wait after a reading that took so long: the interval, but
+// long enough that the readings of a large namespace keep the server busy for a fifth of the
+// time at most.
+func pauseAfter(took, interval time.Duration) time.Duration { return max(interval, 4*took) }
 
 // runTop shows the model until a key or the context ends it. Readings and actions run beside
 // it, so that it answers keys while the server does not answer.
@@ -79,7 +85,11 @@ func (s *session) runTop(cmd *cobra.Command, m *topModel, interval time.Duration
 
 	ctx, keys := cmd.Context(), terminal.ReadKeys(in)
 	readings, results := make(chan reading, 1), make(chan string, 1)
-	read := func() { list, fault := s.list(ctx); readings <- reading{list, explainErrors(fault, s)} }
+	read := func() {
+		began := time.Now()
+		list, fault := s.list(ctx)
+		readings <- reading{list, explainErrors(fault, s), time.Since(began)}
+	}
 	next := time.NewTimer(interval)
 	defer next.Stop()
 	go read()
@@ -92,7 +102,7 @@ func (s *session) runTop(cmd *cobra.Command, m *topModel, interval time.Duration
 			return nil
 		case r := <-readings:
 			m.setReading(r)
-			next.Reset(interval)
+			next.Reset(pauseAfter(r.took, interval))
 		case <-next.C:
 			go read()
 		case text := <-results:

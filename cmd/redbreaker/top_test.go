@@ -74,6 +74,14 @@ func TestTop_table(t *testing.T) {
 	}
 }
 
+func TestPauseAfter(t *testing.T) {
+	for took, want := range map[time.Duration]time.Duration{0: time.Second, 250 * time.Millisecond: time.Second, time.Second: 4 * time.Second} {
+		if got := pauseAfter(took, time.Second); got != want {
+			t.Errorf("after %v: %v, want %v", took, got, want)
+		}
+	}
+}
+
 // The cursor stays on its breaker when the list changes.
 func TestTop_cursorFollows(t *testing.T) {
 	m := newTestTop()
