@@ -36,7 +36,7 @@ func (s *session) watchList(ctx context.Context, w io.Writer, which *selection, 
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-time.After(pauseAfter(time.Since(began), interval)):
+		case <-time.After(pauseAfter(time.Since(began), err, interval)):
 		}
 		began = time.Now()
 		if list, err = s.list(ctx); ctx.Err() != nil {

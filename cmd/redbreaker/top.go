@@ -64,8 +64,13 @@ type reading struct {
 
 // pauseAfter returns how long to wait after a reading that took so long: the interval, but
 // long enough that the readings of a large namespace keep the server busy for a fifth of the
-// time at most.
-func pauseAfter(took, interval time.Duration) time.Duration { return max(interval, 4*took) }
+// time at most. After a fault it is the interval, so that a recovery shows at once.
+func pauseAfter(took time.Duration, fault error, interval time.Duration) time.Duration {
+	if fault != nil {
+		return interval
+	}
+	return max(interval, 4*took)
+}
 
 // runTop shows the model until a key or the context ends it. Readings and actions run beside
 // it, so that it answers keys while the server does not answer.
@@ -102,7 +107,7 @@ func (s *session) runTop(cmd *cobra.Command, m *topModel, interval time.Duration
 			return nil
 		case r := <-readings:
 			m.setReading(r)
-			next.Reset(pauseAfter(r.took, interval))
+			next.Reset(pauseAfter(r.took, r.fault, interval))
 		case <-next.C:
 			go read()
 		case text := <-results:

@@ -76,8 +76,11 @@ func TestTop_table(t *testing.T) {
 
 func TestPauseAfter(t *testing.T) {
 	for took, want := range map[time.Duration]time.Duration{0: time.Second, 250 * time.Millisecond: time.Second, time.Second: 4 * time.Second} {
-		if got := pauseAfter(took, time.Second); got != want {
+		if got := pauseAfter(took, nil, time.Second); got != want {
 			t.Errorf("after %v: %v, want %v", took, got, want)
+		}
+		if got := pauseAfter(took, errors.New("down"), time.Second); got != time.Second {
+			t.Errorf("after a fault and %v: %v", took, got)
 		}
 	}
 }
