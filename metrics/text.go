@@ -1,7 +1,6 @@
 package metrics
 
 import (
-	"bufio"
 	"io"
 	"slices"
 	"strconv"
@@ -15,14 +14,15 @@ const TextContentType = "text/plain; version=0.0.4; charset=utf-8"
 // few metrics and needs no client library. It writes the instruments in the order of
 // the lists, and the samples of each in their order. It returns the error of w.
 func WriteText(w io.Writer, samples []Sample) error {
-	out := bufio.NewWriter(w)
+	var text strings.Builder
 	for _, i := range slices.Concat(Instruments(), FleetInstruments()) {
-		writeInstrument(out, i, samples)
+		writeInstrument(&text, i, samples)
 	}
-	return out.Flush() // a bufio.Writer keeps its first error
+	_, err := io.WriteString(w, text.String())
+	return err
 }
 
-func writeInstrument(out *bufio.Writer, i *Instrument, samples []Sample) {
+func writeInstrument(out *strings.Builder, i *Instrument, samples []Sample) {
 	name, hasHead := i.PrometheusName(), false
 	for _, s := range samples {
 		if s.Instrument != i {
@@ -52,7 +52,7 @@ var (
 
 // writeLabels writes labels in the order of their names, as client libraries do. An
 // absent label is an empty one, which is the same to Prometheus.
-func writeLabels(out *bufio.Writer, s *Sample) {
+func writeLabels(out *strings.Builder, s *Sample) {
 	var labels []string
 	for n, value := range s.Values {
 		value = labelEscaper.Replace(strings.ToValidUTF8(value, "\ufffd"))

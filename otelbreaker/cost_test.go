@@ -108,7 +108,16 @@ func heap() int64 {
 
 // A call with metrics on allocates nothing.
 func TestHooks_allocs(t *testing.T) {
-	e := newExported(t, otelbreaker.WithNames("named"))
+	for what, e := range map[string]*exported{
+		"counters":   newExported(t, otelbreaker.WithNames("named")),
+		"histograms": newExported(t, otelbreaker.WithNames("named"), otelbreaker.WithDuration()),
+	} {
+		t.Run(what, func(t *testing.T) { checkAllocs(t, e) })
+	}
+}
+
+func checkAllocs(t *testing.T, e *exported) {
+	t.Helper()
 	ctx := context.Background()
 	for _, name := range []string{"other", "named"} {
 		b := e.newBreaker(t, name, redbreaker.Policy{ConsecutiveFailures: 1 << 20})

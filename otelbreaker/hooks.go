@@ -31,12 +31,35 @@ func (m *Metrics) Hooks() redbreaker.Hooks {
 	return h
 }
 
-// durations is the histogram of the length of calls.
-type durations struct{ histogram metric.Float64Histogram }
+// durations is the histogram of the length of calls. The attributes of all its series
+// are made in advance, because making them costs more than recording.
+type durations struct {
+	histogram metric.Float64Histogram
+	series    map[string]outcomeSeries // by Group.Label
+}
 
-func newDurations(meter metric.Meter) (*durations, error) {
+// outcomeSeries are the series of the outcomes of one label.
+type outcomeSeries map[redbreaker.Outcome][]metric.RecordOption
+
+func newDurations(meter metric.Meter, g *metrics.Group, names []string) (*durations, error) {
 	h, err := newHistogram(meter, metrics.CallDuration)
-	return &durations{h}, err
+	d := &durations{histogram: h, series: map[string]outcomeSeries{"": newOutcomeSeries(g, "")}}
+	for _, name := range names {
+		label := g.Label(name)
+		d.series[label] = newOutcomeSeries(g, label)
+	}
+	return d, err
+}
+
+func newOutcomeSeries(g *metrics.Group, label string) outcomeSeries {
+	all := outcomeSeries{}
+	for _, o := range []redbreaker.Outcome{
+		redbreaker.Success, redbreaker.SlowSuccess, redbreaker.Failure, redbreaker.SlowFailure, redbreaker.TripNow, redbreaker.Ignored,
+	} {
+		attributes := attributesOf(metrics.CallDuration, g.Name(), label, metrics.OutcomeOf(o))
+		all[o] = []metric.RecordOption{metric.WithAttributeSet(attribute.NewSet(attributes...))}
+	}
+	return all
 }
 
 func newHistogram(meter metric.Meter, i *metrics.Instrument) (metric.Float64Histogram, error) {
@@ -46,6 +69,5 @@ func newHistogram(meter metric.Meter, i *metrics.Instrument) (metric.Float64Hist
 
 // recordCall passes the caller's context on, from which the SDK takes the exemplar.
 func (d *durations) recordCall(ctx context.Context, g *metrics.Group, r *redbreaker.CallResult) {
-	series := attributesOf(metrics.CallDuration, g.Name(), g.Label(r.Name), metrics.OutcomeOf(r.Outcome))
-	d.histogram.Record(ctx, r.Elapsed.Seconds(), metric.WithAttributeSet(attribute.NewSet(series...)))
+	d.histogram.Record(ctx, r.Elapsed.Seconds(), d.series[g.Label(r.Name)][r.Outcome]...)
 }

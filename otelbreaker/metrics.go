@@ -43,7 +43,7 @@ func New(opts ...Option) (*Metrics, error) {
 		return nil, err
 	}
 	if s.duration {
-		if m.durations, err = newDurations(meter); err != nil {
+		if m.durations, err = newDurations(meter, group, s.group.Names); err != nil {
 			return nil, err
 		}
 	}
