@@ -18,7 +18,8 @@ type Breaker struct {
 	slowAfter   time.Duration // a call is slow from this length on; 0: no call is
 	classifiers []Classifier
 	needsClock  bool // the length of calls is needed, so the clock is read
-	hasOnCall   bool // a hook is called at the end of each call
+	hasOnCall   bool // a hook is called, or counts, at the end of a call
+	countsOnly  bool // for a plain success, hooks only count
 	errorText   bool // the log keeps the text of an error and not only its type
 	fallback    Fallback
 }
@@ -117,6 +118,7 @@ func New(name string, p Policy, opts ...Option) (*Breaker, error) {
 
 // newBreaker makes a breaker from arguments that were validated.
 func (s *settings) newBreaker(name string, p Policy, h *hooks) (*Breaker, error) {
+	h = h.withCounters(name)
 	b := &Breaker{
 		core:        &core{name: name, hooks: h, storage: s.storage},
 		slowAfter:   roundUpToMillis(p.Window.SlowCallDuration),
@@ -124,7 +126,7 @@ func (s *settings) newBreaker(name string, p Policy, h *hooks) (*Breaker, error)
 		errorText:   s.errorText,
 		fallback:    s.fallback,
 	}
-	b.hasOnCall = len(h.onCall) > 0
+	b.hasOnCall, b.countsOnly = len(h.onCall) > 0, h.countsOnly()
 	b.needsClock = b.slowAfter > 0 || h.isTimed
 	if b.storage == nil {
 		b.storage, b.ownsStorage = engine.NewMemory(), true
@@ -281,11 +283,22 @@ func (b *Breaker) settleCall(ctx context.Context, t Ticket, start, end int64, er
 		b.settleError(ctx, t, start, end, err, returned)
 	case start == 0 && !b.hasOnCall: // the common case
 		b.reportOutcome(ctx, t, Success, 0, nil)
+	case start == 0 && b.countsOnly && t.Counted():
+		b.countSuccess(ctx, t)
 	case end == 0:
 		b.finishCall(ctx, t, callEnd{start: start, end: b.readEnd(start), outcome: Success})
 	default:
 		b.finishCall(ctx, t, callEnd{start: start, end: end, outcome: Success})
 	}
+}
+
+// countSuccess reports an untimed success that hooks only count, unless it is stale.
+func (b *Breaker) countSuccess(ctx context.Context, t Ticket) {
+	if stale := b.reportOutcome(ctx, t, Success, 0, nil); stale {
+		b.hooks.callOnCall(ctx, b.core, CallResult{Name: b.name, Outcome: Success, Probe: t.Lease != 0, Stale: true})
+		return
+	}
+	b.hooks.countSuccess(b.core)
 }
 
 // settleError classifies err and counts the call.

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/redbreaker/redbreaker/engine"
@@ -45,6 +46,12 @@ type Hooks struct {
 	// breaker uses it, and the policy counts no slow calls, the clock is not read and
 	// Elapsed is 0.
 	Untimed bool
+	// SuccessCounter makes these hooks count plain successes without a call of OnCall,
+	// by one atomic addition. It returns the counter of the breaker with that name, and
+	// is called once for each breaker. A plain success is a Success that was counted and
+	// is not stale; OnCall is called for all other calls. Where it returns nil, OnCall is
+	// called for all.
+	SuccessCounter func(name string) *SuccessCounter
 	// OnReject is called for each rejected call, with the caller's context. Do not
 	// change the error: other calls get the same one.
 	OnReject func(ctx context.Context, err *RejectedError)
@@ -181,13 +188,23 @@ func anomalyAttr(e Event) slog.Attr {
 
 // hooks are the functions of all WithHooks, by what they are called for.
 type hooks struct {
-	onCall   []func(context.Context, CallResult)
+	onCall   []callHook
 	onReject []func(context.Context, *RejectedError)
 	onStatus []func(string, Status)
 	onEvent  map[EventKind][]listener
 	isTimed  bool // a function of onCall uses the length of calls
 
 	panicLogged sync.Once
+	// common are these hooks with the counters of the first breaker. Most breakers share
+	// their counters, and so the hooks.
+	common atomic.Pointer[hooks]
+}
+
+// callHook is the OnCall of one Hooks.
+type callHook struct {
+	call      func(context.Context, CallResult) // nil if there is only a counter
+	counterOf func(name string) *SuccessCounter
+	counter   *SuccessCounter // of plain successes, instead of call; nil: call gets them
 }
 
 // listener is called for an event of the breaker of c.
@@ -204,9 +221,9 @@ var defaultListeners = map[EventKind][]listener{
 }
 
 func (h *hooks) add(u Hooks) {
-	if u.OnCall != nil {
-		h.onCall = append(h.onCall, u.OnCall)
-		h.isTimed = h.isTimed || !u.Untimed
+	if u.OnCall != nil || u.SuccessCounter != nil {
+		h.onCall = append(h.onCall, callHook{call: u.OnCall, counterOf: u.SuccessCounter})
+		h.isTimed = h.isTimed || u.OnCall != nil && !u.Untimed
 	}
 	if u.OnReject != nil {
 		h.onReject = append(h.onReject, u.OnReject)
@@ -247,6 +264,46 @@ func (h *hooks) with(u Hooks) *hooks {
 	return sum
 }
 
+// withCounters returns these hooks with the counters of the breaker with that name.
+func (h *hooks) withCounters(name string) *hooks {
+	onCall := slices.Clone(h.onCall)
+	hasCounter := false
+	for i := range onCall {
+		if f := onCall[i].counterOf; f != nil {
+			onCall[i].counter = f(name)
+			hasCounter = hasCounter || onCall[i].counter != nil
+		}
+	}
+	if !hasCounter {
+		return h
+	}
+	if common := h.common.Load(); common != nil && slices.EqualFunc(common.onCall, onCall, hasSameCounter) {
+		return common
+	}
+	own := h.with(Hooks{})
+	own.onCall = onCall
+	h.common.CompareAndSwap(nil, own)
+	return own
+}
+
+func hasSameCounter(a, b callHook) bool { return a.counter == b.counter }
+
+// countsOnly reports whether all hooks count plain successes and none is called for
+// them.
+func (h *hooks) countsOnly() bool {
+	return len(h.onCall) > 0 && !slices.ContainsFunc(h.onCall, func(f callHook) bool { return f.counter == nil })
+}
+
+// countSuccess counts a plain success where countsOnly is true.
+func (h *hooks) countSuccess(c *core) {
+	if c.stopped.Load() {
+		return
+	}
+	for i := range h.onCall {
+		h.onCall[i].counter.Add()
+	}
+}
+
 // listenersOf returns what to call for an event. A storage may send a kind that
 // this release does not know; nothing listens to it.
 func (h *hooks) listenersOf(k EventKind) []listener {
@@ -279,8 +336,14 @@ func (h *hooks) callOnCall(ctx context.Context, c *core, r CallResult) {
 	if c.stopped.Load() {
 		return
 	}
-	for _, f := range h.onCall {
-		h.callSafely(func() { f(ctx, r) })
+	isPlain := r.Outcome == Success && !r.Stale && !r.Uncounted
+	for i := range h.onCall {
+		switch f := &h.onCall[i]; {
+		case isPlain && f.counter != nil:
+			f.counter.Add()
+		case f.call != nil:
+			h.callSafely(func() { f.call(ctx, r) })
+		}
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"sync"
 	"testing"
 	"time"
 
@@ -197,5 +198,88 @@ func TestCallResult_errorType(t *testing.T) {
 		if got := (redbreaker.CallResult{Err: err}).ErrorType(); got != want {
 			t.Errorf("%v: %q, want %q", err, got, want)
 		}
+	}
+}
+
+// Hooks with a SuccessCounter get no plain success: the breaker counts it. All other
+// calls come to OnCall, and other hooks get all calls.
+func TestSuccessCounter(t *testing.T) {
+	store := newFake()
+	var counter redbreaker.SuccessCounter
+	var rest, all calls
+	counting := redbreaker.Hooks{
+		Untimed: true,
+		OnCall:  func(_ context.Context, r redbreaker.CallResult) { rest.results = append(rest.results, r) },
+		SuccessCounter: func(name string) *redbreaker.SuccessCounter {
+			if name == "dep" {
+				return &counter
+			}
+			return nil
+		},
+	}
+	for _, others := range [][]redbreaker.Option{nil, {all.hook()}} {
+		before := counter.Load()
+		b := newBreaker(t, opensAtOnce, append(others, redbreaker.WithStorage(store), redbreaker.WithHooks(counting))...)
+		_ = b.Do(ctx, succeed)
+		acquire(t, b).Success()
+		stale := acquire(t, b)
+		control(t, b, redbreaker.Command{Action: redbreaker.ActionReset})
+		stale.Success()
+		control(t, b, redbreaker.Command{Action: redbreaker.ActionForceClosed})
+		_ = b.Do(ctx, succeed)
+		control(t, b, redbreaker.Command{Action: redbreaker.ActionRelease})
+		_ = b.Do(ctx, fail)
+		rest.want(t, redbreaker.CallResult{Outcome: redbreaker.Success, Stale: true},
+			redbreaker.CallResult{Outcome: redbreaker.Success, Uncounted: true}, redbreaker.CallResult{Outcome: redbreaker.Failure, Err: errDown})
+		if n := counter.Load() - before; n != 2 {
+			t.Errorf("%d successes were counted, want 2", n)
+		}
+		control(t, b, redbreaker.Command{Action: redbreaker.ActionReset})
+		b.Stop()
+	}
+	if len(all.results) != 5 {
+		t.Errorf("a hook without a counter got %d calls, want all 5", len(all.results))
+	}
+}
+
+// A breaker whose name has no counter calls OnCall for all calls; a Hooks may have a
+// counter alone.
+func TestSuccessCounter_byName(t *testing.T) {
+	var a, b redbreaker.SuccessCounter
+	counters := map[string]*redbreaker.SuccessCounter{"a": &a, "b": &b, "c": &a}
+	r, err := redbreaker.NewRegistry(redbreaker.RegistryConfig{}, redbreaker.WithHooks(redbreaker.Hooks{
+		SuccessCounter: func(name string) *redbreaker.SuccessCounter { return counters[name] },
+	}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Stop()
+	for _, name := range []string{"a", "b", "c", "none", "a"} {
+		breaker, err := r.Get(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = breaker.Do(ctx, succeed)
+	}
+	if a.Load() != 3 || b.Load() != 1 {
+		t.Errorf("counted %d and %d, want 3 and 1", a.Load(), b.Load())
+	}
+}
+
+func TestSuccessCounter_concurrent(t *testing.T) {
+	var counter redbreaker.SuccessCounter
+	var all sync.WaitGroup
+	for range 16 {
+		all.Add(1)
+		go func() {
+			defer all.Done()
+			for range 1000 {
+				counter.Add()
+			}
+		}()
+	}
+	all.Wait()
+	if counter.Load() != 16_000 {
+		t.Errorf("counted %d, want 16000", counter.Load())
 	}
 }

@@ -6,7 +6,6 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"unsafe"
 
 	"github.com/redbreaker/redbreaker"
 )
@@ -15,12 +14,12 @@ import (
 // configuration names, or of all others.
 //
 // A success is the only frequent event of a healthy program, and the in-memory engine
-// takes no lock for it. So its counter is spread over stripes, and counting it is one
-// atomic addition. All other events cost the engine a lock or a script call.
+// takes no lock for it. So the breaker itself counts it, by one atomic addition. All
+// other events cost the engine a lock or a script call.
 type counts struct {
 	label string // the attribute AttrName
 
-	successes  [stripes]stripe
+	successes  redbreaker.SuccessCounter
 	rejections [len(reasons)]atomic.Int64
 	slow       atomic.Int64 // slow successes
 	ignored    atomic.Int64
@@ -33,15 +32,6 @@ type counts struct {
 	failures    map[failure]int64
 	errorTypes  map[string]bool // of failures, at most maxErrorTypes
 	transitions map[transition]int64
-}
-
-// stripes is a power of 2.
-const stripes = 8
-
-// stripe is a counter with a cache line of its own.
-type stripe struct {
-	n atomic.Int64
-	_ [56]byte
 }
 
 type failure struct {
@@ -109,7 +99,7 @@ func commonTransitions() []transition {
 func (c *counts) addCall(r *redbreaker.CallResult) {
 	switch r.Outcome {
 	case redbreaker.Success:
-		c.addSuccess()
+		c.successes.Add()
 	case redbreaker.SlowSuccess:
 		c.slow.Add(1)
 	case redbreaker.Ignored:
@@ -123,15 +113,6 @@ func (c *counts) addCall(r *redbreaker.CallResult) {
 	if r.WouldReject {
 		c.shadowed.Add(1)
 	}
-}
-
-// addSuccess adds to the stripe of this goroutine. The address of the stack differs
-// between goroutines and costs nothing to read; the product mixes it (2^64 divided by
-// the golden ratio).
-func (c *counts) addSuccess() {
-	var onStack byte
-	address := uint64(uintptr(unsafe.Pointer(&onStack)))
-	c.successes[((address>>11)*0x9e3779b97f4a7c15)>>32%stripes].n.Add(1)
 }
 
 func (c *counts) addFailure(isSlow bool, errorType string) {
@@ -193,11 +174,7 @@ func (c *counts) collectCalls(group string, add func(Sample)) {
 	addCalls := func(n int64, outcome, reason, errorType string) {
 		add(Sample{Calls, []string{group, c.label, outcome, reason, errorType}, float64(n)})
 	}
-	n := int64(0)
-	for i := range c.successes {
-		n += c.successes[i].n.Load()
-	}
-	addCalls(n, redbreaker.Success.String(), "", "")
+	addCalls(c.successes.Load(), redbreaker.Success.String(), "", "")
 	addCalls(c.slow.Load(), redbreaker.SlowSuccess.String(), "", "")
 	addCalls(c.ignored.Load(), redbreaker.Ignored.String(), "", "")
 	for i, reason := range reasons {

@@ -102,9 +102,11 @@ func (g *Group) countsOf(name string) *counts {
 
 // Hooks returns hooks that count. Give them to [redbreaker.WithHooks] of a registry or
 // of breakers. They do not read the clock, and leave the default log of outages on.
+// Without the SuccessCounter, OnCall counts all calls.
 func (g *Group) Hooks() redbreaker.Hooks {
 	return redbreaker.Hooks{
-		Untimed: true,
+		Untimed:        true,
+		SuccessCounter: func(name string) *redbreaker.SuccessCounter { return &g.countsOf(name).successes },
 		OnCall: func(_ context.Context, r redbreaker.CallResult) {
 			g.countsOf(r.Name).addCall(&r)
 		},

@@ -17,7 +17,8 @@
 //
 // # Spans
 //
-// The span of the caller's context gets the name of the breaker, its state, the outcome
-// and, with a rejection, the reason. If several calls share a span, it shows the last
-// one; [WithSpans] makes a span for each call instead.
+// If a call is rejected or fails, the span of the caller's context gets the name of the
+// breaker, its state, the outcome and, with a rejection, the reason; with
+// [WithSpanSuccesses] also if it succeeds. If several calls share a span, it shows the
+// last one; [WithSpans] makes a span for each call instead.
 package otelbreaker

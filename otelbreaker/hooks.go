@@ -17,6 +17,9 @@ func (m *Metrics) Hooks() redbreaker.Hooks {
 	h := m.group.Hooks()
 	countCall, countRejection := h.OnCall, h.OnReject
 	h.Untimed = m.durations == nil && m.tracer == nil
+	if !h.Untimed || m.tracesSuccesses {
+		h.SuccessCounter = nil // OnCall needs all calls
+	}
 	h.OnCall = func(ctx context.Context, r redbreaker.CallResult) {
 		countCall(ctx, r)
 		if m.durations != nil {

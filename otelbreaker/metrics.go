@@ -26,6 +26,8 @@ type Metrics struct {
 	stepSize     metric.Float64Histogram
 	durations    *durations   // nil without WithDuration
 	tracer       trace.Tracer // nil without WithSpans
+	// tracesSuccesses is set if plain successes appear in the caller's span too.
+	tracesSuccesses bool
 }
 
 // New makes the instruments of a group of breakers. They exist at 0 from now on. The
@@ -37,7 +39,7 @@ func New(opts ...Option) (*Metrics, error) {
 	if err := errors.Join(err, invalid); err != nil {
 		return nil, err
 	}
-	m := &Metrics{group: group}
+	m := &Metrics{group: group, tracesSuccesses: s.successes}
 	meter := s.meters.Meter(scope)
 	if err := m.makeStepInstruments(meter); err != nil {
 		return nil, err

@@ -15,11 +15,12 @@ import (
 type Option func(*settings)
 
 type settings struct {
-	group    metrics.Config
-	meters   metric.MeterProvider
-	tracers  trace.TracerProvider
-	duration bool
-	spans    bool
+	group     metrics.Config
+	meters    metric.MeterProvider
+	tracers   trace.TracerProvider
+	duration  bool
+	spans     bool
+	successes bool
 
 	faults []error
 }
@@ -42,6 +43,11 @@ func WithListed(n int) Option { return func(s *settings) { s.group.Listed = n } 
 // WithDuration also exports redbreaker.circuit_breaker.call.duration, a histogram with
 // exemplars. It costs two clock readings and some 100 ns per call.
 func WithDuration() Option { return func(s *settings) { s.duration = true } }
+
+// WithSpanSuccesses describes calls that simply succeed in the caller's span too. To look
+// for a span costs more than to count such a call. Default: calls that are rejected, that
+// fail, or whose success is slow, late or not counted.
+func WithSpanSuccesses() Option { return func(s *settings) { s.successes = true } }
 
 // WithSpans makes a span for each call whose context has one, and leaves the caller's
 // span unchanged. The spans are made when calls end, so spans that the call itself

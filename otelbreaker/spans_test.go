@@ -26,8 +26,17 @@ func tracing(t *testing.T) (*sdktrace.TracerProvider, *tracetest.SpanRecorder) {
 }
 
 func TestSpans_ofTheCaller(t *testing.T) {
+	for want, opts := range map[string][]otelbreaker.Option{
+		"":                                      nil,
+		"name=dep outcome=success state=closed": {otelbreaker.WithSpanSuccesses()},
+	} {
+		checkCallersSpan(t, want, newExported(t, opts...))
+	}
+}
+
+func checkCallersSpan(t *testing.T, ofSuccess string, e *exported) {
+	t.Helper()
 	provider, recorder := tracing(t)
-	e := newExported(t)
 	b := e.newBreaker(t, "dep", opensAtOnce)
 	inSpan := func(call func(context.Context) error) string {
 		ctx, span := provider.Tracer("test").Start(context.Background(), "request")
@@ -40,7 +49,7 @@ func TestSpans_ofTheCaller(t *testing.T) {
 		call func(context.Context) error
 		want string
 	}{
-		{succeed, "name=dep outcome=success state=closed"},
+		{succeed, ofSuccess},
 		{fail, "name=dep outcome=failure state=closed"},
 		{succeed, "name=dep outcome=rejected reason=open state=open"},
 	} {

@@ -94,7 +94,7 @@ func (c *Collector) Hooks() redbreaker.Hooks {
 		return h
 	}
 	countCall := h.OnCall
-	h.Untimed = false
+	h.Untimed, h.SuccessCounter = false, nil // OnCall needs all calls
 	h.OnCall = func(ctx context.Context, r redbreaker.CallResult) {
 		countCall(ctx, r)
 		c.durations.WithLabelValues(c.group.Label(r.Name), metrics.OutcomeOf(r.Outcome)).Observe(r.Elapsed.Seconds())
