@@ -284,7 +284,7 @@ func (b *Breaker) settleCall(ctx context.Context, t Ticket, start, end int64, er
 	case start == 0 && !b.hasOnCall: // the common case
 		b.reportOutcome(ctx, t, Success, 0, nil)
 	case start == 0 && b.countsOnly && t.Counted():
-		b.countSuccess(ctx, t)
+		b.reportPlainSuccess(ctx, t)
 	case end == 0:
 		b.finishCall(ctx, t, callEnd{start: start, end: b.readEnd(start), outcome: Success})
 	default:
@@ -292,13 +292,13 @@ func (b *Breaker) settleCall(ctx context.Context, t Ticket, start, end int64, er
 	}
 }
 
-// countSuccess reports an untimed success that hooks only count, unless it is stale.
-func (b *Breaker) countSuccess(ctx context.Context, t Ticket) {
+// reportPlainSuccess reports an untimed success that hooks only count, unless it is stale.
+func (b *Breaker) reportPlainSuccess(ctx context.Context, t Ticket) {
 	if stale := b.reportOutcome(ctx, t, Success, 0, nil); stale {
 		b.hooks.callOnCall(ctx, b.core, CallResult{Name: b.name, Outcome: Success, Probe: t.Lease != 0, Stale: true})
 		return
 	}
-	b.hooks.countSuccess(b.core)
+	b.hooks.addToCounters(b.core)
 }
 
 // settleError classifies err and counts the call.

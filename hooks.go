@@ -294,8 +294,8 @@ func (h *hooks) countsOnly() bool {
 	return len(h.onCall) > 0 && !slices.ContainsFunc(h.onCall, func(f callHook) bool { return f.counter == nil })
 }
 
-// countSuccess counts a plain success where countsOnly is true.
-func (h *hooks) countSuccess(c *core) {
+// addToCounters counts a plain success where countsOnly is true.
+func (h *hooks) addToCounters(c *core) {
 	if c.stopped.Load() {
 		return
 	}
