@@ -172,6 +172,8 @@ const (
 	EventUnlisted     = engine.EventUnlisted
 	EventMissed       = engine.EventMissed
 	EventPushLost     = engine.EventPushLost
+
+	EventProbesIgnored = engine.EventProbesIgnored
 )
 
 // Sentinel errors. Match them with errors.Is.

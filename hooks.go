@@ -67,7 +67,8 @@ type Hooks struct {
 	// OnAnomaly is called for what should not happen: a record that could not be
 	// read (EventHealed, for which OnTransition is called too) or that was lost
 	// (EventLost), another policy under this name (EventSkew), a probe that
-	// outlived its lease (EventProbeOverdue, once for each round of probes), events
+	// outlived its lease (EventProbeOverdue, once for each round of probes), ten probes
+	// of this process in a row that were ignored (EventProbesIgnored, as often), events
 	// that were dropped (EventDropped), breakers that cannot be listed
 	// (EventUnlisted), transitions that could not be delivered (EventMissed), and
 	// push that does not work (EventPushLost).
@@ -170,7 +171,7 @@ func LogHooks(l *slog.Logger) Hooks {
 // anomalyAttr returns the attribute that is specific to the kind of an anomaly.
 func anomalyAttr(e Event) slog.Attr {
 	switch e.Kind {
-	case EventLost:
+	case EventLost, EventProbesIgnored:
 		return slog.Int64("epoch", e.Epoch)
 	case EventSkew:
 		return slog.String("policy", e.Policy)
@@ -236,7 +237,8 @@ func (h *hooks) add(u Hooks) {
 	}
 	h.addListener(u.OnDegraded, EventDegraded)
 	h.addListener(u.OnRestored, EventRestored)
-	h.addListener(u.OnAnomaly, EventHealed, EventLost, EventSkew, EventProbeOverdue, EventDropped, EventUnlisted, EventMissed, EventPushLost)
+	h.addListener(u.OnAnomaly, EventHealed, EventLost, EventSkew, EventProbeOverdue, EventProbesIgnored,
+		EventDropped, EventUnlisted, EventMissed, EventPushLost)
 }
 
 func (h *hooks) addListener(f func(Event), kinds ...EventKind) {

@@ -3,7 +3,9 @@ package redbreaker_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"runtime"
 	"strings"
@@ -323,4 +325,30 @@ func captureLog(t *testing.T) *syncBuffer {
 	slog.SetDefault(newLogger(out))
 	t.Cleanup(func() { slog.SetDefault(old) })
 	return out
+}
+
+// A circuit whose probes are all ignored stays half-open, and says so once.
+func TestHooks_probesIgnored(t *testing.T) {
+	m, clock := newClocked()
+	var heard []redbreaker.Event
+	b := newBreaker(t, redbreaker.Policy{ConsecutiveFailures: 1, OpenFor: time.Second},
+		redbreaker.WithStorage(m),
+		redbreaker.WithClassifier(redbreaker.IgnoreIf(func(err error) bool { return errors.Is(err, io.EOF) })),
+		redbreaker.WithHooks(redbreaker.Hooks{OnAnomaly: func(e redbreaker.Event) { heard = append(heard, e) }}))
+	_ = b.Do(ctx, func(context.Context) error { return errDown })
+	clock.advance(time.Minute)
+	for range 30 {
+		if err := b.Do(ctx, func(context.Context) error { return io.EOF }); !errors.Is(err, io.EOF) {
+			t.Fatalf("a probe got %v", err)
+		}
+	}
+	if s := b.State(); s != redbreaker.StateHalfOpen {
+		t.Errorf("the circuit is %v", s)
+	}
+	if err := b.Shutdown(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if len(heard) != 1 || heard[0].Kind != redbreaker.EventProbesIgnored || heard[0].Epoch == 0 {
+		t.Errorf("got the anomalies %v, want probes_ignored once", heard)
+	}
 }

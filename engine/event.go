@@ -25,11 +25,15 @@ const (
 	// processes' transitions only by polling, or its own transitions are not
 	// published. Err is the reason.
 	EventPushLost
+	// EventProbesIgnored reports that the results of many probes in a row were ignored,
+	// as this process saw it: a circuit whose probes are all ignored stays half-open.
+	// Epoch is that of the round.
+	EventProbesIgnored
 	// EventReady reports that a Watch delivers transitions from now on.
 	EventReady
 )
 
-var eventNames = [...]string{"none", "transition", "healed", "lost", "skew", "probe_overdue", "degraded", "restored", "dropped", "status", "unlisted", "missed", "push_lost", "ready"}
+var eventNames = [...]string{"none", "transition", "healed", "lost", "skew", "probe_overdue", "degraded", "restored", "dropped", "status", "unlisted", "missed", "push_lost", "probes_ignored", "ready"}
 
 // String returns the kind's name, such as degraded.
 func (k EventKind) String() string { return nameOf(eventNames[:], int(k), "event") }
@@ -58,7 +62,7 @@ type Event struct {
 	// Policy is the fingerprint of the other policy, for EventSkew.
 	Policy string `json:"policy,omitzero"`
 	// Epoch is the epoch of the lost record, for EventLost, that of the round of
-	// probes, for EventProbeOverdue, and the present one, for EventMissed.
+	// probes, for EventProbeOverdue and EventProbesIgnored, and the present one, for EventMissed.
 	Epoch int64 `json:"epoch,omitzero"`
 	// Dropped is the number of events dropped, for EventDropped.
 	Dropped int `json:"dropped,omitzero"`

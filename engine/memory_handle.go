@@ -138,6 +138,7 @@ func (h *memoryHandle) runStep(b Batch) (s memoryStep, err error) {
 		h.sink(Event{Kind: EventLost, Name: h.name, Epoch: known})
 	}
 	h.emitOverdue(r)
+	h.emitIgnored(b.Results)
 	if t := h.emitTransition(r.Transition, b.Detail.Err); t.Cause != "" && t.To == StateOpen {
 		opened = &t
 	}

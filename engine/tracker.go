@@ -41,6 +41,8 @@ type notifier struct {
 type anomalyReports struct {
 	policies     map[string]bool // fingerprints of other policies
 	overdueRound int64           // epoch of the last round with an overdue probe
+	ignoredRound int64           // epoch of the last round with an ignored probe
+	ignored      int64           // results in a row that were ignored in that round
 }
 
 // rejectionCache keeps the last rejection, so that equal ones share an error.
@@ -82,6 +84,7 @@ func (t *Tracker) ApplyReply(b Batch, r Reply, asked int64) {
 	before, known := t.last, t.learnedNS != 0
 	t.learnLocked(knownState{state: r.State, mode: r.Mode, epoch: r.Epoch, leftMS: r.LeftMS, modeLeftMS: r.ModeLeftMS, rampLeftMS: r.RampLeftMS, rampShare: r.RampShare}, now, len(b.Results) > 0)
 	t.emitOverdue(&r)
+	t.emitIgnored(b.Results)
 	t.noteOpenedLocked(before, t.emitTransition(r.Transition, b.Detail.Err))
 	t.emitSkew(r.Policy)
 	if before.epoch != r.Epoch && r.Transition.Cause == "" {
@@ -211,6 +214,46 @@ func (n *notifier) emitOverdue(r *Reply) {
 	if round != n.reports.overdueRound {
 		n.reports.overdueRound = round
 		n.sink(Event{Kind: EventProbeOverdue, Name: n.name, Epoch: round, Lease: ms(r.OverdueLeaseMS), Took: ms(r.OverdueMS)})
+	}
+}
+
+// manyIgnored is how many ignored probes in a row raise EventProbesIgnored.
+const manyIgnored = 10
+
+// emitIgnored raises EventProbesIgnored once for each round in which this process ended
+// manyIgnored probes in a row as ignored. An ignored probe proves nothing, so nothing but
+// this event shows that a circuit stays half-open because of what its callers report.
+func (n *notifier) emitIgnored(results []Result) {
+	for i := range results {
+		t := results[i].Ticket
+		if t.Lease == 0 {
+			continue
+		}
+		if n.reports == nil {
+			n.reports = &anomalyReports{}
+		}
+		if n.reports.ignoredRound != t.Epoch {
+			n.reports.ignoredRound, n.reports.ignored = t.Epoch, 0
+		}
+		for _, run := range results[i].Runs {
+			n.countIgnored(run)
+		}
+	}
+}
+
+// countIgnored counts results of probes. A result that counts begins the row again,
+// unless the event was raised: a round has one.
+func (n *notifier) countIgnored(run Run) {
+	before := n.reports.ignored
+	switch {
+	case before >= manyIgnored:
+	case run.Outcome != Ignored:
+		n.reports.ignored = 0
+	default:
+		n.reports.ignored += run.N
+		if n.reports.ignored >= manyIgnored {
+			n.sink(Event{Kind: EventProbesIgnored, Name: n.name, Epoch: n.reports.ignoredRound})
+		}
 	}
 }
 

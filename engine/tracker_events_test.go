@@ -2,6 +2,7 @@ package engine_test
 
 import (
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -188,5 +189,43 @@ func TestTransition_talliesOfTheMachine(t *testing.T) {
 	fail(t, h)
 	if last := moves[len(moves)-1]; last.Tallies() != (engine.Tallies{Streak: 2, Calls: 2, Failures: 2}) {
 		t.Errorf("%q reads as %+v", last.Tally, last.Tallies())
+	}
+}
+
+// Ten probes of a round that were ignored in a row raise an event, once a round. A result
+// that counts begins the row again; results that are not of probes do not matter.
+func TestTracker_probesIgnored(t *testing.T) {
+	w := watch(t, engine.Policy{})
+	half := w.reply(2, "")
+	half.State = engine.StateHalfOpen
+	w.ApplyReply(engine.Batch{}, half, 1)
+	w.taken()
+	end := func(epoch, lease int64, o engine.Outcome, n int64) string {
+		half.Epoch = epoch
+		w.ApplyReply(engine.Batch{Results: []engine.Result{{
+			Ticket: engine.Ticket{Epoch: epoch, Lease: lease}, Runs: []engine.Run{{Outcome: o, N: n}},
+		}}}, half, 1)
+		return strings.ReplaceAll(kinds(w.taken()), "status ", "")
+	}
+	for i, step := range []struct {
+		epoch, lease int64
+		outcome      engine.Outcome
+		n            int64
+		want         string
+	}{
+		{2, 0, engine.Ignored, 50, ""},
+		{2, 1, engine.Ignored, 9, ""},
+		{2, 2, engine.Success, 1, ""},
+		{2, 3, engine.Ignored, 9, ""},
+		{2, 4, engine.Ignored, 1, "probes_ignored "},
+		{2, 5, engine.Success, 1, ""},
+		{2, 6, engine.Ignored, 30, ""},
+		{3, 1, engine.Ignored, 9, ""},
+		{4, 1, engine.Ignored, 9, ""},
+		{4, 2, engine.Ignored, 9, "probes_ignored "},
+	} {
+		if got := end(step.epoch, step.lease, step.outcome, step.n); got != step.want {
+			t.Errorf("step %d: events %q, want %q", i, got, step.want)
+		}
 	}
 }

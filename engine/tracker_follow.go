@@ -29,6 +29,7 @@ func (t *Tracker) FollowReply(b Batch, r Reply, asked int64, current bool) {
 	defer t.observeReplyLocked(b, r, asked)
 	t.emitSkew(r.Policy)
 	t.emitOverdue(&r)
+	t.emitIgnored(b.Results)
 	if !current {
 		return
 	}

@@ -50,7 +50,7 @@ var (
 		redbreaker.ReasonOpen, redbreaker.ReasonProbing, redbreaker.ReasonRamping, redbreaker.ReasonForced, redbreaker.ReasonUnavailable,
 	}
 	anomalies = [...]redbreaker.EventKind{
-		redbreaker.EventLost, redbreaker.EventHealed, redbreaker.EventSkew, redbreaker.EventProbeOverdue,
+		redbreaker.EventLost, redbreaker.EventHealed, redbreaker.EventSkew, redbreaker.EventProbeOverdue, redbreaker.EventProbesIgnored,
 		redbreaker.EventUnlisted, redbreaker.EventMissed, redbreaker.EventPushLost,
 	}
 )

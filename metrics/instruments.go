@@ -55,7 +55,7 @@ func Attributes() []Attribute {
 		{AttrFrom, "the state before a transition"},
 		{AttrTo, "the state after it"},
 		{AttrCause, "`consecutive`, `failure_count`, `failure_rate`, `slow_rate`, `demanded`, `probe_failed`, `recovered`, `elapsed`, `operator`, `mode_ended`, `created`, `healed`"},
-		{AttrAnomaly, "`lost`, `healed`, `skew`, `probe_overdue`, `unlisted`, `missed`, `push_lost`"},
+		{AttrAnomaly, "`lost`, `healed`, `skew`, `probe_overdue`, `probes_ignored`, `unlisted`, `missed`, `push_lost`"},
 		{AttrTally, "`streak`, `calls`, `failures`, `slow`"},
 		{AttrThreshold, "`consecutive_failures`, `failure_count`, `failure_rate`, `slow_call_rate`, `min_calls`"},
 		{AttrKind, "`memory`, `redis`, `cas`, or what another storage calls itself"},
