@@ -13,6 +13,7 @@ import (
 	"github.com/alicebob/miniredis/v2"
 	"github.com/redis/go-redis/v9"
 
+	"github.com/redbreaker/redbreaker/engine"
 	"github.com/redbreaker/redbreaker/internal/faultproxy"
 	"github.com/redbreaker/redbreaker/storage"
 )
@@ -40,6 +41,24 @@ func TestDistance(t *testing.T) {
 			})
 		}
 	}
+}
+
+// A connection whose making takes most of the timeout carries the next call: the reply to
+// the call that made it comes after its caller has left, and closes nothing.
+func TestDistance_lateReply(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const rtt = 100 * time.Millisecond
+		w := newFarBubble(t, rtt, redis.Options{ContextTimeoutEnabled: true, Protocol: 2, DisableIdentity: true, Username: "default", Password: "secret"}, bound)
+		w.mini.RequireAuth("")
+		w.loadScripts(t)
+		w.mini.RequireAuth("secret")
+		// Dialing and AUTH take two round trips, 200 of 250 ms: the command is written, and its
+		// reply comes at 300 ms.
+		_, err := w.handle.Acquire(ctx)
+		wantClass(t, err, engine.ClassUnknown, "acquire")
+		time.Sleep(rtt)
+		wantTook(t, rtt, func() { acquire(t, w.handle) })
+	})
 }
 
 // Ping, called at the start, passes at any distance that the timeout allows.

@@ -115,12 +115,15 @@ func (f *Flight) leavesAt() time.Time {
 	return f.since.Add(f.transport.connectLimit)
 }
 
-// replyDeadline implements deadliner.
+// replyDeadline implements deadliner. The reply has the whole timeout, also of a command
+// that was written late, because its connection had to be made first. The caller does
+// not wait for so long, but the connection is there for the next call. With the caller's
+// deadline it would be closed, and each call would have to make another one.
 func (f *Flight) replyDeadline() (time.Time, bool) {
 	if f.state.Load() != sent {
 		return time.Time{}, false
 	}
-	return f.leavesAt(), true
+	return time.Now().Add(f.transport.timeout), true
 }
 
 // start sends the first command. It returns false if the storage is closed.
