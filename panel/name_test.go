@@ -79,8 +79,8 @@ func checkHarmless(t *testing.T, page string) {
 			return
 		}
 	}
-	for _, bad := range []string{"<script>", "onmouseover='", `="javascript:`, "{{"} {
-		if strings.Contains(strings.ReplaceAll(page, "{{.}}", ""), bad) {
+	for _, bad := range []string{"<script>", "onmouseover='", `="javascript:`} {
+		if strings.Contains(page, bad) {
 			t.Errorf("the page has %q", bad)
 		}
 	}

@@ -74,10 +74,21 @@ func (p *Panel) showBreaker(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	view := p.newBreakerView(&s)
-	if a, err := findAction(r.URL.Query().Get("done")); err == nil {
-		view.Done = a.title + " was carried out."
-	}
+	view.Done = describeDone(r.URL.Query().Get("done"), &s)
 	showPage(w, http.StatusOK, "breaker", view)
+}
+
+// describeDone confirms the command that led to this page. The address alone proves
+// nothing, because anyone can link to it, so the log must have a recent command too.
+func describeDone(slug string, s *engine.Snapshot) string {
+	a, err := findAction(slug)
+	if err != nil || len(s.Log) == 0 {
+		return ""
+	}
+	if last := s.Log[len(s.Log)-1]; last.Cause != engine.CauseOperator || last.Ago > time.Minute {
+		return ""
+	}
+	return a.title + " was carried out."
 }
 
 // showConfirmation shows what a command will do, and asks for its duration and reason.

@@ -88,6 +88,24 @@ func TestPages_withoutScripts(t *testing.T) {
 	}
 }
 
+// A link cannot pretend that a command was carried out.
+func TestPages_doneIsTrue(t *testing.T) {
+	b := newTestbed(t, panel.Options{})
+	b.fill()
+	const said = "was carried out"
+	for path, isSaid := range map[string]bool{
+		"/breakers/held?done=force-open": true, "/breakers/held?done=nonsense": false, "/breakers/held": false, "/breakers/open?done=force-open": false,
+	} {
+		if body := b.send("GET", path, "").body; strings.Contains(body, said) != isSaid {
+			t.Errorf("%s: said %v, want %v", path, !isSaid, isSaid)
+		}
+	}
+	b.now.Add(int64(2 * time.Minute))
+	if body := b.send("GET", "/breakers/held?done=force-open", "").body; strings.Contains(body, said) {
+		t.Error("an old command is confirmed")
+	}
+}
+
 // An operator who decided about another state is asked again.
 func TestPages_conflict(t *testing.T) {
 	b := newTestbed(t, panel.Options{})
