@@ -42,6 +42,7 @@ type Follower struct {
 	arrivals uint32
 	steps    steps    // own steps in flight
 	unheard  []missed // transitions whose event has not arrived
+	overdue  []int64  // epochs of those that were signs
 
 	// status is the epoch that Status and views follow: that of the newest event,
 	// delivered or not.
@@ -95,6 +96,8 @@ type Output struct {
 	// events, although the grace period is over: signs of a subscription that
 	// receives nothing.
 	Signs []time.Duration
+	// Late reports whether the event of such a sign has arrived after all.
+	Late bool
 }
 
 // Known is the state of a record that was read.
@@ -110,6 +113,10 @@ type Known struct {
 // Push applies an event that the subscription received.
 func (f *Follower) Push(now time.Duration, t engine.Transition, out *Output) {
 	f.unheard = slices.DeleteFunc(f.unheard, func(u missed) bool { return u.epoch == t.Epoch })
+	if i := slices.Index(f.overdue, t.Epoch); i >= 0 {
+		f.overdue = slices.Delete(f.overdue, i, i+1)
+		out.Late = true
+	}
 	if f.isKnown(t.Epoch) {
 		return
 	}

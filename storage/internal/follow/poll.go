@@ -32,9 +32,20 @@ func (f *Follower) Tick(now time.Duration, out *Output) {
 		overdue := u.at+Grace <= now
 		if overdue {
 			out.Signs = append(out.Signs, u.since)
+			f.noteOverdue(u.epoch)
 		}
 		return overdue
 	})
+}
+
+// noteOverdue keeps the epoch of a sign, to recognize its event. The last few are enough:
+// one event that arrives shows that others do.
+func (f *Follower) noteOverdue(epoch int64) {
+	const most = 4
+	if len(f.overdue) == most {
+		f.overdue = slices.Delete(f.overdue, 0, 1)
+	}
+	f.overdue = append(f.overdue, epoch)
 }
 
 // HeardAt returns when anything last confirmed or moved the follower's epoch; 0: never.

@@ -127,6 +127,9 @@ func (r *Followed) applyInput(input func(now time.Duration, out *follow.Output))
 	if due := r.dueLocked(now); due > 0 {
 		r.watcher.schedule(r, due)
 	}
+	if out.Late {
+		r.watcher.takeBackSigns()
+	}
 	if len(out.Signs) > 0 {
 		r.watcher.addSigns(now, out.Signs)
 	}

@@ -10,8 +10,11 @@ import (
 )
 
 const (
-	// Two signs within signsWithin renew the subscription.
+	// Two signs within signsWithin renew the subscription, if the events of none of them
+	// arrive within signsApart after the first one: an event that is late, because a server
+	// or this process is busy, is no sign.
 	signsWithin = 10 * time.Second
+	signsApart  = 500 * time.Millisecond
 	// Renewals are at least minRenewal apart. If they do not help, the time between
 	// them doubles, up to maxRenewal.
 	minRenewal = time.Second
@@ -29,11 +32,14 @@ var errStarved = errors.New("redbreaker: transitions are not received although t
 // ways too, by its own replies and by reading, and whatever it learned so must arrive
 // as an event within the grace period. If it does not, that is a sign.
 //
-// One sign may be a lost event; two within 10 s are taken for starvation.
+// One sign may be a lost event; two within 10 s are taken for starvation, unless an
+// event turns out to have been late: the bus of a cluster may hold one back for 40 ms
+// that closely follows another one.
 
 // starvation finds a subscription that works but receives no events, by transitions
 // that were learned in another way.
 type starvation struct {
+	firstAt   time.Duration // first sign of those that are close together; 0: none
 	signedAt  time.Duration // last sign; 0: none
 	renewedAt time.Duration
 	interval  time.Duration // to the next renewal
@@ -48,7 +54,11 @@ func (s *starvation) addSign(now time.Duration) (renew, report bool) {
 	if before == 0 || now-before > maxRenewal {
 		s.interval, s.reported = minRenewal, false // renewing has helped, or was not needed
 	}
-	if before == 0 || now-before > signsWithin || s.renewedAt != 0 && now-s.renewedAt < s.interval {
+	if s.firstAt == 0 || now-before > signsWithin {
+		s.firstAt = now
+		return false, false
+	}
+	if now-s.firstAt < signsApart || s.renewedAt != 0 && now-s.renewedAt < s.interval {
 		return false, false
 	}
 	again := s.renewedAt != 0 && now-s.renewedAt <= maxRenewal+signsWithin
@@ -60,6 +70,13 @@ func (s *starvation) addSign(now time.Duration) (renew, report bool) {
 	report = !s.reported
 	s.reported = true
 	return true, report
+}
+
+// takeBackSigns forgets the signs so far: the event of one of them has arrived.
+func (w *Watcher) takeBackSigns() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.starved.firstAt = 0
 }
 
 // addSigns counts transitions that a subscription should have received: it was up
