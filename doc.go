@@ -115,6 +115,14 @@
 // to slog.Default, once for all breakers of a storage. An outage never changes what a
 // call that was made returns. In memory nothing fails.
 //
+// # Bounded staleness
+//
+// By default the storage decides about each call. With [WithMaxStaleness] a process
+// decides by what the storage said at most d before, at in-process speed, and sends
+// outcomes in bunches within d. A process that trips the circuit by its own outcomes is
+// rejected at its next call. Probes are always decided by the storage. Fleets then use a
+// time window: streaks and count windows judge outcomes in bunches.
+//
 // # Hooks
 //
 // [Hooks] are called for transitions, calls, rejections, outages and anomalies.
