@@ -65,7 +65,7 @@ func TestIdleConnections_allReset(t *testing.T) {
 	m := miniredis.RunT(t)
 	p := faultproxy.Start(t, m.Addr())
 	rdb := open(t, &redis.Options{Addr: p.Addr(), MaxRetries: -1})
-	s := newStorage(t, rdb)
+	s := newUnlisted(t, rdb)
 	h, _ := bind(t, s, neverOpens)
 	acquire(t, h)
 	w := &forgotten{client: rdb, proxy: p}
@@ -94,7 +94,7 @@ func TestOnce_hookSendsAgain(t *testing.T) {
 			rdb := newClient(m, through(p))
 			t.Cleanup(func() { _ = rdb.Close() })
 			must(t, rdb.ScriptLoad(ctx, scripts.Step.Source).Err())
-			h, _ := bind(t, newStorage(t, rdb), neverOpens)
+			h, _ := bind(t, newUnlisted(t, rdb), neverOpens)
 			report(t, h, acquire(t, h), engine.Failure)
 			rdb.AddHook(processHook(func(ctx context.Context, cmd redis.Cmder, next redis.ProcessHook) error {
 				err := next(ctx, cmd)
@@ -136,7 +136,7 @@ func forEachForgotten(t *testing.T, test func(t *testing.T, w *forgotten)) {
 			w.client = newClient(w.mini, through(w.proxy))
 			t.Cleanup(func() { _ = w.client.Close() })
 			must(t, w.client.ScriptLoad(ctx, scripts.Step.Source).Err())
-			w.store = newStorage(t, w.client)
+			w.store = newUnlisted(t, w.client)
 			w.handle, _ = bind(t, w.store, neverOpens)
 			acquire(t, w.handle)
 			test(t, w)
