@@ -4,12 +4,15 @@ package storage_test
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"runtime"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
 
 	"github.com/redbreaker/redbreaker/engine"
 	"github.com/redbreaker/redbreaker/internal/faultproxy"
@@ -49,6 +52,60 @@ func TestHangingClient(t *testing.T) {
 				})
 			})
 		}
+	}
+}
+
+// P5 as a property: whatever hooks, dialers, limiters and providers do, for however long,
+// no operation takes longer than the timeout. Time is exact in a bubble.
+func TestHangingClient_bubbleProperty(t *testing.T) {
+	for range 20 {
+		seed := rand.Uint64()
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				random, dice := rand.New(rand.NewPCG(seed, 0)), rand.New(rand.NewPCG(seed, 1))
+				var u userCode
+				// A pool without an end: waiting for a turn of it, go-redis uses timers that it
+				// keeps for other bubbles.
+				// Without maintenance notifications, since go-redis asks for them with a mutex locked,
+				// and runs the user's code meanwhile: time in a bubble does not pass then.
+				o := redis.Options{
+					ContextTimeoutEnabled: random.IntN(2) == 0, MaxRetries: random.IntN(3), PoolSize: 10_000,
+					MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
+				}
+				for _, install := range hangingPlaces {
+					if random.IntN(2) == 0 {
+						install(&o, &u)
+					}
+				}
+				w := newBubble(t, o)
+				w.client.AddHook(hooks{&u})
+				goOn := make(chan struct{})
+				var mu sync.Mutex
+				u.set(func() {
+					mu.Lock()
+					n := dice.IntN(1000)
+					mu.Unlock()
+					switch {
+					case n < 800:
+					case n < 990:
+						time.Sleep(time.Duration(n-800) * time.Duration(n-800) * 100 * time.Microsecond) // up to 3.6 s
+					default:
+						<-goOn
+					}
+				})
+				for range 40 {
+					callEverywhere(t, w.store, 10, bound)
+					time.Sleep(time.Duration(random.IntN(500)) * time.Millisecond)
+					if random.IntN(10) == 0 {
+						w.net.Reset() // connections are made again, with the user's code
+						w.net.Set(faultproxy.Pass())
+					}
+				}
+				u.set(nil)
+				close(goOn)
+				w.reach(t, 20*time.Second)
+			})
+		})
 	}
 }
 
