@@ -65,6 +65,7 @@ var areas = []struct {
 	{"concurrency", concurrency},
 	{"healing", healing},
 	{"reporters", reporters},
+	{"standing", standings},
 	{"expiry", expiry},
 }
 
