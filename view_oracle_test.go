@@ -40,7 +40,7 @@ type recordAt struct {
 	constant answer
 }
 
-// answer is what Acquire gives: a ticket, the zero ticket, or a rejection.
+// answer is the result of Acquire: a ticket, the zero ticket, or a rejection.
 type answer struct {
 	ticket   engine.Ticket
 	rejected bool

@@ -6,7 +6,7 @@ import "context"
 // atomic step at a time. All methods are safe for concurrent use.
 //
 // Optional capabilities are found by type assertion: [Pinger], [ManyInspector],
-// [Lister], [Watcher].
+// [Lister], [Watcher], [Schedules]; that of a handle is [Observable].
 type Storage interface {
 	// Bind returns a handle on the breaker of that name. It validates and
 	// encodes name and policy once, and does no I/O. sink, which may be nil,
