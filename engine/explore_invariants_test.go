@@ -69,6 +69,7 @@ var stateChecks = []struct {
 	{invBatch, (*explorer).batches},
 	{invOne, (*explorer).batchMoves},
 	{invRecovery, (*explorer).recovery},
+	{invStanding, (*explorer).standings},
 }
 
 func (x *explorer) checkEffect(n *node, e *effect) {

@@ -57,6 +57,19 @@ type knownState struct {
 	rampLeftMS, rampShare int64
 }
 
+func knownFromReply(r *Reply) knownState {
+	return knownState{state: r.State, mode: r.Mode, epoch: r.Epoch, leftMS: r.LeftMS, modeLeftMS: r.ModeLeftMS, rampLeftMS: r.RampLeftMS, rampShare: r.RampShare}
+}
+
+func knownFromSnapshot(s *Snapshot) knownState {
+	k := knownState{state: s.State, mode: s.Mode, epoch: s.Epoch, leftMS: CeilMillis(s.RetryAfter), modeLeftMS: CeilMillis(s.ModeFor),
+		rampLeftMS: CeilMillis(s.RampFor), rampShare: int64(math.Round(s.RampShare * scale))}
+	if s.Mode == ModeForcedOpen {
+		k.leftMS = k.modeLeftMS
+	}
+	return k
+}
+
 // NewTracker returns the tracker of a handle. now returns the handle's clock in
 // nanoseconds, above 0. sink receives the events, in order and with a lock held;
 // it may be nil.
@@ -82,7 +95,7 @@ func (t *Tracker) ApplyReply(b Batch, r Reply, asked int64) {
 		t.emitLostLocked(r.Epoch, now)
 	}
 	before, known := t.last, t.learnedNS != 0
-	t.learnLocked(knownState{state: r.State, mode: r.Mode, epoch: r.Epoch, leftMS: r.LeftMS, modeLeftMS: r.ModeLeftMS, rampLeftMS: r.RampLeftMS, rampShare: r.RampShare}, now, len(b.Results) > 0)
+	t.learnLocked(knownFromReply(&r), now, len(b.Results) > 0)
 	t.emitOverdue(&r)
 	t.emitIgnored(b.Results)
 	t.noteOpenedLocked(before, t.emitTransition(r.Transition, b.Detail.Err))
@@ -126,12 +139,7 @@ func (t *Tracker) ApplyCommand(s Snapshot, moves []Transition) {
 	if !s.Exists {
 		return
 	}
-	k := knownState{state: s.State, mode: s.Mode, epoch: s.Epoch, leftMS: CeilMillis(s.RetryAfter), modeLeftMS: CeilMillis(s.ModeFor),
-		rampLeftMS: CeilMillis(s.RampFor), rampShare: int64(math.Round(s.RampShare * scale))}
-	if s.Mode == ModeForcedOpen {
-		k.leftMS = k.modeLeftMS
-	}
-	t.learnLocked(k, now, len(moves) > 0)
+	t.learnLocked(knownFromSnapshot(&s), now, len(moves) > 0)
 	t.noteOpenedLocked(before, last)
 	if before.epoch != s.Epoch && len(moves) == 0 {
 		t.emitStatus(known, s.State, s.Mode)

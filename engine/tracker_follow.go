@@ -37,8 +37,7 @@ func (t *Tracker) FollowReply(b Batch, r Reply, asked int64, current bool) {
 	if r.Transition.Cause == CauseCreated {
 		t.emitLostLocked(r.Epoch, now)
 	}
-	k := knownState{state: r.State, mode: r.Mode, epoch: r.Epoch, leftMS: r.LeftMS, modeLeftMS: r.ModeLeftMS}
-	t.followLocked(k, now, len(b.Results) > 0, r.Transition, r.Transition.Cause == "")
+	t.followLocked(knownFromReply(&r), now, len(b.Results) > 0, r.Transition, r.Transition.Cause == "")
 }
 
 // FollowCommand is [Tracker.ApplyCommand] without the events of the transitions.
@@ -57,11 +56,7 @@ func (t *Tracker) FollowCommand(s Snapshot, moves []Transition, current bool) {
 	if len(moves) > 0 {
 		last = moves[len(moves)-1]
 	}
-	k := knownState{state: s.State, mode: s.Mode, epoch: s.Epoch, leftMS: CeilMillis(s.RetryAfter), modeLeftMS: CeilMillis(s.ModeFor)}
-	if s.Mode == ModeForcedOpen {
-		k.leftMS = k.modeLeftMS
-	}
-	t.followLocked(k, now, len(moves) > 0, last, len(moves) == 0)
+	t.followLocked(knownFromSnapshot(&s), now, len(moves) > 0, last, len(moves) == 0)
 }
 
 // FollowTransition makes the status follow a transition of which an event arrived
