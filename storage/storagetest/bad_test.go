@@ -43,6 +43,9 @@ var bad = []struct {
 	{"takes different names for the same", "names/are_independent", storages[trimming]},
 	{"makes a record by looking", "inspect/absent", storages[meddling]},
 	{"commands by a policy of its own", "control/by_name_uses_the_records_policy", storages[stubborn]},
+	{"gives a standing that nothing asked for", "standing/only_if_asked", handles[talkativeStanding]},
+	{"gives the standing of the last outcome", "standing/window_is_as_of_now", handles[forgetfulStanding]},
+	{"gives a standing without the last failure", "standing/is_that_of_the_fleet", handles[generousStanding]},
 	{"changes texts", "log/texts_come_back_as_they_were", handles[cleaner]},
 	{"shares nothing", "admission/other_client_sees_a_trip_at_once", func(engine.Storage) engine.Storage { return engine.NewMemory() }},
 }
