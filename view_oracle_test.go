@@ -20,7 +20,7 @@ import (
 	"github.com/redbreaker/redbreaker/storage/cas"
 )
 
-var oracleSeeds = flag.Int("oracles", 15, "seeds of simulated fleets that TestOracle_staleness runs")
+var oracleSeeds = flag.Int("oracles", 6, "seeds of simulated fleets that TestOracle_staleness runs")
 
 // oracleStore is a store that keeps each record that it ever had. The oracle asks the
 // machine what a step at an instant would have answered.
@@ -161,7 +161,7 @@ func TestOracle_staleness(t *testing.T) {
 	for seed := range *oracleSeeds {
 		synctest.Test(t, func(t *testing.T) {
 			f := drawOracleFleet(t, uint64(seed))
-			f.run(15 * time.Second)
+			f.run(12 * time.Second)
 			for kind, n := range f.answers {
 				answers[kind] += n
 			}
