@@ -37,16 +37,16 @@ type recordAt struct {
 	at     time.Time
 	fields []engine.Field
 	// constant is the answer at any instant, if it does not depend on the time.
-	constant answer
+	constant oracleAnswer
 }
 
-// answer is the result of Acquire: a ticket, the zero ticket, or a rejection.
-type answer struct {
+// oracleAnswer is the result of Acquire: a ticket, the zero ticket, or a rejection.
+type oracleAnswer struct {
 	ticket   engine.Ticket
 	rejected bool
 }
 
-func (a answer) String() string {
+func (a oracleAnswer) String() string {
 	switch {
 	case a.rejected:
 		return "rejected"
@@ -75,7 +75,7 @@ func (s *oracleStore) noteRecord(blob []byte) {
 		if name == "head" && strings.HasPrefix(value, "1 closed auto ") && !strings.Contains(value, " ramp=") {
 			var epoch int64
 			fmt.Sscanf(value, "1 closed auto epoch=%d", &epoch)
-			r.constant = answer{ticket: engine.Ticket{Epoch: epoch}}
+			r.constant = oracleAnswer{ticket: engine.Ticket{Epoch: epoch}}
 		}
 	}
 	s.mu.Lock()
@@ -85,7 +85,7 @@ func (s *oracleStore) noteRecord(blob []byte) {
 
 // allows reports whether a step at some instant from one time to another would have
 // given that answer.
-func (s *oracleStore) allows(t *testing.T, a answer, from, to time.Time) bool {
+func (s *oracleStore) allows(t *testing.T, a oracleAnswer, from, to time.Time) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for i := len(s.records) - 1; i >= 0; i-- {
@@ -109,8 +109,8 @@ func (s *oracleStore) allows(t *testing.T, a answer, from, to time.Time) bool {
 
 // gives reports whether a step on the record at an instant would give that answer. The
 // random number of a step matters for the share of a ramp only: both ends are tried.
-func (s *oracleStore) gives(t *testing.T, r *recordAt, a answer, at time.Time) bool {
-	if r.constant != (answer{}) {
+func (s *oracleStore) gives(t *testing.T, r *recordAt, a oracleAnswer, at time.Time) bool {
+	if r.constant != (oracleAnswer{}) {
 		return r.constant == a
 	}
 	for _, rnd := range []int64{0, 1<<20 - 1} {
@@ -120,7 +120,7 @@ func (s *oracleStore) gives(t *testing.T, r *recordAt, a answer, at time.Time) b
 			return true
 		}
 		reply := record.Step(&s.rules, at.UnixMilli(), rnd, engine.Batch{Admissions: 1})
-		given := answer{rejected: reply.Granted == 0 && !reply.AdmitsUncounted()}
+		given := oracleAnswer{rejected: reply.Granted == 0 && !reply.AdmitsUncounted()}
 		if reply.Granted > 0 {
 			given.ticket = engine.Ticket{Epoch: reply.Epoch, Lease: reply.FirstLease}
 		}
@@ -267,7 +267,7 @@ func (f *oracleFleet) call(h engine.Handle, o engine.Outcome, takes time.Duratio
 	from := time.Now()
 	ticket, err := h.Acquire(ctx)
 	to := time.Now()
-	a := answer{ticket: ticket, rejected: errors.Is(err, redbreaker.ErrRejected)}
+	a := oracleAnswer{ticket: ticket, rejected: errors.Is(err, redbreaker.ErrRejected)}
 	if err != nil && !a.rejected {
 		f.t.Errorf("seed %d: %v", f.seed, err)
 		return
@@ -283,7 +283,7 @@ func (f *oracleFleet) call(h engine.Handle, o engine.Outcome, takes time.Duratio
 }
 
 // check asks the oracle about an answer to a call that came and was answered then.
-func (f *oracleFleet) check(a answer, from, to time.Time) {
+func (f *oracleFleet) check(a oracleAnswer, from, to time.Time) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.answers[a.kind()]++
@@ -305,7 +305,7 @@ func (f *oracleFleet) check(a answer, from, to time.Time) {
 	}
 }
 
-func (a answer) kind() string {
+func (a oracleAnswer) kind() string {
 	switch {
 	case a.rejected:
 		return "rejected"
