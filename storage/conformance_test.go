@@ -66,6 +66,7 @@ func openRedis(t testing.TB, o redis.Options) storagetest.Harness {
 // harness gives two storages with a client each, as two processes have them.
 // Their time bound is far above what any call takes: no test is about speed.
 func harness(t testing.TB, o redis.Options, namespace string) storagetest.Harness {
+	o.ReadTimeout = 20 * time.Second // the largest batch takes seconds where the race detector runs
 	open := func(reporter string) *storage.Redis {
 		rdb := redis.NewClient(&o)
 		t.Cleanup(func() { rdb.Close() })
