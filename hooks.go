@@ -106,10 +106,10 @@ type CallResult struct {
 // add words: the name that the record's log keeps. It is empty if there is no error,
 // and "panic" for [ErrPanicked].
 func (r CallResult) ErrorType() string {
-	switch r.Err {
-	case nil:
+	switch {
+	case r.Err == nil:
 		return ""
-	case ErrPanicked:
+	case errors.Is(r.Err, ErrPanicked):
 		return "panic"
 	}
 	return nameErrorType(r.Err)

@@ -56,11 +56,12 @@ func (d *viewDecision) countSuccess(v *view) bool {
 	if n < 0 || n >= d.room.Load() {
 		return false
 	}
-	if len(d.stripes) > 1 {
+	switch {
+	case len(d.stripes) > 1:
 		n = s.n.Add(1)
-	} else if s.n.CompareAndSwap(n, n+1) {
+	case s.n.CompareAndSwap(n, n+1):
 		n++
-	} else {
+	default:
 		d.contended.Store(true)
 		return false
 	}

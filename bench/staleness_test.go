@@ -126,7 +126,7 @@ func callFor(b *testing.B, breaker *redbreaker.Breaker, length time.Duration, ev
 				if every > 0 && i%every == 0 {
 					f = fail
 				}
-				if err := breaker.Do(ctx, f); err != nil && err != errDown { //nolint:errorlint // unwrapped
+				if err := breaker.Do(ctx, f); err != nil && err != errDown {
 					rejected.Store(&err)
 					return
 				}

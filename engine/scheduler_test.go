@@ -111,7 +111,8 @@ func TestScheduler_workers(t *testing.T) {
 			running.Add(-1)
 			done.Add(1)
 		})
-		if !s.Enqueue(&jobs[i].Task) || !s.Enqueue(&jobs[i].Task) {
+		first, again := s.Enqueue(&jobs[i].Task), s.Enqueue(&jobs[i].Task)
+		if !first || !again {
 			t.Fatal("the task was refused")
 		}
 	}

@@ -47,7 +47,7 @@ func listen(t testing.TB, url, after string) *listener {
 	if after != "" {
 		r.Header.Set("Last-Event-ID", after)
 	}
-	response, err := http.DefaultClient.Do(r)
+	response, err := http.DefaultClient.Do(r) //nolint:bodyclose // readEvents closes it
 	if err != nil {
 		t.Fatal(err)
 	}

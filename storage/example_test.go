@@ -3,7 +3,6 @@ package storage_test
 import (
 	"context"
 	"fmt"
-	"log"
 	"strings"
 
 	"github.com/alicebob/miniredis/v2"
@@ -16,20 +15,20 @@ import (
 func ExampleRedis_Examine() {
 	server := miniredis.NewMiniRedis()
 	if err := server.Start(); err != nil {
-		log.Fatal(err)
+		panic(err)
 	}
 	defer server.Close()
 	client := redis.NewClient(&redis.Options{Addr: server.Addr(), ReadTimeout: -1})
 	defer client.Close()
 	store, err := storage.NewRedis(client)
 	if err != nil {
-		log.Fatal(err)
+		panic(err)
 	}
 	defer store.Close()
 
 	findings, err := store.Examine(context.Background())
 	if err != nil {
-		log.Fatal(err) // the error of Ping
+		panic(err) // the error of Ping
 	}
 	for _, f := range findings {
 		if f.Warning {

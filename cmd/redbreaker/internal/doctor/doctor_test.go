@@ -120,7 +120,7 @@ func TestExamine_unreachable(t *testing.T) {
 	}
 }
 
-var aclLine = regexp.MustCompile("(?m)^ACL SETUSER breaker on >secret ~shop:\\* &shop:\\* (.*)$")
+var aclLine = regexp.MustCompile(`(?m)^ACL SETUSER breaker on >secret ~shop:\* &shop:\* (.*)$`)
 
 // documentedRights returns the rights of a service that docs/operations.md lists: on a
 // single server, and on a cluster.
