@@ -89,7 +89,7 @@ func (s *watchSite) masterOf(b *testing.B, key string) *redis.Client {
 	b.Helper()
 	for _, server := range s.servers {
 		client := server.Client()
-		if client.Get(ctx, key).Err() == redis.Nil { //nolint:errorlint // it is never wrapped
+		if client.Get(ctx, key).Err() == redis.Nil {
 			return client
 		}
 	}
