@@ -3,6 +3,7 @@ package storage_test
 import (
 	"context"
 	"fmt"
+	"log"
 	"strings"
 
 	"github.com/alicebob/miniredis/v2"
@@ -15,20 +16,17 @@ import (
 func ExampleRedis_Examine() {
 	server := miniredis.NewMiniRedis()
 	if err := server.Start(); err != nil {
-		panic(err)
+		log.Fatal(err)
 	}
-	defer server.Close()
 	client := redis.NewClient(&redis.Options{Addr: server.Addr(), ReadTimeout: -1})
-	defer client.Close()
 	store, err := storage.NewRedis(client)
 	if err != nil {
-		panic(err)
+		log.Fatal(err)
 	}
-	defer store.Close()
 
 	findings, err := store.Examine(context.Background())
 	if err != nil {
-		panic(err) // the error of Ping
+		log.Fatal(err) // the error of Ping
 	}
 	for _, f := range findings {
 		if f.Warning {
@@ -36,5 +34,8 @@ func ExampleRedis_Examine() {
 			fmt.Println(what, "about", f.About)
 		}
 	}
+	store.Close()
+	client.Close()
+	server.Close()
 	// Output: warning about connections
 }
