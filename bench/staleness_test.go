@@ -127,7 +127,8 @@ func callFor(b *testing.B, breaker *redbreaker.Breaker, length time.Duration, ev
 					f = fail
 				}
 				if err := breaker.Do(ctx, f); err != nil && err != errDown {
-					rejected.Store(&err)
+					other := err // err itself would then be allocated for each call
+					rejected.Store(&other)
 					return
 				}
 				n++
