@@ -79,7 +79,7 @@ func writeJSON(w io.Writer, v any) error { return encodeJSON(w, v, "  ") }
 func writeJSONLine(w io.Writer, v any) error { return encodeJSON(w, v, "") }
 
 // encodeJSON prints a value as JSON without characters that a terminal could act on: those
-// that encoding/json does not escape are written as \uXXXX, which means the same.
+// that encoding/json does not escape are written as \u escapes, which mean the same.
 func encodeJSON(w io.Writer, v any, indent string) error {
 	var buf bytes.Buffer
 	e := json.NewEncoder(&buf)
