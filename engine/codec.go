@@ -62,6 +62,22 @@ func (r *Record) keepJunk(field, text string) {
 	r.junk[field] = text
 }
 
+// isNewerLayout reports whether a head or a tally begins with a later layout
+// version. Both name it, because a step may read the one without the other.
+func isNewerLayout(text string) bool {
+	var version int64
+	n := leadingInt(text, &version)
+	return n > 0 && n < len(text) && text[n] == ' ' && version > schema
+}
+
+// isForeign reports whether fields without a readable head belong to others: a
+// record has at least its tally and an entry of its log. If one of these is there,
+// the head was damaged or removed, and the record is renewed.
+func isForeign(text map[string]string, hasLog bool) bool {
+	_, hasTally := text[fieldTally]
+	return !hasTally && !hasLog
+}
+
 // ParseRecord reads the fields of a record in any order; no fields are an absent
 // record. A damaged field is kept as it is, and the step that needs it renews the
 // record. ParseRecord fails for a newer layout, with [ErrNewerLayout], and for fields
@@ -107,14 +123,6 @@ func ParseRecord(fields []Field) (Record, error) {
 	return r, nil
 }
 
-// isForeign reports whether fields without a readable head belong to others: a
-// record has at least its tally and an entry of its log. If one of these is there,
-// the head was damaged or removed, and the record is renewed.
-func isForeign(text map[string]string, hasLog bool) bool {
-	_, hasTally := text[fieldTally]
-	return !hasTally && !hasLog
-}
-
 // isKnownField reports whether this release knows the field.
 func isKnownField(name string) bool {
 	switch name {
@@ -133,14 +141,6 @@ func logSlot(name string) (int64, bool) {
 		}
 	}
 	return 0, false
-}
-
-// isNewerLayout reports whether a head or a tally begins with a later layout
-// version. Both name it, because a step may read the one without the other.
-func isNewerLayout(text string) bool {
-	var version int64
-	n := leadingInt(text, &version)
-	return n > 0 && n < len(text) && text[n] == ' ' && version > schema
 }
 
 // Fields writes the record as text, which [ParseRecord] reads back to the same

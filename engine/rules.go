@@ -194,14 +194,14 @@ func (f *faults) rampRules(ramp Ramp, r *Rules) {
 // initialRules sets how a new record begins.
 func (f *faults) initialRules(i Initial, r *Rules) {
 	r.Initial = i
-	if !i.isSound() {
+	if !i.isSoundInitial() {
 		f.add("Initial is %v in mode %v, use a known state and mode, and closed with a forced mode", i.State, i.Mode)
 	}
 }
 
-// isSound reports whether a record can begin so: a forced mode pauses a closed
+// isSoundInitial reports whether a record can begin so: a forced mode pauses a closed
 // circuit.
-func (i Initial) isSound() bool {
+func (i Initial) isSoundInitial() bool {
 	return i.State <= StateHalfOpen && i.Mode <= ModeShadow && (i.State == StateClosed || i.Mode == ModeAuto || i.Mode == ModeShadow)
 }
 
@@ -223,6 +223,19 @@ func (r *Rules) encodeRules() string {
 	h := fnv.New32a()
 	h.Write([]byte(body))
 	return fmt.Sprintf("%08x %s", h.Sum32(), body)
+}
+
+// isSoundShape reports whether the kind is known and the size is within its range.
+func (s WindowShape) isSoundShape() bool {
+	switch s.Kind {
+	case windowNone:
+		return s.Size == 0
+	case windowCount:
+		return within(s.Size, 1, MaxCalls)
+	case windowTime:
+		return within(s.Size, 1, maxMS)
+	}
+	return false
 }
 
 // parseRules reads what [Rules.Text] wrote. It reports false for text that no
@@ -248,20 +261,7 @@ func (r *Rules) isSoundRules() bool {
 		within(r.OpenMS, 1, maxMS) && within(r.Multiplier, scale, 10*scale) &&
 		within(r.MaxMS, r.OpenMS, maxMS) && r.Jitter <= scale &&
 		within(r.Probes, 1, MaxProbes) && within(r.Successes, 1, r.Probes) && within(r.LeaseMS, 1, maxMS) &&
-		r.AllowSlow <= 1 && r.Initial.isSound() && r.RampMS <= maxMS && r.RampFrom <= scale && (r.RampMS > 0) == (r.RampFrom > 0) && within(r.Reporters, 1, MaxReporters) && within(r.IdleMS, 1, maxMS)
-}
-
-// isSoundShape reports whether the kind is known and the size is within its range.
-func (s WindowShape) isSoundShape() bool {
-	switch s.Kind {
-	case windowNone:
-		return s.Size == 0
-	case windowCount:
-		return within(s.Size, 1, MaxCalls)
-	case windowTime:
-		return within(s.Size, 1, maxMS)
-	}
-	return false
+		r.AllowSlow <= 1 && r.Initial.isSoundInitial() && r.RampMS <= maxMS && r.RampFrom <= scale && (r.RampMS > 0) == (r.RampFrom > 0) && within(r.Reporters, 1, MaxReporters) && within(r.IdleMS, 1, maxMS)
 }
 
 // Policy returns the policy that these rules came from, defaults filled in.
