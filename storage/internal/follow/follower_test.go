@@ -33,6 +33,39 @@ func TestFollower_world(t *testing.T) {
 	}
 }
 
+// Worlds that were once found to fail, by the choices that make them; 0 follows the last one.
+func TestFollower_foundWorlds(t *testing.T) {
+	for name, test := range map[string]struct {
+		mix     mix
+		choices []int
+	}{
+		// The record and its twin make their first transition in the same millisecond, with the
+		// same random part; the events of both are lost, and that of the twin's second arrives.
+		"twin begins with the record's draws": {
+			mix{loss: true, twin: true},
+			[]int{0, 0, 0, 1, 0, 0, 0, 7, 2, 0, 1, 0, 7, 2, 0, 3},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if fault := newTestWorld(replayed(test.choices), test.mix, &Follower{}).runWorld(40); fault != "" {
+				t.Fatal(fault)
+			}
+		})
+	}
+}
+
+// replayed draws the choices, then 0.
+func replayed(choices []int) func(int) int {
+	return func(int) int {
+		if len(choices) == 0 {
+			return 0
+		}
+		choice := choices[0]
+		choices = choices[1:]
+		return choice
+	}
+}
+
 // Longer worlds, from plain random numbers.
 func TestFollower_manyWorlds(t *testing.T) {
 	worlds := 150
