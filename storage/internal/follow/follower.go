@@ -40,7 +40,8 @@ type Follower struct {
 
 	waiting  []event // not delivered yet, in order of arrival
 	arrivals uint32
-	steps    steps    // own steps in flight
+	steps    steps // own steps in flight
+	dropped  []ownDrop
 	unheard  []missed // transitions whose event has not arrived
 	overdue  []int64  // epochs of those that were signs
 
@@ -71,6 +72,13 @@ type event struct {
 	received bool   // by push
 	// behind holds it back until every own step that began up to it has ended.
 	behind stepID
+}
+
+// ownDrop is an own transition that was dropped before it was delivered: a read did not
+// show it, or too many waited.
+type ownDrop struct {
+	epoch int64
+	err   error
 }
 
 // missed is a transition that was learned without its event.
@@ -180,6 +188,7 @@ func (f *Follower) indexWaiting(epoch int64) int {
 func (f *Follower) addWaiting(e event) {
 	if len(f.waiting) == maxWaiting {
 		i := max(0, slices.IndexFunc(f.waiting, func(e event) bool { return !e.Own }))
+		f.rememberOwn(f.waiting[i])
 		f.waiting = slices.Delete(f.waiting, i, i+1)
 	}
 	f.arrivals++
@@ -215,8 +224,25 @@ func (f *Follower) deliverNext(now time.Duration, out *Output) {
 	}
 }
 
+// rememberOwn keeps of an event that is dropped that it is own. A client that changes
+// between a server and the one that took over reads the transition after all, and the
+// log does not say whose it is.
+func (f *Follower) rememberOwn(e event) {
+	if !e.Own {
+		return
+	}
+	if len(f.dropped) == maxWaiting {
+		f.dropped = slices.Delete(f.dropped, 0, 1)
+	}
+	f.dropped = append(f.dropped, ownDrop{e.Epoch, e.Err})
+}
+
 // deliverTransition hands a transition to hooks.
 func (f *Follower) deliverTransition(t engine.Transition, out *Output) {
+	if i := slices.IndexFunc(f.dropped, func(d ownDrop) bool { return d.epoch == t.Epoch }); i >= 0 {
+		t.Own, t.Err = true, f.dropped[i].err
+		f.dropped = slices.Delete(f.dropped, i, i+1)
+	}
 	kind := engine.EventTransition
 	if t.Cause == engine.CauseHealed {
 		kind = engine.EventHealed

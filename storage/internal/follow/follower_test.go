@@ -1,10 +1,14 @@
 package follow
 
 import (
+	"errors"
 	"math/rand/v2"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
+
+	"github.com/redbreaker/redbreaker/engine"
 )
 
 var mixes = map[string]mix{
@@ -51,6 +55,35 @@ func TestFollower_foundWorlds(t *testing.T) {
 				t.Fatal(fault)
 			}
 		})
+	}
+}
+
+// An own transition that a failover has undone is own when a later one brings it back, though
+// its event was dropped in between and the log does not say whose it is.
+func TestFollower_ownTransitionComesBack(t *testing.T) {
+	var f Follower
+	var out Output
+	broken := errors.New("the call that tripped it")
+	log := []engine.Transition{{Epoch: 1, N: 1}, {Epoch: 5, N: 2}, {Epoch: 6, N: 3}}
+	read := func(now time.Duration, log []engine.Transition) {
+		last := log[len(log)-1]
+		f.SendRead(now)
+		f.Read(now, Record{Known: Known{Exists: true, Epoch: last.Epoch}, N: last.N, Log: log}, &out)
+	}
+	read(1*time.Second, log[:1])
+	own := engine.Transition{Was: 5, Epoch: 6, N: 3, Err: broken}
+	f.Reply(2*time.Second, f.BeginStep(2*time.Second), own.Epoch, []engine.Transition{own}, false, &out)
+	read(3*time.Second, log[:1])
+	if len(out.Events) > 0 {
+		t.Fatalf("the follower delivered %v of a record that has not moved", out.Events)
+	}
+	read(4*time.Second, log)
+	if len(out.Events) != 2 {
+		t.Fatalf("%d events were delivered, want 2", len(out.Events))
+	}
+	foreign, back := out.Events[0].Transition, out.Events[1].Transition
+	if foreign.Own || !back.Own || back.Err != broken {
+		t.Errorf("delivered with Own %v, then with Own %v and error %v; want false, true and the error of the own call", foreign.Own, back.Own, back.Err)
 	}
 }
 

@@ -277,6 +277,7 @@ func (f *Follower) dropWaiting() (dropped int) {
 		}
 		if !f.isKnown(e.Epoch) {
 			dropped++
+			f.rememberOwn(e)
 		}
 		follow = slices.DeleteFunc(follow, func(w event) bool { return w.Epoch == e.Epoch })
 	}
