@@ -63,12 +63,16 @@ func openRedis(t testing.TB, o redis.Options) storagetest.Harness {
 	return harness(t, o, redistest.Namespace(t))
 }
 
-// harness gives two storages with a client each, as two processes have them.
+// harness gives two storages with a client each, as two processes have them. Their
+// clients have the hooks.
 // Their time bound is far above what any call takes: no test is about speed.
-func harness(t testing.TB, o redis.Options, namespace string) storagetest.Harness {
+func harness(t testing.TB, o redis.Options, namespace string, hooks ...redis.Hook) storagetest.Harness {
 	o.ReadTimeout = 20 * time.Second // the largest batch takes seconds where the race detector runs
 	open := func(reporter string) *storage.Redis {
 		rdb := redis.NewClient(&o)
+		for _, h := range hooks {
+			rdb.AddHook(h)
+		}
 		t.Cleanup(func() { rdb.Close() })
 		s, err := storage.NewRedis(rdb, storage.WithNamespace(namespace), storage.WithReporter(reporter), storage.WithTimeout(20*time.Second))
 		if err != nil {
