@@ -147,14 +147,14 @@ func (r *Followed) deliverLocked(out *follow.Output) {
 		r.all.put(r.name, e)
 	}
 	for _, t := range r.trackers {
-		if out.Voided != 0 { // also by an event that is older than the status
-			t.ObserveEpoch(out.Voided)
-		}
 		if k := out.Known; k != nil {
 			t.FollowRecord(k.State, k.Mode, k.Epoch, k.Left, k.ModeLeft)
 		}
 		if out.Status.Cause != "" {
 			t.FollowTransition(out.Status)
+		}
+		if out.Voided != 0 { // by an event that is older than the status, which followed nothing
+			t.ObserveEpoch(out.Voided)
 		}
 		for _, e := range out.Events {
 			t.Raise(e)
