@@ -95,15 +95,15 @@ func (o *order) addOrderFlags(cmd *cobra.Command) {
 	f.BoolVar(&o.create, "create", false, "make the breaker if it does not exist")
 	f.Int64Var(&o.IfEpoch, "if-epoch", 0, "only if the breaker has this epoch, as get shows it; -1: only if it does not exist, and make it")
 	if o.term != noTerm {
-		f.Var((*days)(&o.For), "for", "how long, such as 30s, 2h or 1d")
+		f.VarPF((*days)(&o.For), "for", "", "how long, such as 30s, 2h or 1d").DefValue = "" // 0s is no choice, so help does not show it
 	}
 	if o.term == modeTerm {
 		f.BoolVar(&o.untilReleased, "until-released", false, "without an end")
 	}
 }
 
-// check checks the flags and fills in who commands. A mode without an end must not result from a flag that was
-// forgotten.
+// check checks the flags and fills in the actor. A mode without an end must not result
+// from a flag that was forgotten.
 func (o *order) check(cmd *cobra.Command) error {
 	if !cmd.Flags().Changed("by") {
 		o.Actor = defaultActor()

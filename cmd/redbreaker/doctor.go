@@ -40,7 +40,7 @@ func newDoctor() *cobra.Command {
   clock       the clocks of the servers and of this machine agree
   coverage    each slot of a cluster has a master
   push        a published message arrives
-  latency     round trips are short beside the timeout of storages
+  latency     round trips are short compared with the default timeout of storages
   records     damage, other data, modes older than a day, policies that differ
   index       breakers that have a record are listed
 

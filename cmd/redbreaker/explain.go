@@ -18,8 +18,8 @@ func newExplain() *cobra.Command {
 		Short:   "Say in words what breakers do now, why, and what would change it",
 		GroupID: groupBreakers,
 		Long: `Say in words what breakers do now, why, and what would change it: how many further
-failures open a circuit that is closed, why one that is open has opened and when probes
-start, how many probes must succeed.
+failures open a closed circuit, why an open one opened and when its probes start, and how
+many probes must succeed to close a half-open one.
 
 The number of failures is exact for failures that come now, one after another, from
 reporters that have reported none lately, and are judged by the policy that the record

@@ -24,9 +24,9 @@ func newExport() *cobra.Command {
 		Use:     "export [NAME...]",
 		Short:   "Write breakers as JSON lines, for import",
 		GroupID: groupBreakers,
-		Long: `Write breakers of the namespace as JSON lines, all that "redbreaker ls" lists or those
-that are named, sorted by name. Each line holds one record as it is, with the time for
-which it lives on.
+		Long: `Write breakers of the namespace as JSON lines, sorted by name: those that are named, or
+all that "redbreaker ls" lists. Each line contains one record, unchanged, and the time
+until it expires.
 
 It changes nothing. It needs the rights of a viewer, and +pttl.`,
 		Example: `  redbreaker export -n shop > breakers.jsonl

@@ -49,14 +49,14 @@ func newImport() *cobra.Command {
 	var overwrite bool
 	cmd := &cobra.Command{
 		Use:     "import [FILE]",
-		Short:   "Create breakers from what export wrote",
+		Short:   "Create breakers from the output of export",
 		GroupID: groupBreakers,
-		Long: `Create breakers from what export wrote to FILE, or from the standard input. Records are
-written as they are: state, mode, tallies, epoch, log. Times are those of the server's
+		Long: `Create breakers from the output of export, in FILE or on the standard input. Records are
+copied unchanged: state, mode, tallies, epoch, log. Times are those of the server's
 clock, so the clocks of both servers should agree.
 
-All lines are read before anything is written. If a line is not of export, nothing is
-imported. If a breaker exists, nothing is imported either, unless --overwrite is given;
+All lines are read before anything is written. If export did not write one of them, nothing
+is imported. If a breaker exists, nothing is imported either, unless --overwrite is given;
 a key that holds other data is never overwritten. Each breaker is written atomically, and
 listed at once. Processes that watch learn of a breaker that was overwritten within 30 s.
 

@@ -52,7 +52,7 @@ func (c *selection) addFlags(cmd *cobra.Command) {
 	f.StringSliceVar(&c.modes, "mode", nil, "only these `modes`: "+strings.Join(modeNames, ", "))
 	f.StringVar(&c.match, "match", "", "only names that contain this `text`")
 	f.StringVar(&c.order, "sort", "name", "by `what` to sort: "+strings.Join(orderNames(), ", ")+"; the most urgent first")
-	f.BoolVar(&c.reverse, "reverse", false, "the other way round")
+	f.BoolVar(&c.reverse, "reverse", false, "reverse the order")
 	for flag, values := range map[string][]string{"state": stateNames, "mode": modeNames, "sort": orderNames()} {
 		_ = cmd.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp))
 	}

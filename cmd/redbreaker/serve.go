@@ -34,14 +34,14 @@ since when, why and who reported it, and the same commands as this command line.
   /metrics      the records of the namespace, for Prometheus
   /healthz      200 if the Redis answers, 503 if not; it asks for no password
 
-Only this machine reaches the panel, unless --listen says otherwise. Then it needs a
-password, or --read-only, or --anonymous behind a proxy that asks for a login. The user
-and the password are in $` + envPanelUser + ` and $` + envPanelPassword + `. Browsers send
-them unencrypted over HTTP: put a proxy that speaks TLS before it.
+By default only this machine reaches the panel. If --listen lets other machines reach it,
+it needs a password, or --read-only, or --anonymous behind a proxy that asks for a login.
+The user and the password are in $` + envPanelUser + ` and $` + envPanelPassword + `.
+Browsers send them unencrypted over HTTP: put a proxy that speaks TLS in front of it.
 
-Without a password, browsers reach it by IP addresses, localhost, the host of --listen
-and --host only, since a page of another site could make its own name an alias of this
-machine.`,
+Without a password, it answers only requests whose host is an IP address, localhost, the
+host of --listen or a --host. Otherwise another site could point its own host name at this
+machine and read the panel.`,
 		Example: `  redbreaker serve -n shop
   redbreaker serve -n shop --listen :8686 --read-only
   REDBREAKER_PANEL_USER=ops REDBREAKER_PANEL_PASSWORD=... redbreaker serve --listen :8686 --prefix /breakers`,

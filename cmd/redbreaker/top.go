@@ -28,10 +28,10 @@ are those of "redbreaker ls".
   /                 show only names that contain a text
   s, R              sort by the next column; in reverse
   a                 act on it: a letter chooses, y confirms
-  q                 end
+  q                 quit
 
-Modes that begin here last for 10 minutes. A server that fails shows in the table, which
-continues when it answers again.`,
+Modes that begin here last for 10 minutes. If the server fails, the table shows the error,
+and continues when the server answers again.`,
 		Example:           `  redbreaker top -n shop --sort state`,
 		Args:              rejectArgs,
 		ValidArgsFunction: cobra.NoFileCompletions,

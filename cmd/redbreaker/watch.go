@@ -24,13 +24,13 @@ func newWatch() *cobra.Command {
 		Use:     "watch [NAME...]",
 		Short:   "Print the transitions of breakers as they happen",
 		GroupID: groupBreakers,
-		Long: `Print the transitions of breakers as they happen, a line each, until it is interrupted:
-those of the names, or of all breakers of the namespace. It changes nothing. The time is
-that of this machine.
+		Long: `Print the transitions of the named breakers, or of all breakers of the namespace, as they
+happen, one per line, until an interrupt. It changes nothing. The time is that of this
+machine.
 
-Transitions that were missed, because Redis lost their events and the log no longer
-has them, are printed as their number. With -o json each line is one object, with kind
-(ready, transition, healed, missed, dropped, lost, push_lost) and name.`,
+If Redis lost events and the log no longer has their transitions, the number of missed
+transitions is printed. With -o json each line is one object, with kind (ready, transition,
+healed, missed, dropped, lost, push_lost) and name.`,
 		Example: `  redbreaker watch -n shop
   redbreaker watch payments search
   redbreaker watch -o json | jq -c 'select(.transition.to == "open") | .name'`,
