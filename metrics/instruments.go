@@ -135,7 +135,7 @@ var (
 	}
 	Anomalies = &Instrument{
 		Name: "redbreaker.circuit_breaker.anomalies", Kind: Counter, Unit: "{event}",
-		Description: "Events that should not occur: policies that differ, records that were lost or damaged, late probes, news that do not arrive.",
+		Description: "Events that should not occur: policies that differ, records that were lost or damaged, probes that are late or ignored, transitions that were missed, push that does not work, breakers that cannot be listed.",
 		Attributes:  []string{AttrGroup, AttrName, AttrAnomaly},
 	}
 	StaleResults = &Instrument{
