@@ -24,7 +24,8 @@ const (
 	// reconnectTime is after how long a browser connects again.
 	reconnectTime = 2 * time.Second
 	// sendTime is how long one write may take, so that a browser that reads nothing does
-	// not hold the stream forever. It replaces http.Server.WriteTimeout.
+	// not hold the stream forever. It replaces http.Server.WriteTimeout. Between two writes
+	// there is no deadline: a server resets an HTTP/2 stream whose deadline is over.
 	sendTime = 10 * time.Second
 	// resumeOverlap is how much before the last transition that a browser received the
 	// replay begins: the servers of a cluster have clocks of their own, and a transition
@@ -54,6 +55,8 @@ func (p *Panel) serveEvents(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	out := &eventWriter{w: w, control: http.NewResponseController(w), replayed: map[string]bool{}}
+	// The server writes the end of the response, also to a browser that reads nothing.
+	defer func() { _ = out.setDeadline(time.Now().Add(sendTime)) }()
 	if err := out.writeChunk(fmt.Appendf(nil, "retry: %d\n\n", reconnectTime.Milliseconds())); err != nil {
 		return
 	}
@@ -184,12 +187,23 @@ func (o *eventWriter) writeEvent(e engine.Event) error {
 
 // writeChunk writes and flushes.
 func (o *eventWriter) writeChunk(chunk []byte) error {
-	err := o.control.SetWriteDeadline(time.Now().Add(sendTime))
-	if err != nil && !errors.Is(err, http.ErrNotSupported) {
+	if err := o.setDeadline(time.Now().Add(sendTime)); err != nil {
 		return err
 	}
 	if _, err := o.w.Write(chunk); err != nil {
 		return err
 	}
-	return o.control.Flush()
+	if err := o.control.Flush(); err != nil {
+		return err
+	}
+	return o.setDeadline(time.Time{})
+}
+
+// setDeadline sets the deadline of writes where the server supports it.
+func (o *eventWriter) setDeadline(at time.Time) error {
+	err := o.control.SetWriteDeadline(at)
+	if errors.Is(err, http.ErrNotSupported) {
+		return nil
+	}
+	return err
 }
