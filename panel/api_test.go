@@ -47,6 +47,16 @@ func TestList_query(t *testing.T) {
 	}
 }
 
+// A state that the query has many times is one state: a URL has room for 100 000 of them.
+func TestList_repeatedStates(t *testing.T) {
+	b := newTestbed(t, panel.Options{})
+	b.fill()
+	page := b.send("GET", "/?mode=auto"+strings.Repeat("&state=open", 1000)+strings.Repeat("&mode=auto", 1000), "")
+	if n := strings.Count(page.body, `type="hidden"`); page.StatusCode != 200 || n != 2 {
+		t.Errorf("status %d, %d hidden fields, want one for the state and one for the mode", page.StatusCode, n)
+	}
+}
+
 func TestList_pages(t *testing.T) {
 	b := newTestbed(t, panel.Options{})
 	for i := range 1234 {

@@ -68,10 +68,15 @@ func newFleet(s engine.Storage, l engine.Lister) *fleet {
 	return &fleet{storage: s, lister: l, changed: map[string]bool{}}
 }
 
-// markChanged makes the next reading read the breaker again.
+// markChanged makes the next reading read the breaker again. If the next reading lists
+// all names anyway, there is nothing to mark: while events are followed but no page is
+// loaded, the marks would grow with every name.
 func (f *fleet) markChanged(name string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if f.inFlight == nil && (f.latest == nil || f.latest.isOld()) {
+		return
+	}
 	f.changed[name] = true
 }
 

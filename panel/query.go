@@ -65,8 +65,9 @@ func parseQuery(v url.Values) (query, error) {
 	return q, nil
 }
 
-// parseNames reads names of states or modes.
-func parseNames[T any, P interface {
+// parseNames reads names of states or modes, each of which counts once: a URL has room
+// for 100 000 of them, all of which each breaker would be compared with.
+func parseNames[T comparable, P interface {
 	*T
 	UnmarshalText([]byte) error
 }](texts []string) ([]T, error) {
@@ -79,7 +80,9 @@ func parseNames[T any, P interface {
 		if err := P(&one).UnmarshalText([]byte(text)); err != nil {
 			return nil, err
 		}
-		all = append(all, one)
+		if !slices.Contains(all, one) {
+			all = append(all, one)
+		}
 	}
 	return all, nil
 }
