@@ -4,15 +4,22 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
+	"math"
 	"slices"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/redbreaker/redbreaker/cluster"
 	"github.com/redbreaker/redbreaker/cmd/redbreaker/internal/plaintext"
 	"github.com/redbreaker/redbreaker/engine"
 )
+
+// maxTTLMS is the longest time to live that a time.Duration expresses, 292 years. A longer
+// one would become negative, with which PEXPIRE deletes the record.
+const maxTTLMS = math.MaxInt64 / int64(time.Millisecond)
 
 // archived is a breaker as export writes it, on one line: the fields of its record as they
 // are, damaged and unknown ones too, so that import loses nothing.
@@ -72,14 +79,17 @@ func parseArchived(line []byte, keys cluster.Keys) (archived, error) {
 	if err := d.Decode(&a); err != nil {
 		return a, fmt.Errorf("no line that export wrote: %w", err)
 	}
+	if _, err := d.Token(); err != io.EOF { // such as a second breaker, which would be lost
+		return a, errors.New("no line that export wrote: more than one value")
+	}
 	if _, _, ok := keys.IndexMember(keys.IndexedKey(a.Member)); !ok {
 		return a, fmt.Errorf("the member %s is no encoded name", plaintext.Quote(a.Member))
 	}
 	if key, err := keys.Key(a.Name); a.Name != "" && (err != nil || key != keys.IndexedKey(a.Member)) {
 		return a, fmt.Errorf("the name %s and the member %s are not the same breaker", plaintext.Quote(a.Name), plaintext.Quote(a.Member))
 	}
-	if a.TTLMS < 0 {
-		return a, fmt.Errorf("ttl_ms is %d, use 0 or more", a.TTLMS)
+	if a.TTLMS < 0 || a.TTLMS > maxTTLMS {
+		return a, fmt.Errorf("ttl_ms is %d, use 0 to %d", a.TTLMS, maxTTLMS)
 	}
 	if len(a.allFields()) == 0 {
 		return a, errors.New("the record has no fields")

@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/redbreaker/redbreaker"
+	"github.com/redbreaker/redbreaker/cluster"
 )
 
 // executeWith runs a command line with a standard input.
@@ -157,7 +158,7 @@ func TestImport_badLines(t *testing.T) {
 			`{"member":"a","fields":{},"x":1}`:  `line 2: no line that export wrote: json: unknown field "x"`,
 			`{"member":"#ping","fields":{}}`:    `line 2: the member "#ping" is no encoded name`,
 			`{"member":"a","name":"b"}`:         `line 2: the name "b" and the member "a" are not the same breaker`,
-			`{"member":"a","ttl_ms":-1}`:        "line 2: ttl_ms is -1, use 0 or more",
+			`{"member":"a","ttl_ms":-1}`:        "line 2: ttl_ms is -1, use 0 to 9223372036854",
 			`{"member":"a"}`:                    "line 2: the record has no fields",
 			`{"member":"a","fields":{"x":"y"}}`: `line 2: the record of "a": ` + redbreaker.ErrForeignKey.Error(),
 		} {
@@ -170,6 +171,24 @@ func TestImport_badLines(t *testing.T) {
 			t.Error("a part was imported")
 		}
 	})
+}
+
+// A time to live that no time.Duration expresses would delete the record that was just
+// written, and what follows a breaker on its line would be lost.
+func TestParseArchived_refusesLosses(t *testing.T) {
+	keys, err := cluster.New("shop")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for bad, want := range map[string]string{
+		`{"member":"a","ttl_ms":9223372036855,"fields":{"x":"y"}}`: "ttl_ms is 9223372036855, use 0 to 9223372036854",
+		`{"member":"a"}{"member":"b"}`:                             "no line that export wrote: more than one value",
+		`{"member":"a"}}`:                                          "no line that export wrote: more than one value",
+	} {
+		if _, err := parseArchived([]byte(bad), keys); err == nil || err.Error() != want {
+			t.Errorf("%s: got %v, want %s", bad, err, want)
+		}
+	}
 }
 
 func TestExport_names(t *testing.T) {
