@@ -97,6 +97,11 @@ func New(c Config) (*Site, error) {
 
 // ServeHTTP implements http.Handler.
 func (s *Site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.ContentLength != 0 {
+		// Not http.Server.ReadTimeout, which would end event streams. The server reads the
+		// body of a request that it refuses too, so this comes before the password.
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTimeout))
+	}
 	switch {
 	case r.URL.Path == "/healthz":
 		s.serveHealth(w, r) // without a password, for those that restart processes
@@ -171,7 +176,13 @@ func (s *Site) serveMetrics(w http.ResponseWriter, r *http.Request) {
 const (
 	// headerTimeout limits how long a client may take to send the head of a request.
 	headerTimeout = 10 * time.Second
-	idleTimeout   = 2 * time.Minute
+	// bodyTimeout limits how long a client may take to send the body of a request.
+	bodyTimeout = 30 * time.Second
+	// writeTimeout limits a request after its head, so that a client that reads nothing does
+	// not keep its response in memory. Reading a large fleet may take 30 s of it. Event
+	// streams replace it by a limit for each write.
+	writeTimeout = 2 * time.Minute
+	idleTimeout  = 2 * time.Minute
 	// stopTimeout is how long Serve waits for requests in flight.
 	stopTimeout = 5 * time.Second
 )
@@ -179,7 +190,7 @@ const (
 // Serve serves the site on the listener until the context ends, and then waits for the
 // requests in flight. It closes the listener.
 func (s *Site) Serve(ctx context.Context, l net.Listener) error {
-	server := &http.Server{Handler: s, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout}
+	server := &http.Server{Handler: s, ReadHeaderTimeout: headerTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout}
 	ended := make(chan error, 1)
 	go func() { ended <- server.Serve(l) }()
 	var err error

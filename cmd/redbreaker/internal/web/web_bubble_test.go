@@ -1,0 +1,82 @@
+//go:build go1.25
+
+package web
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"net"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// pipeListener accepts one pipe, whose deadlines are those of the bubble.
+type pipeListener struct {
+	conns chan net.Conn
+	close sync.Once
+}
+
+func (l *pipeListener) Accept() (net.Conn, error) {
+	if c, ok := <-l.conns; ok {
+		return c, nil
+	}
+	return nil, net.ErrClosed
+}
+
+func (l *pipeListener) Close() error {
+	l.close.Do(func() { close(l.conns) })
+	return nil
+}
+
+func (l *pipeListener) Addr() net.Addr { return &net.TCPAddr{} }
+
+// A client that does not send the body that it announced, or that does not read its
+// response, is disconnected, also without the password.
+func TestBubble_slowClients(t *testing.T) {
+	for name, c := range map[string]struct {
+		request  string
+		password string
+		pause    time.Duration // before the client reads
+	}{
+		"body":                  {request: "POST /breakers/search/reset HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 9\r\n\r\n"},
+		"body without password": {request: "POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 9\r\n\r\n", password: "secret"},
+		"response":              {request: "GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n", pause: 3 * time.Minute},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				config := Config{Password: c.password}
+				if c.password != "" {
+					config.User = "ops"
+				}
+				ours, theirs := net.Pipe()
+				defer ours.Close()
+				l := &pipeListener{conns: make(chan net.Conn, 1)}
+				l.conns <- theirs
+				ctx, cancel := context.WithCancel(t.Context())
+				ended := make(chan error, 1)
+				go func() { ended <- newSite(t, config).Serve(ctx, l) }()
+				defer func() {
+					cancel()
+					<-ended
+				}()
+				if _, err := io.WriteString(ours, c.request); err != nil {
+					t.Fatal(err)
+				}
+				if err := ours.SetReadDeadline(time.Now().Add(c.pause + time.Minute)); err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(c.pause)
+				response, err := io.ReadAll(ours)
+				if err != nil {
+					t.Fatalf("the client is still connected: %v", err)
+				}
+				if c.pause > 0 && bytes.Contains(response, []byte("</html>")) {
+					t.Error("the response waited for its client")
+				}
+			})
+		})
+	}
+}
