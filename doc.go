@@ -119,9 +119,9 @@
 //
 // By default the storage decides about each call. With [WithMaxStaleness] a process
 // decides by what the storage said at most d before, at in-process speed, and sends
-// outcomes in bunches within d. A process that trips the circuit by its own outcomes is
-// rejected at its next call. Probes are always decided by the storage. Fleets then use a
-// time window: streaks and count windows judge outcomes in bunches.
+// outcomes in bunches within d. If a process trips the circuit by its own outcomes, its
+// next call is rejected. Probes are always decided by the storage. Fleets should use a
+// time window, because streaks and count windows judge outcomes in bunches.
 //
 // # Hooks
 //
@@ -143,13 +143,14 @@
 //
 // # Promises
 //
-// Each decision is one atomic step. At most HalfOpen.Probes probes hold a lease at
-// any time in the whole fleet. A result changes the state only in its own period,
-// and counts at most once. Every open, half-open and ramping state has an exit by time
-// or by its results: a probe that never ends delays recovery by one lease. A record
-// that is lost or damaged is replaced, with an event. An outage of the storage delays a call by at most
-// twice the storage's timeout. Nothing grows without a limit, and after
-// [Breaker.Stop] only hooks that already run remain.
+// Each decision is one atomic step; with [WithMaxStaleness], calls are decided by what a
+// step returned at most d before. At most HalfOpen.Probes probes hold a lease at any time
+// in the whole fleet. A result changes the state only in its own period, and counts at
+// most once. Every open, half-open and ramping state has an exit by time or by its
+// results: a probe that never ends delays recovery by one lease. A record that is lost or
+// damaged is replaced, with an event. An outage of the storage delays a call by at most
+// twice the storage's timeout. Nothing grows without a limit, and after [Breaker.Stop]
+// only hooks that already run remain.
 //
 // Not promised: that writes survive a failover of Redis, which replicates
 // asynchronously; protection from clients that write the keys themselves; an exact
