@@ -72,3 +72,11 @@ func (b *Breaker) ShowStandingForTest() {
 	w.flushBy(v.Now() + 1)
 	v.mu.Unlock()
 }
+
+// CancelTaskForTest takes the view out of the scheduler, as while Due runs.
+func (b *Breaker) CancelTaskForTest() {
+	v := b.handle.(*view)
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.params.scheduler.Cancel(&v.work.task)
+}

@@ -222,8 +222,8 @@ func (v *view) settleLocked(now int64) {
 	if w == nil {
 		return
 	}
-	if w.current != nil && now >= w.current.untilNS.Load() {
-		v.endDecisionLocked()
+	if w.current != nil && (now >= w.current.untilNS.Load() || v.params.scheduler.IsClosing()) {
+		v.endDecisionLocked() // a task that is planned while the scheduler closes is not called again
 	}
 	v.planFlushLocked(w, now)
 	if w.isIdle() {

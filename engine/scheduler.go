@@ -245,13 +245,17 @@ func (s *Scheduler) takeWaiting() []*Task {
 	return tasks
 }
 
-// takeDropped closes the scheduler and returns the first of the tasks that are queued.
+// takeDropped closes the scheduler and returns the first of the tasks that were queued.
+// None of them counts as queued any more, so that Enqueue returns false for them too.
 func (s *Scheduler) takeDropped() *Task {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	t := s.first
+	first := s.first
 	s.closed, s.first, s.last = true, nil, nil
-	return t
+	for t := first; t != nil; t = t.next {
+		t.queued = false
+	}
+	return first
 }
 
 // waitUntilIdle waits until no worker runs, for at most the timeout.

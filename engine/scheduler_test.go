@@ -190,3 +190,25 @@ func TestScheduler_noGoroutines(t *testing.T) {
 		t.Error("Close waited for a worker that never began")
 	}
 }
+
+// A task that was dropped is not queued: its owner must not wait for a worker.
+func TestScheduler_droppedIsNotQueued(t *testing.T) {
+	s, blocked := engine.NewScheduler(spawn, time.Millisecond), make(chan struct{})
+	jobs := make([]*job, 40) // some more than there are workers
+	for i := range jobs {
+		jobs[i] = newJob(nothing, func() { <-blocked })
+		s.Enqueue(&jobs[i].Task)
+	}
+	s.Close()
+	close(blocked)
+	drops := 0
+	for _, j := range jobs {
+		drops += int(j.drops.Load())
+		if s.Enqueue(&j.Task) {
+			t.Error("a task was queued after Close")
+		}
+	}
+	if drops == 0 {
+		t.Error("no task was dropped")
+	}
+}
