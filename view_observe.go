@@ -1,6 +1,7 @@
 package redbreaker
 
 import (
+	"math"
 	"slices"
 
 	"github.com/redbreaker/redbreaker/engine"
@@ -109,9 +110,12 @@ func (v *view) publishLocked(o engine.Observation, now int64) {
 	mayPublish := d != nil && now < until && v.mayPublishLocked(o)
 	w := v.work
 	if d != nil && w != nil && w.current != nil && w.current.hasTicketOf(d) {
-		if mayPublish {
+		switch {
+		case mayPublish:
 			w.current.untilNS.Store(until)
 			w.renewNS = v.params.renewalOf(o.AskedNS, until, now)
+		case now >= w.renewNS:
+			w.renewNS = math.MaxInt64 // else the renewal is due again at once, and so is the next
 		}
 		return
 	}

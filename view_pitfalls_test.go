@@ -274,3 +274,22 @@ func TestView_openTimeOfTheTrip(t *testing.T) {
 		}
 	})
 }
+
+// Mistake: a renewal that may not be published, because an admission failed, is due again
+// at once.
+func TestView_mutedRenewal(t *testing.T) {
+	inView(t, timed, func(v *viewTest) {
+		v.call(10_000, time.Millisecond, works)
+		v.store.breaks(func(string) error { return errStore })
+		_, _ = v.b.HandleForTest().Step(ctx, engine.Batch{Admissions: 1})
+		v.store.breaks(nil)
+		if !v.b.AnswersForTest() {
+			v.Fatal("the view has ended")
+		}
+		v.store.takeSteps()
+		v.call(1000, time.Millisecond, works)
+		if steps := v.store.takeSteps(); steps > 100 {
+			v.Errorf("%d steps in 1 s, want some 40: the quota grows again after the decision", steps)
+		}
+	})
+}
