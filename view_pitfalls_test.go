@@ -293,3 +293,39 @@ func TestView_mutedRenewal(t *testing.T) {
 		}
 	})
 }
+
+// Mistake: the standing is kept after a flush that failed, which may have been counted.
+func TestView_standingAfterFailedFlush(t *testing.T) {
+	inView(t, streak, func(v *viewTest) {
+		v.call(100, 10*time.Millisecond, works)
+		time.Sleep(200 * time.Millisecond) // the next failure is sent at once
+		first, second := acquire(v.T, v.b), acquire(v.T, v.b)
+		v.store.breaks(func(string) error { return errStore })
+		first.Failure(errDown)
+		time.Sleep(10 * time.Millisecond)
+		if !v.b.AnswersForTest() {
+			v.Fatal("the decision does not live to its end")
+		}
+		second.Failure(errDown)
+		if v.b.AnswersForTest() {
+			v.Error("the next failure is judged by a standing from before the flush that failed")
+		}
+	})
+}
+
+// Mistake: the report of a probe publishes a rejection. The next probe may be this
+// process's own.
+func TestView_probeReportPublishesNothing(t *testing.T) {
+	inView(t, streak, func(v *viewTest) {
+		half := engine.Reply{Epoch: 9, State: redbreaker.StateHalfOpen, LeftMS: 500}
+		probe := engine.Batch{Results: []engine.Result{{Ticket: engine.Ticket{Epoch: 9, Lease: 1}, Runs: []engine.Run{{Outcome: redbreaker.Success, N: 1}}}}}
+		v.b.ObserveForTest(engine.Observation{Batch: &probe, Reply: &half, AskedNS: v.b.HandleForTest().Now()})
+		if v.b.AnswersForTest() {
+			v.Error("published after the report of a probe")
+		}
+		v.b.ObserveForTest(engine.Observation{Batch: &engine.Batch{Admissions: 1}, Reply: &half, AskedNS: v.b.HandleForTest().Now()})
+		if !v.b.AnswersForTest() {
+			v.Error("the rejection of an admission is not published")
+		}
+	})
+}
