@@ -125,7 +125,7 @@ func (v *view) publishLocked(o engine.Observation, now int64) {
 	}
 	d.untilNS.Store(until)
 	if d.epoch != 0 {
-		d.stripes = make([]viewStripe, 1) // without room until the lock is released
+		d.stripes = newSealedStripes(1) // until the lock is released
 		w = v.workLocked()
 		w.current, w.renewNS = d, v.params.renewalOf(o.AskedNS, until, now)
 	}

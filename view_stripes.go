@@ -98,14 +98,21 @@ func (d *viewDecision) unsealStripes(room int64) {
 	}
 }
 
+// newSealedStripes returns stripes that count nothing yet. One that began at 0 would lose
+// what it counts while unsealStripes opens it, which stores 0.
+func newSealedStripes(n int) []viewStripe {
+	stripes := make([]viewStripe, n)
+	for i := range stripes {
+		stripes[i].n.Store(stripeSealed)
+	}
+	return stripes
+}
+
 // withMoreStripes returns the decision with as many stripes as goroutines that meet
 // need. The stripes of d stay sealed.
 func (d *viewDecision) withMoreStripes() *viewDecision {
-	next := &viewDecision{epoch: d.epoch, rejection: d.rejection, ramp: d.ramp, stripes: make([]viewStripe, stripesWhenContended())}
+	next := &viewDecision{epoch: d.epoch, rejection: d.rejection, ramp: d.ramp, stripes: newSealedStripes(stripesWhenContended())}
 	next.untilNS.Store(d.untilNS.Load())
 	next.used.Store(d.used.Load())
-	for i := range next.stripes {
-		next.stripes[i].n.Store(stripeSealed)
-	}
 	return next
 }
