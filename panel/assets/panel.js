@@ -73,25 +73,32 @@ async function fetchPage() {
     const answer = await fetch(url, { headers: { Accept: "text/html" } });
     const text = await answer.text();
     if (answer.ok && url === location.href) swap(new DOMParser().parseFromString(text, "text/html"));
+    isCurrent = answer.ok;
   } catch {
-    showLive(false); // the stream tries again, and what it receives makes the page fetch
+    isCurrent = false; // the stream tries again, and what it receives makes the page fetch
   }
+  showLive();
   fetching = false;
   if (wanted) refresh();
 }
 
-function showLive(on) {
-  live.className = "live " + (on ? "on" : "off");
-  live.textContent = on ? "Live" : "Reconnecting";
-}
-
 let source = null;
+
+// A page is live if its stream is open and its last fetch succeeded: the stream stays open
+// while the storage does not answer, and the page then shows what was true before.
+let isCurrent = true;
+
+function showLive() {
+  const isOpen = source?.readyState === EventSource.OPEN;
+  live.className = "live " + (isOpen && isCurrent ? "on" : "off");
+  live.textContent = !isOpen ? "Reconnecting" : isCurrent ? "Live" : "Not up to date";
+}
 
 function follow() {
   if (source) return;
   source = new EventSource(document.body.dataset.events);
-  source.addEventListener("open", () => showLive(true));
-  source.addEventListener("error", () => showLive(false));
+  source.addEventListener("open", showLive);
+  source.addEventListener("error", showLive);
   source.addEventListener("ready", refresh);
   for (const kind of ["transition", "healed", "missed", "push_lost"]) {
     source.addEventListener(kind, (e) => {

@@ -117,6 +117,20 @@ func TestOperator_reconnects(t *testing.T) {
 	}
 }
 
+// A page that cannot be read any more says so, although its stream is still open.
+func TestOperator_storageIsDown(t *testing.T) {
+	f := newFleet(t)
+	f.count(0, "payments", byStreak, 1, engine.Success, "")
+	b := openPanel(t, f, panel.Options{})
+	b.open("/breakers/payments")
+	b.waitFor(`document.getElementById("live").textContent === "Live"`)
+	if err := f.store.Close(); err != nil {
+		t.Fatal(err)
+	}
+	b.waitFor(`document.getElementById("live").textContent === "Not up to date"`)
+	waitUntil(t, "the response that is an error in the browser's log", func() bool { return len(b.takeProblems()) > 0 })
+}
+
 // Names that would be scripts or move the text are shown harmlessly, and work.
 func TestOperator_hostileName(t *testing.T) {
 	f := newFleet(t)
