@@ -329,3 +329,24 @@ func TestView_probeReportPublishesNothing(t *testing.T) {
 		}
 	})
 }
+
+// Mistake: the outcomes of a flush are judged twice once its reply came: in the standing
+// and in flight.
+func TestView_replyClearsInFlight(t *testing.T) {
+	p := redbreaker.Policy{ConsecutiveFailures: 4, OpenFor: 5 * time.Second}
+	inView(t, p, func(v *viewTest) {
+		v.call(100, 10*time.Millisecond, works)
+		time.Sleep(200 * time.Millisecond)    // the next failure is sent at once
+		v.call(1, 200*time.Millisecond, dies) // so is the next one, alone
+		second, third := acquire(v.T, v.b), acquire(v.T, v.b)
+		v.store.slowDown(20 * time.Millisecond)
+		v.store.takeSteps()
+		second.Failure(errDown)
+		time.Sleep(10 * time.Millisecond)
+		third.Failure(errDown) // waits for an eighth of d
+		time.Sleep(90 * time.Millisecond)
+		if steps := v.store.takeSteps(); steps != 1 {
+			v.Errorf("%d steps, want only that of the second failure of four", steps)
+		}
+	})
+}
