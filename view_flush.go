@@ -73,8 +73,9 @@ func (v *view) sendFlush(ctx context.Context, b engine.Batch) {
 func (v *view) endFlushLocked(w *viewWork, b *engine.Batch, r *engine.Reply, err error, now int64) {
 	if err != nil {
 		v.countLedgerLocked(viewLedger{failed: b.Outcomes()})
-		w.standing = engine.Standing{} // the outcomes may have been counted
-		w.renewNS = math.MaxInt64      // the decision lives to its end, and the next call asks
+		w.standing = engine.Standing{}    // the outcomes may have been counted
+		w.renewNS = math.MaxInt64         // the decision lives to its end, and the next call asks
+		w.applied = w.settled + w.sending // none of them is known to be stale
 	} else {
 		v.countLedgerLocked(viewLedger{applied: r.Applied, stale: r.Stale})
 		w.applied = w.settled + r.Applied

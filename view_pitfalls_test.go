@@ -350,3 +350,16 @@ func TestView_replyClearsInFlight(t *testing.T) {
 		}
 	})
 }
+
+// Mistake: an outcome whose flush failed is reported as stale, like one of an epoch that
+// has ended.
+func TestView_failedIsNotStale(t *testing.T) {
+	inView(t, streak, func(v *viewTest) {
+		v.call(100, 10*time.Millisecond, works)
+		ticket := acquireTicket(v.T, v.b)
+		v.store.breaks(func(string) error { return errStore })
+		if stale, _ := v.b.HandleForTest().Report(ctx, ticket, redbreaker.TripNow, 0, nil); stale {
+			v.Error("stale, though the epoch has not ended")
+		}
+	})
+}
