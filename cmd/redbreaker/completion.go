@@ -56,8 +56,13 @@ func (s *session) namesWith(ctx context.Context, prefix string, given []string) 
 	return names
 }
 
+// shellOperators are the characters with which a name could run a command. Shells quote a
+// single completion, but bash inserts the beginning that several have in common as it is,
+// and the next tab evaluates it.
+const shellOperators = "$`;&|<>()!'"
+
 // isCompletable reports whether a shell may complete a name. A tab or a line break would end
 // it, and an underscore and digits after a colon would be a directive of cobra.
 func isCompletable(name string) bool {
-	return strconv.Quote(name) == `"`+name+`"` && !strings.HasPrefix(name, ":")
+	return strconv.Quote(name) == `"`+name+`"` && !strings.HasPrefix(name, ":") && !strings.ContainsAny(name, shellOperators)
 }

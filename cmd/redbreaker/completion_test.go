@@ -39,6 +39,20 @@ func TestCompletion_names(t *testing.T) {
 	})
 }
 
+// Names may come from requests, so none may run a command of the operator's shell.
+func TestCompletion_leavesOutCommands(t *testing.T) {
+	for _, name := range []string{"$(touch x)a", "`id`", "a;id", "a&", "a|id", "a>x", "a<x", "(id)", "!1", "it's", "a\nb"} {
+		if isCompletable(name) {
+			t.Errorf("%q is offered to shells", name)
+		}
+	}
+	for _, name := range []string{"payments", "pay me", "GET /orders?page=1", "host:443", "größe"} {
+		if !isCompletable(name) {
+			t.Errorf("%q is not offered", name)
+		}
+	}
+}
+
 func TestCompletion_withoutServer(t *testing.T) {
 	out, err := execute("__complete", "get", "--redis", "127.0.0.1:1", "p")
 	if err != nil || !strings.HasPrefix(out, ":4\n") {
