@@ -124,8 +124,17 @@ func (e *exam) checkRecord(s *engine.Snapshot) {
 			by = " by " + plaintext.QuoteUnprintable(s.ModeBy)
 		}
 		e.add(Finding{"records", Warning, "", fmt.Sprintf("%s has been in mode %s for %v%s%s", name, s.Mode, since.Round(time.Minute), more, by),
-			"if it is no longer needed: redbreaker release " + name})
+			releaseAdvice(s.Name)})
 	}
+}
+
+// releaseAdvice says how to end a mode. People copy commands, so it has one only if a shell
+// takes the quoted name as it is: $(...) would run within the quotes.
+func releaseAdvice(name string) string {
+	if quoted := plaintext.Quote(name); quoted == `"`+name+`"` && !strings.ContainsAny(name, "$`!") {
+		return "if it is no longer needed: redbreaker release " + quoted
+	}
+	return "if it is no longer needed: release it in the panel or in redbreaker top"
 }
 
 // modeAge returns how long ago the mode began. It is not exact if the log no longer has the
