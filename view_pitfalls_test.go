@@ -363,3 +363,16 @@ func TestView_failedIsNotStale(t *testing.T) {
 		}
 	})
 }
+
+// Mistake: a reply that is older than d replaces the end of a decision that goes on.
+func TestView_lateReplyMovesNoEnd(t *testing.T) {
+	inView(t, timed, func(v *viewTest) {
+		v.call(2000, time.Millisecond, works)
+		epoch := acquireTicket(v.T, v.b).Epoch
+		asked := v.b.HandleForTest().Now() - int64(time.Second)
+		v.b.ObserveForTest(engine.Observation{Batch: &engine.Batch{}, Reply: &engine.Reply{Epoch: epoch}, AskedNS: asked})
+		if !v.b.AnswersForTest() {
+			v.Error("the late reply has ended the decision")
+		}
+	})
+}
