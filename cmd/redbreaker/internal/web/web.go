@@ -57,6 +57,11 @@ func (c *Config) Validate() error {
 	if strings.Contains(c.User, ":") {
 		faults = append(faults, errors.New("$REDBREAKER_PANEL_USER has a colon, which basic authentication cannot send"))
 	}
+	for _, name := range c.Hosts {
+		if _, _, err := net.SplitHostPort(name); err == nil {
+			faults = append(faults, fmt.Errorf("--host is %q, use the name without a port", name))
+		}
+	}
 	if err == nil && !isLoopback(host) && c.Password == "" && !c.ReadOnly && !c.Anonymous {
 		faults = append(faults, fmt.Errorf("--listen is %s, so other machines could overrule breakers: "+
 			"set $REDBREAKER_PANEL_USER and $REDBREAKER_PANEL_PASSWORD, or use --read-only, or --anonymous behind a proxy that asks for a login", c.Listen))
@@ -154,13 +159,20 @@ func (s *Site) actorOf(*http.Request) string { return s.config.User }
 func (s *Site) serveHealth(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Cache-Control", "no-store")
 	for _, err := range s.config.Store.Names(r.Context()) {
-		if err != nil {
+		if err != nil && !isAnswer(err) {
 			http.Error(w, "the storage does not answer", http.StatusServiceUnavailable)
 			return
 		}
 		break // one name shows it
 	}
 	fmt.Fprintln(w, "ok")
+}
+
+// isAnswer reports whether the error is an answer of the storage: a right that is missing,
+// or a key of another application. A restart, which supervisors do, would not mend it.
+func isAnswer(err error) bool {
+	var e *engine.StorageError
+	return errors.As(err, &e) && (e.Class == engine.ClassRefused || e.Class == engine.ClassForeign)
 }
 
 // serveMetrics writes the metrics of all records.

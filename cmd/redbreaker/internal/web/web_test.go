@@ -84,6 +84,15 @@ func TestConfig_loopback(t *testing.T) {
 	}
 }
 
+func TestConfig_hosts(t *testing.T) {
+	for host, isFine := range map[string]bool{"panel.example": true, "::1": true, "panel.example:8686": false, "[::1]:8686": false} {
+		c := Config{Listen: "127.0.0.1:8686", Hosts: []string{host}}
+		if err := c.Validate(); (err == nil) != isFine {
+			t.Errorf("%s: %v", host, err)
+		}
+	}
+}
+
 func TestSite_password(t *testing.T) {
 	store := newStore(t)
 	s := newSite(t, Config{Store: store, User: "ann", Password: "secret"})
@@ -167,12 +176,13 @@ func TestSite_metrics(t *testing.T) {
 }
 
 // down is a storage that does not answer.
-type down struct{ *engine.Memory }
+type down struct {
+	*engine.Memory
+	err error
+}
 
-func (down) Names(context.Context) iter.Seq2[engine.Listed, error] {
-	return func(yield func(engine.Listed, error) bool) {
-		yield(engine.Listed{}, errors.New("10.0.0.7 refused the connection"))
-	}
+func (s down) Names(context.Context) iter.Seq2[engine.Listed, error] {
+	return func(yield func(engine.Listed, error) bool) { yield(engine.Listed{}, s.err) }
 }
 
 func TestSite_health(t *testing.T) {
@@ -182,7 +192,13 @@ func TestSite_health(t *testing.T) {
 	if code, body, _ := ask(newSite(t, Config{Store: engine.NewMemory()}), "GET", "/healthz", nil); code != 200 {
 		t.Errorf("without breakers: status %d: %s", code, body)
 	}
-	s := newSite(t, Config{Store: down{engine.NewMemory()}})
+	for _, class := range []engine.Class{engine.ClassRefused, engine.ClassForeign} {
+		s := newSite(t, Config{Store: down{engine.NewMemory(), &engine.StorageError{Class: class}}})
+		if code, body, _ := ask(s, "GET", "/healthz", nil); code != 200 {
+			t.Errorf("%v: status %d: %s", class, code, body)
+		}
+	}
+	s := newSite(t, Config{Store: down{engine.NewMemory(), errors.New("10.0.0.7 refused the connection")}})
 	if code, body, _ := ask(s, "GET", "/healthz", nil); code != 503 || strings.Contains(body, "10.0.0.7") {
 		t.Errorf("status %d: %s", code, body)
 	}
