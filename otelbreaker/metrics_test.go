@@ -149,7 +149,7 @@ func sortWords(lines string) string {
 func TestMetrics_existAtZero(t *testing.T) {
 	e := newExported(t, otelbreaker.WithNames("payments"))
 	for i, want := range map[*metrics.Instrument]int{
-		metrics.Calls: 10, metrics.Transitions: 27, metrics.WouldReject: 1, metrics.Anomalies: 7,
+		metrics.Calls: 10, metrics.Transitions: 27, metrics.WouldReject: 1, metrics.Anomalies: 8,
 		metrics.StaleResults: 1, metrics.DroppedEvents: 1, metrics.Status: 3,
 	} {
 		values := e.read(t, i)
