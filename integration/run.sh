@@ -16,9 +16,9 @@ export TESTCONTAINERS_RYUK_DISABLED=${TESTCONTAINERS_RYUK_DISABLED:-true}
 # Containers differ from processes in the servers' versions only, so few of the slow
 # tests run there, on one server.
 elsewhere='TestConformance_standalone|TestTwins|TestMemory'
-slice='TestConformance_(cluster|sentinel)|TestCluster_(slotMigration|scriptFlush|cleanFailover|masterKilled)|TestACL_cluster|TestTLS|TestPair|TestSentinel_failover|TestWatch_(nodePaused|busCut|sentinelFailover)|TestACL_viewer'
+slice='TestConformance_(cluster|sentinel)|TestCluster_(slotMigration|scriptFlush|cleanFailover|masterKilled)|TestACL_cluster|TestTLS|TestPair|TestSentinel_failover|TestWatch_sentinelFailover|TestACL_viewer'
 # The tests that could depend on the release of go-redis.
-client='TestConformance_(resp2|cluster|sentinel)|TestCluster_(slotMigration|masterPaused|readsFromReplicas)|TestSentinel_failover'
+client='TestConformance_(resp2|cluster|sentinel)|TestCluster_(slotMigration|readsFromReplicas)|TestSentinel_failover'
 
 missing=()
 failed=()
