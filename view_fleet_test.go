@@ -85,10 +85,13 @@ func (f *fleet) runProcess(t *testing.T, process int, rnd *rand.Rand, length tim
 }
 
 func (f *fleet) call(b *redbreaker.Breaker, fails bool, takes time.Duration) {
+	degraded := b.Status().Degraded
 	p, err := b.Acquire(ctx)
 	at := time.Now()
+	// The outage may begin with this call, or end by another before the second look.
+	degraded = degraded || b.Status().Degraded
 	f.mu.Lock()
-	if a := (answer{at, b.Status().Degraded}); err != nil {
+	if a := (answer{at, degraded}); err != nil {
 		f.rejected = append(f.rejected, a)
 	} else {
 		f.admitted = append(f.admitted, a)
