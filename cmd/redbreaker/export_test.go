@@ -173,6 +173,28 @@ func TestImport_badLines(t *testing.T) {
 	})
 }
 
+// Of two lines of one breaker the second would replace the first, or fail when others were
+// already written. Both are named, and nothing is imported.
+func TestImport_twoLinesOfOneBreaker(t *testing.T) {
+	onServers(t, func(t *testing.T, s server) {
+		for _, name := range []string{"dep", "other"} {
+			s.must(t, "trip", name, "--create")
+		}
+		lines := s.must(t, "export", "dep", "other")
+		dep, _, _ := strings.Cut(lines, "\n")
+		want := `line 4: the breaker "dep" is in line 1 too, remove one of both lines`
+		for _, repeated := range []string{dep, strings.Replace(dep, `"name":"dep",`, "", 1)} {
+			_, err := executeWith(lines+"\n"+repeated+"\n", "import", "--redis", s.addr, "-n", s.namespace+"-new")
+			if err == nil || err.Error() != want || exitCode(err) != exitUsage {
+				t.Errorf("got\n%v, exit code %d; want\n%s", err, exitCode(err), want)
+			}
+		}
+		if fresh := (server{s.addr, s.namespace + "-new", s.rdb}); fresh.inspect(t, "other").Exists {
+			t.Error("a part was imported")
+		}
+	})
+}
+
 // A time to live that no time.Duration expresses would delete the record that was just
 // written, and what follows a breaker on its line would be lost.
 func TestParseArchived_refusesLosses(t *testing.T) {

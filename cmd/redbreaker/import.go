@@ -55,8 +55,8 @@ func newImport() *cobra.Command {
 copied unchanged: state, mode, tallies, epoch, log. Times are those of the server's
 clock, so the clocks of both servers should agree.
 
-All lines are read before anything is written. If export did not write one of them, nothing
-is imported. If a breaker exists, nothing is imported either, unless --overwrite is given;
+All lines are read before anything is written. If export did not write one of them, or if
+two are of one breaker, nothing is imported. If a breaker exists, nothing is imported either, unless --overwrite is given;
 a key that holds other data is never overwritten. Each breaker is written atomically, and
 listed at once. Processes that watch learn of a breaker that was overwritten within 30 s.
 
@@ -100,12 +100,19 @@ func openArchive(stdin io.Reader, args []string) (io.ReadCloser, error) {
 func (s *session) readArchive(in io.Reader) ([]archived, error) {
 	var records []archived
 	var faults []error
+	numbers := map[string]int{} // of the lines, by member
 	lines := bufio.NewReader(in)
 	for number := 1; ; number++ {
 		line, err := lines.ReadBytes('\n')
 		if line = bytes.TrimSpace(line); len(line) > 0 {
 			record, fault := parseArchived(line, s.keys)
-			if fault != nil {
+			if first := numbers[record.Member]; fault == nil && first > 0 {
+				// The second one would replace the first, or fail after others were written.
+				fault = fmt.Errorf("the breaker %s is in line %d too, remove one of both lines", plaintext.Quote(record.Member), first)
+			}
+			if fault == nil {
+				numbers[record.Member] = number
+			} else {
 				faults = append(faults, fmt.Errorf("line %d: %w", number, fault))
 			}
 			records = append(records, record)
