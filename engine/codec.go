@@ -46,7 +46,16 @@ const (
 
 func cellField(i int64) string { return "w" + strconv.FormatInt(i, 10) }
 
-func logField(i int64) string { return fmt.Sprintf("log:%02d", i) }
+// logFields are the fields of the log, by slot. Each reading of a record needs them, so they
+// are not formatted again.
+var logFields = func() (names [logSlots]string) {
+	for i := range names {
+		names[i] = fmt.Sprintf("log:%02d", i)
+	}
+	return names
+}()
+
+func logField(i int64) string { return logFields[i] }
 
 // isFieldReadable reports whether a field is sound.
 func (r *Record) isFieldReadable(field string) bool {
@@ -135,12 +144,11 @@ func isKnownField(name string) bool {
 }
 
 func logSlot(name string) (int64, bool) {
-	for i := range int64(logSlots) {
-		if name == logField(i) {
-			return i, true
-		}
+	if !strings.HasPrefix(name, "log:") { // most fields, without 16 comparisons
+		return 0, false
 	}
-	return 0, false
+	i := slices.Index(logFields[:], name)
+	return int64(i), i >= 0
 }
 
 // Fields writes the record as text, which [ParseRecord] reads back to the same

@@ -10,7 +10,11 @@ const upperHex = "0123456789ABCDEF"
 // record and keys in Redis are escaped by it, each with its own set of plain
 // bytes.
 func Escape(text string, limit int, isPlain func(byte) bool) (escaped string, whole bool) {
+	if len(text) <= limit && isAllPlain(text, isPlain) {
+		return text, true // as most names are
+	}
 	var b strings.Builder
+	b.Grow(min(limit, 3*len(text)))
 	for i := range len(text) {
 		c := text[i]
 		size := 3
@@ -27,4 +31,13 @@ func Escape(text string, limit int, isPlain func(byte) bool) (escaped string, wh
 		}
 	}
 	return b.String(), true
+}
+
+func isAllPlain(text string, isPlain func(byte) bool) bool {
+	for i := range len(text) {
+		if !isPlain(text[i]) {
+			return false
+		}
+	}
+	return true
 }

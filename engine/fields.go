@@ -119,7 +119,7 @@ func (r *Record) parseReporters(text string) {
 	}
 	newest := r.seq
 	var list []reporter
-	for _, part := range strings.Split(text, " ") {
+	for part := range strings.SplitSeq(text, " ") {
 		var p reporter
 		known := func(o reporter) bool { return o.by == p.by }
 		if !matchText(part, placeLayout, &p.by, &p.seq, &p.bucket) || !within(p.seq, 1, newest) ||

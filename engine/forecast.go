@@ -17,12 +17,11 @@ const maxForecast = 1000
 // forecast returns how many equal outcomes open the circuit by the record's policy, if they
 // come at the time now, one after another, each from a reporter that the record does not
 // know. It returns 0 if none is counted now, or if it takes more than maxForecast.
-func (r *Record) forecast(now int64, o Outcome) int64 {
-	rules, ok := r.Rules()
-	if !ok || len(r.junk) > 0 || o == SlowSuccess && rules.SlowRate == 0 || !r.isCounting() && !r.isModeOver(now) {
+func (r *Record) forecast(rules *Rules, now int64, o Outcome) int64 {
+	if len(r.junk) > 0 || o == SlowSuccess && rules.SlowRate == 0 || !r.isCounting() && !r.isModeOver(now) {
 		return 0
 	}
-	m := machine{Record: r.cloneRecord(), p: &rules, now: now}
+	m := machine{Record: r.cloneRecord(), p: rules, now: now}
 	m.reanchorTimes()
 	m.endExpiredMode()
 	m.transitions = nil

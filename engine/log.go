@@ -3,6 +3,7 @@ package engine
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -39,20 +40,26 @@ func (m *machine) describeTally(cause Cause) string {
 //
 //	n epoch at from[/mode]>to[/mode] cause [for=ms] [tally] [by=token] [text=token]
 func (t Transition) logEntry() string {
-	s := fmt.Sprintf("%d %d %d %s>%s %s", t.N, t.Epoch, t.At, formatPlace(t.From, t.FromMode), formatPlace(t.To, t.ToMode), t.Cause)
+	b := make([]byte, 0, 256) // on the stack: every forecast writes an entry
+	for _, n := range [...]int64{t.N, t.Epoch, t.At} {
+		b = append(strconv.AppendInt(b, n, 10), ' ')
+	}
+	b = append(append(b, formatPlace(t.From, t.FromMode)...), '>')
+	b = append(append(b, formatPlace(t.To, t.ToMode)...), ' ')
+	b = append(b, t.Cause...)
 	if t.For > 0 {
-		s += fmt.Sprintf(" for=%d", t.For.Milliseconds())
+		b = strconv.AppendInt(append(b, " for="...), t.For.Milliseconds(), 10)
 	}
 	if t.Tally != "" {
-		s += " " + t.Tally
+		b = append(append(b, ' '), t.Tally...)
 	}
 	if t.By != "" {
-		s += " by=" + escapeToken(t.By)
+		b = append(append(b, " by="...), escapeToken(t.By)...)
 	}
 	if t.Text != "" {
-		s += " text=" + escapeToken(t.Text)
+		b = append(append(b, " text="...), escapeToken(t.Text)...)
 	}
-	return s
+	return string(b)
 }
 
 // formatPlace names a state and, where it is not auto, the mode over it.
@@ -77,9 +84,16 @@ func parsePlace(text string) (s State, m Mode, ok bool) {
 // ParseTransition reads an entry of a record's log. It reports false for text
 // that no release could have written.
 func ParseTransition(entry string) (Transition, bool) {
-	words := strings.Split(entry, " ")
+	var words [5]string // a list reads thousands of entries, so nothing is allocated for words
+	rest, more := entry, true
+	for i := range words {
+		if !more {
+			return Transition{}, false
+		}
+		words[i], rest, more = strings.Cut(rest, " ")
+	}
 	var t Transition
-	if len(words) < 5 || !matchText(words[0], "%d", &t.N) || !within(t.N, 1, maxNumber) ||
+	if !matchText(words[0], "%d", &t.N) || !within(t.N, 1, maxNumber) ||
 		!matchText(words[1], "%d", &t.Epoch) || !matchText(words[2], "%d", &t.At) {
 		return Transition{}, false
 	}
@@ -91,9 +105,12 @@ func ParseTransition(entry string) (Transition, bool) {
 		return Transition{}, false
 	}
 	t.Cause = Cause(words[4])
-	var tally []string
-	for _, w := range words[5:] {
+	var space [8]string
+	tally := space[:0]
+	for more {
+		var w string
 		var forMS int64
+		w, rest, more = strings.Cut(rest, " ")
 		if matchText(w, "for=%d", &forMS) && forMS <= maxMS {
 			t.For = ms(forMS)
 		} else if by, ok := strings.CutPrefix(w, "by="); ok {
@@ -142,11 +159,14 @@ func (r *Record) findNewest() int64 {
 
 // readLog returns the readable entries of the log, oldest first.
 func (r *Record) readLog() []Transition {
-	var list []Transition
+	list := make([]Transition, 0, len(r.log))
 	for i := range int64(logSlots) {
 		if t, ok := ParseTransition(r.slotEntry((r.newest + 1 + i) % logSlots)); ok {
 			list = append(list, t)
 		}
+	}
+	if len(list) == 0 {
+		return nil
 	}
 	return list
 }

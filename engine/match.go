@@ -82,13 +82,8 @@ func escapeToken(s string) string {
 	case "-":
 		return "%2D"
 	}
-	for i := 0; i < len(s); i++ {
-		if !isPlainByte(s[i]) {
-			escaped, _ := Escape(s, 3*len(s), isPlainByte)
-			return escaped
-		}
-	}
-	return s
+	escaped, _ := Escape(s, 3*len(s), isPlainByte)
+	return escaped
 }
 
 // unescapeToken is the inverse of escapeToken. An escape that escapeToken would not write stays as it is.
@@ -100,6 +95,7 @@ func unescapeToken(s string) string {
 		return s
 	}
 	var b strings.Builder
+	b.Grow(len(s))
 	for i := 0; i < len(s); i++ {
 		if s[i] == '%' && i+2 < len(s) {
 			hi, lo := strings.IndexByte(upperHex, s[i+1]), strings.IndexByte(upperHex, s[i+2])

@@ -161,8 +161,8 @@ func (r *Record) Snapshot(name string, now int64) Snapshot {
 	} else {
 		r.describeState(&s, now)
 	}
-	s.FailuresLeft, s.SlowLeft = r.forecast(now, Failure), r.forecast(now, SlowSuccess)
 	if rules, ok := r.Rules(); ok {
+		s.FailuresLeft, s.SlowLeft = r.forecast(&rules, now, Failure), r.forecast(&rules, now, SlowSuccess)
 		p := rules.Policy()
 		s.Policy = &p
 	}
@@ -170,7 +170,9 @@ func (r *Record) Snapshot(name string, now int64) Snapshot {
 		s.Log[i].Name = name
 		s.Log[i].Ago = ms(now - s.Log[i].At)
 	}
-	s.Unreadable = slices.Sorted(maps.Keys(r.junk))
+	if len(r.junk) > 0 {
+		s.Unreadable = slices.Sorted(maps.Keys(r.junk))
+	}
 	return s
 }
 

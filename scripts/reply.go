@@ -210,7 +210,7 @@ func record(list []string) (engine.Record, int64, error) {
 	if !engine.MatchLayout(list[0], "%d", &now) {
 		return engine.Record{}, 0, surprise(list)
 	}
-	var fields []engine.Field
+	fields := make([]engine.Field, 0, len(list)/2)
 	for i := 1; i < len(list); i += 2 {
 		fields = append(fields, engine.Field{Name: list[i], Value: list[i+1]})
 	}

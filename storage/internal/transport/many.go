@@ -181,7 +181,7 @@ func (m *manyCalls) sendPipeline(ctx context.Context, verb string, indexes []int
 		setMissingError(cmds[n].Cmd, refused)
 		reply, err := cmds[n].Result()
 		results[i] = result{reply, m.transport.withTimeout(m.batch.deadline, err)}
-		if redis.HasErrorPrefix(err, "NOSCRIPT") {
+		if err != nil && redis.HasErrorPrefix(err, "NOSCRIPT") {
 			missing = append(missing, i)
 		}
 	}
