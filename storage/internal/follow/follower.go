@@ -93,7 +93,8 @@ type Output struct {
 	// Events are for hooks: transitions, healed records, missed transitions and
 	// lost push, in order.
 	Events []engine.Event
-	// Status is the newest transition that Status has to follow, if Cause is set.
+	// Status is the newest transition that Status has to follow, if Cause is set. It is
+	// newer than Known.
 	Status engine.Transition
 	// Voided is an epoch that ends views of the record, 0 if there is none: that of an event
 	// that is not known, or of a record that was read.
@@ -221,6 +222,11 @@ func (f *Follower) deliverNext(now time.Duration, out *Output) {
 		f.heardAt = now
 		f.deliverTransition(e.Transition, out)
 		f.moveToEpoch(e.Epoch, e.N)
+		// An event that came after a higher epoch was not shown. If a read has meanwhile shown
+		// that the record went back, Status is behind the event now.
+		if e.Epoch > f.status {
+			f.showStatus(now, e.Transition, out)
+		}
 	}
 }
 

@@ -87,6 +87,45 @@ func TestFollower_ownTransitionComesBack(t *testing.T) {
 	}
 }
 
+// Status follows an event that arrives while the record is read, though it showed a higher
+// epoch then, which a failover has undone.
+func TestFollower_statusAfterFailover(t *testing.T) {
+	var f Follower
+	var out Output
+	log := []engine.Transition{{Epoch: 10, N: 1, Cause: engine.CauseCreated}, {Was: 10, Epoch: 12, N: 2, Cause: engine.CauseOperator}}
+	known := Known{Exists: true, Epoch: 10}
+	f.Polled(1*time.Second, f.SendPoll(), known, 1, &out)
+	undone := engine.Transition{Was: 15, Epoch: 30, N: 3, Cause: engine.CauseOperator}
+	f.Reply(2*time.Second, f.BeginStep(2*time.Second), undone.Epoch, []engine.Transition{undone}, false, &out)
+	f.SendRead(3 * time.Second)
+	next := engine.Transition{Was: 12, Epoch: 14, N: 3, Cause: engine.CauseOperator, To: engine.StateOpen}
+	f.Push(3*time.Second, next, &out)
+	known.Epoch = 12
+	out = Output{}
+	f.Read(4*time.Second, Record{Known: known, N: 2, Log: log}, &out)
+	if epoch, _, _ := f.Epoch(); epoch != next.Epoch || out.Status.Epoch != next.Epoch {
+		t.Errorf("the follower is at epoch %d, and Status shows %d after the read one, want %d", epoch, out.Status.Epoch, next.Epoch)
+	}
+}
+
+// A poll that finds Status at another epoch than the record makes it be read.
+func TestFollower_pollCorrectsStatus(t *testing.T) {
+	var f Follower
+	known := Known{Exists: true, Epoch: 10}
+	f.Polled(1*time.Second, f.SendPoll(), known, 1, &Output{})
+	f.status = 8
+	f.Polled(31*time.Second, f.SendPoll(), known, 1, &Output{})
+	if due := f.ReadDue(); due != 31*time.Second {
+		t.Fatalf("a read is due at %v, want it at once", due)
+	}
+	f.SendRead(31 * time.Second)
+	var out Output
+	f.Read(32*time.Second, Record{Known: known, N: 1, Log: []engine.Transition{{Epoch: 10, N: 1}}}, &out)
+	if out.Known == nil || f.ReadDue() != 0 {
+		t.Errorf("the read shows %v, and the next one is due at %v", out.Known, f.ReadDue())
+	}
+}
+
 // replayed draws the choices, then 0.
 func replayed(choices []int) func(int) int {
 	return func(int) int {

@@ -85,6 +85,9 @@ func (f *Follower) Polled(now time.Duration, changes uint32, k Known, n int64, o
 		return
 	}
 	f.heardAt, f.confirmedAt, f.n = now, now, n
+	if f.status != f.epoch && f.indexWaiting(f.status) < 0 {
+		f.wantRead(now) // Status is of no use to the chain, so nothing else would correct it
+	}
 	if f.read.sentAt == 0 && (k.Mode != engine.ModeAuto || k.State != engine.StateClosed) {
 		f.wantRead(now) // the head does not say for how long
 	}

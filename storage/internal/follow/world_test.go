@@ -309,11 +309,11 @@ func (w *simulation) applyInput(input func(out *Output)) {
 	before, number, _ := w.f.Epoch()
 	input(&out)
 	w.f.Tick(w.now, &out)
-	if out.Status.Cause != "" {
-		w.shown = out.Status.Epoch
-	}
 	if out.Known != nil {
 		w.shown = out.Known.Epoch
+	}
+	if out.Status.Cause != "" {
+		w.shown = out.Status.Epoch
 	}
 	for _, e := range out.Events {
 		switch e.Kind {
