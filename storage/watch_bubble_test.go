@@ -46,6 +46,7 @@ type road struct {
 	mu          sync.Mutex
 	dropsEvents bool          // of the subscription, without a cut
 	cutAt       int           // byte of the next event at which its connection ends; 0: none
+	cutConfirms bool          // ends each subscription when it is confirmed
 	bytewise    time.Duration // for each byte of the subscription
 	pushDelay   time.Duration // of the subscription
 	replyDelay  time.Duration // of other connections
@@ -103,6 +104,9 @@ func (c *roadConn) Read(b []byte) (int, error) {
 		if c.subscribes && c.road.cutAt > 0 && bytes.Contains(b[:n], []byte("message")) {
 			n = min(n, c.road.cutAt)
 			c.road.cutAt, c.cut = 0, true
+		}
+		if c.subscribes && c.road.cutConfirms && bytes.Contains(b[:n], []byte("subscribe")) {
+			c.cut = true
 		}
 		drop := c.subscribes && c.road.dropsEvents && bytes.Contains(b[:n], []byte("message"))
 		drop = drop || c.hung

@@ -21,8 +21,11 @@ const (
 	confirmLimit = 5 * time.Second
 	// A subscription that failed is made again after minBackoff, then after twice
 	// as long each time, up to maxBackoff; one that was refused, after refusedPause.
+	// The pauses grow until a subscription has lasted for lastingAfter: a server or proxy
+	// may confirm each one and then end it.
 	minBackoff   = 50 * time.Millisecond
 	maxBackoff   = 2 * time.Second
+	lastingAfter = 2 * time.Second
 	refusedPause = 30 * time.Second
 )
 
@@ -67,7 +70,7 @@ func (s *subscription) keepSubscribed() {
 	defer close(s.done)
 	backoff, avoid := minBackoff, ""
 	for s.ctx.Err() == nil {
-		addr, wasUp, err := s.runConnection(avoid)
+		addr, lasted, err := s.runConnection(avoid)
 		var refusal refusedError
 		pause := backoff
 		switch {
@@ -76,7 +79,7 @@ func (s *subscription) keepSubscribed() {
 		case errors.As(err, &refusal):
 			s.refused(refusal.error)
 			pause = refusedPause
-		case wasUp: // a new failure, not one more of the same
+		case lasted: // a new failure, not one more of the same
 			backoff, pause = minBackoff, minBackoff
 		}
 		// On a cluster the next attempt uses another node: this one may be dead, or cut off from
@@ -97,8 +100,9 @@ func (s *subscription) sleepOrClose(d time.Duration) {
 	}
 }
 
-// runConnection subscribes and reads until the connection is of no more use.
-func (s *subscription) runConnection(avoid string) (addr string, wasUp bool, err error) {
+// runConnection subscribes and reads until the connection is of no more use. lasted
+// reports whether a subscription over it was confirmed and did not end at once.
+func (s *subscription) runConnection(avoid string) (addr string, lasted bool, err error) {
 	// go-redis dials within Subscribe. The limit is that of the dial alone: the PubSub
 	// does not keep the context.
 	ctx, cancel := context.WithTimeout(s.ctx, confirmLimit)
@@ -111,34 +115,37 @@ func (s *subscription) runConnection(avoid string) (addr string, wasUp bool, err
 	defer s.closeConnection(ps)
 	// The first failure is left to go-redis, which has connected and subscribed again
 	// when Receive returns it. A second one in a row means that this does not help: a
-	// new PubSub asks the sentinels again, or goes to another node.
+	// new PubSub asks the sentinels again, or goes to another node. A confirmation between
+	// the two does not count, unless it lasted: go-redis connects again without a pause.
 	for failures := 0; failures < 2; {
 		message, err := ps.Receive(s.ctx)
+		if s.hasLasted() {
+			failures, lasted = 0, true
+		}
 		switch {
 		case err == nil:
-			failures = 0
 			s.soundAt.Store(int64(s.now()))
-			wasUp = s.takeMessage(message) || wasUp
+			s.takeMessage(message)
 		case isAnswer(err): // even if it refuses
 			s.soundAt.Store(int64(s.now()))
 			// Before the confirmation it answers SUBSCRIBE. After it, it refuses a PING, and the
 			// events still arrive.
 			switch up := s.upSince.Load() != 0; {
 			case !up && isRefusal(err):
-				return addr, wasUp, refusedError{err}
+				return addr, lasted, refusedError{err}
 			case !up: // full of clients, or loading: another attempt may do
-				return addr, wasUp, err
+				return addr, lasted, err
 			}
 		case errors.Is(err, redis.ErrClosed) && s.wasDropped(ps):
-			return addr, wasUp, errDropped
+			return addr, lasted, errDropped
 		case errors.Is(err, redis.ErrClosed):
-			return addr, wasUp, err
+			return addr, lasted, err
 		default: // go-redis has connected again already
 			failures++
 			s.upSince.Store(0)
 		}
 	}
-	return addr, wasUp, errDropped
+	return addr, lasted, errDropped
 }
 
 // isAnswer reports whether the error came from the server, so that the connection works.
@@ -155,8 +162,14 @@ func isRefusal(err error) bool {
 
 var errDropped = errors.New("the connection was given up")
 
-// takeMessage reports whether the message confirms the subscription.
-func (s *subscription) takeMessage(message any) (confirmed bool) {
+// hasLasted reports whether the server has confirmed the subscription a while ago.
+func (s *subscription) hasLasted() bool {
+	up := time.Duration(s.upSince.Load())
+	return up != 0 && s.now() >= up+lastingAfter
+}
+
+// takeMessage takes in a confirmation or an event.
+func (s *subscription) takeMessage(message any) {
 	switch m := message.(type) {
 	case *redis.Subscription:
 		if m.Kind == "subscribe" {
@@ -164,12 +177,10 @@ func (s *subscription) takeMessage(message any) (confirmed bool) {
 			// and each gap may have lost events.
 			s.upSince.Store(int64(s.now()))
 			s.becameUp()
-			return true
 		}
 	case *redis.Message:
 		s.receive(m.Payload)
 	}
-	return false
 }
 
 // openConnection registers a PubSub, so that it can be pinged and dropped. The time
