@@ -82,7 +82,7 @@ func (w *Watcher) WatchAll(ctx context.Context, names func(context.Context) iter
 			// after it, so that no transition falls between the list and the first event.
 			first := listedAt == 0
 			listedAt = n.followListed(ctx, listedAt)
-			if first {
+			if first && !n.hasEnded(ctx) {
 				fn(engine.Event{Kind: engine.EventReady})
 			}
 		case <-listing.C:
@@ -123,6 +123,11 @@ func (n *Namespace) followListed(ctx context.Context, last time.Duration) (began
 	return began
 }
 
+// hasEnded reports whether nothing may be delivered any more.
+func (n *Namespace) hasEnded(ctx context.Context) bool {
+	return ctx.Err() != nil || n.watcher.closed.Load()
+}
+
 // awaitBaselines returns when each record was polled, or could not be.
 func (n *Namespace) awaitBaselines(ctx context.Context) {
 	// EventReady promises that each breaker is followed from a known state. The deadline
@@ -130,6 +135,8 @@ func (n *Namespace) awaitBaselines(ctx context.Context) {
 	for deadline := n.watcher.now() + 10*n.watcher.transport.Timeout(); n.watcher.now() < deadline && n.lacksBaseline(); {
 		select {
 		case <-ctx.Done():
+			return
+		case <-n.watcher.done:
 			return
 		case <-time.After(5 * time.Millisecond):
 		}
@@ -275,7 +282,7 @@ func (n *Namespace) put(name string, e engine.Event) {
 
 // deliverQueued calls fn for the events that wait, for dropped ones first.
 func (n *Namespace) deliverQueued(ctx context.Context, fn func(engine.Event)) {
-	for ctx.Err() == nil && !n.watcher.closed.Load() {
+	for !n.hasEnded(ctx) {
 		e, ok := n.takeQueued()
 		if !ok {
 			return
