@@ -63,6 +63,16 @@ func (b *Breaker) ObserveForTest(o engine.Observation) { b.handle.(*view).observ
 // AnswersForTest reports whether the view decides about the next call.
 func (b *Breaker) AnswersForTest() bool { return b.handle.(*view).published.Load() != nil }
 
+// StripesForTest returns how many stripes count the successes of the published decision.
+func (b *Breaker) StripesForTest() int {
+	if v, ok := b.handle.(*view); ok {
+		if d := v.published.Load(); d != nil {
+			return len(d.stripes)
+		}
+	}
+	return 0
+}
+
 // ShowStandingForTest makes the view judge from a closed record without outcomes.
 func (b *Breaker) ShowStandingForTest() {
 	v := b.handle.(*view)

@@ -14,7 +14,10 @@ import (
 	"github.com/redbreaker/redbreaker"
 )
 
-var fleetSeeds = flag.Int("fleets", 12, "seeds of simulated fleets that TestFleet_staleness runs")
+var (
+	fleetSeeds = flag.Int("fleets", 12, "seeds of simulated fleets that TestFleet_staleness runs")
+	fleetFrom  = flag.Int("fleets.from", 0, "the first of them")
+)
 
 // fleet is a number of processes over one store, in a bubble. Calls arrive at random
 // and fail with a share that the test sets.
@@ -28,10 +31,20 @@ type fleet struct {
 	takes     time.Duration
 	failing   func(process int, since time.Duration) float64 // share of calls that fail
 	pauses    bool                                           // no calls for two minutes, now and then
+	world     fleetWorld
 
 	mu       sync.Mutex
 	admitted []answer
 	rejected []answer
+	members  []*simProcess
+}
+
+// fleetWorld says what goes wrong around a fleet, see view_world_test.go.
+type fleetWorld struct {
+	stops   bool          // processes are stopped and resumed
+	jumps   bool          // the store's clock jumps
+	forgets bool          // the store loses its records
+	timeout time.Duration // of an operation; 0: the default
 }
 
 // quietHooks keep outages of the store out of the log.
@@ -42,27 +55,51 @@ var quietHooks = redbreaker.Hooks{
 
 // answer is how a call was answered, and when.
 type answer struct {
-	at       time.Time
+	came, at time.Time
+	process  int
 	degraded bool // the fallback decided
 }
 
 // run lets the fleet work for so long.
 func (f *fleet) run(t *testing.T, length time.Duration) {
 	t.Helper()
-	var all sync.WaitGroup
+	var all, faults sync.WaitGroup
+	ended := make(chan struct{})
+	if f.world.jumps {
+		rnd := rand.New(rand.NewPCG(f.rnd.Uint64(), 5))
+		faults.Go(func() { f.store.jumpClock(rnd, ended, func() {}) })
+	}
+	if f.world.forgets {
+		rnd := rand.New(rand.NewPCG(f.rnd.Uint64(), 6))
+		faults.Go(func() { f.store.forgetAtTimes(rnd, ended) })
+	}
 	for i := range f.processes {
 		seed := f.rnd.Uint64()
+		f.members = append(f.members, &simProcess{})
 		all.Go(func() { f.runProcess(t, i, rand.New(rand.NewPCG(seed, 1)), length) })
 	}
 	all.Wait()
+	close(ended)
+	faults.Wait()
 }
 
 // runProcess makes the calls of one process. A call does not wait for the one before.
 func (f *fleet) runProcess(t *testing.T, process int, rnd *rand.Rand, length time.Duration) {
-	b, storage := f.store.join(t, fmt.Sprint("host", process), f.policy, redbreaker.WithMaxStaleness(f.staleness),
-		redbreaker.WithHooks(quietHooks))
+	b, storage := f.store.joinWorld(t, f.members[process], fmt.Sprint("host", process), f.world.timeout, f.policy,
+		redbreaker.WithMaxStaleness(f.staleness), redbreaker.WithHooks(quietHooks))
 	start := time.Now()
-	var calls sync.WaitGroup
+	ended := make(chan struct{})
+	var calls, stops sync.WaitGroup
+	if f.world.stops {
+		stopping := rand.New(rand.NewPCG(rnd.Uint64(), 2))
+		stops.Go(func() {
+			f.members[process].stopAtTimes(storage.Scheduler(), stopping, ended, func() {
+				for range 200 {
+					f.call(b, process, false, 0)
+				}
+			})
+		})
+	}
 	for {
 		time.Sleep(time.Duration(rnd.ExpFloat64() / f.perSecond * float64(time.Second)))
 		since := time.Since(start)
@@ -75,23 +112,27 @@ func (f *fleet) runProcess(t *testing.T, process int, rnd *rand.Rand, length tim
 			continue
 		}
 		fails, takes := rnd.Float64() < f.failing(process, since), time.Duration(rnd.Float64()*2*float64(f.takes))
-		calls.Go(func() { f.call(b, fails, takes) })
+		calls.Go(func() { f.call(b, process, fails, takes) })
 	}
 	calls.Wait()
+	close(ended)
+	stops.Wait()
 	if err := b.Shutdown(ctx); err != nil {
 		t.Error(err)
 	}
 	closeAll(t, storage)
 }
 
-func (f *fleet) call(b *redbreaker.Breaker, fails bool, takes time.Duration) {
-	degraded := b.Status().Degraded
-	p, err := b.Acquire(ctx)
+func (f *fleet) call(b *redbreaker.Breaker, process int, fails bool, takes time.Duration) {
+	p := f.members[process]
+	p.awaitResume()
+	degraded, came := b.Status().Degraded, time.Now()
+	permit, err := b.Acquire(ctx)
 	at := time.Now()
 	// The outage may begin with this call, or end by another before the second look.
 	degraded = degraded || b.Status().Degraded
 	f.mu.Lock()
-	if a := (answer{at, degraded}); err != nil {
+	if a := (answer{came, at, process, degraded}); err != nil {
 		f.rejected = append(f.rejected, a)
 	} else {
 		f.admitted = append(f.admitted, a)
@@ -100,44 +141,62 @@ func (f *fleet) call(b *redbreaker.Breaker, fails bool, takes time.Duration) {
 	if err != nil {
 		return
 	}
+	p.beginCall(b)
+	defer p.inFlight.Add(-1)
 	time.Sleep(takes)
+	p.awaitResume()
 	if fails {
-		p.Failure(errDown)
+		permit.Failure(errDown)
 	} else {
-		p.Success()
+		permit.Success()
 	}
 }
 
 // TestFleet_staleness runs fleets with random policies and faults. Each admission and each
 // rejection must obey a state that the record had at most d before.
 func TestFleet_staleness(t *testing.T) {
-	admitted, after := 0, 0
-	for seed := range *fleetSeeds {
+	admitted, after, late := 0, 0, 0
+	for seed := *fleetFrom; seed < *fleetFrom+*fleetSeeds; seed++ {
 		synctest.Test(t, func(t *testing.T) {
 			f := drawFleet(uint64(seed))
 			f.run(t, 20*time.Second)
-			for _, a := range f.admitted {
-				if !a.degraded && !f.store.admits(a.at.Add(-f.staleness), a.at) {
-					t.Errorf("seed %d: a call was admitted at %v, though the record had admitted none for %v: %+v", seed, a.at, f.staleness, f.store.heads)
-					break
-				}
-				if !f.store.admits(a.at, a.at) {
-					after++
-				}
-			}
-			for _, a := range f.rejected {
-				if f.policy.Ramp.Over == 0 && !a.degraded && !f.store.rejects(a.at.Add(-f.staleness), a.at) {
-					t.Errorf("seed %d: a call was rejected at %v, though the record had rejected none for %v: %+v", seed, a.at, f.staleness, f.store.heads)
-					break
-				}
-			}
+			a, l := f.checkAnswers(t, uint64(seed))
+			after, late = after+a, late+l
 			admitted += len(f.admitted)
 		})
 	}
-	t.Logf("%d calls admitted, %d of them while the record was open", admitted, after)
-	if after == 0 {
+	t.Logf("%d calls admitted, %d of them while the record was open, %d with late timers", admitted, after, late)
+	if after == 0 || late == 0 {
 		t.Error("no call was admitted by an older state: the fleets show nothing")
 	}
+}
+
+// checkAnswers wants each answer to obey a state of the last d before the call came. Calls
+// by an older state are allowed while the timers of a process are held up. It returns how
+// many calls were admitted by a state that had ended, and by one that had ended before d.
+func (f *fleet) checkAnswers(t *testing.T, seed uint64) (after, tooLate int) {
+	t.Helper()
+	late := make([][]time.Time, len(f.members))
+	for _, a := range f.admitted {
+		if !a.degraded && !f.store.admits(a.came.Add(-f.staleness), a.at) {
+			late[a.process] = append(late[a.process], a.at)
+		}
+		if !f.store.admits(a.at, a.at) {
+			after++
+		}
+	}
+	for i, p := range f.members {
+		p.checkLate(t, seed, late[i])
+		tooLate += len(late[i])
+	}
+	for _, a := range f.rejected {
+		// A rejection reads the clock, so late timers do not matter.
+		if f.policy.Ramp.Over == 0 && !a.degraded && !f.store.rejects(a.came.Add(-f.staleness), a.at) {
+			t.Errorf("seed %d: a call was rejected at %v, though the record had rejected none for %v: %+v", seed, a.at, f.staleness, f.store.heads)
+			break
+		}
+	}
+	return after, tooLate
 }
 
 // drawFleet draws a fleet that fails, recovers and fails again, with a store that does
@@ -171,6 +230,10 @@ func drawFleet(seed uint64) *fleet {
 	if rnd.IntN(2) == 0 {
 		f.breakStoreAtTimes(rnd.Uint64())
 	}
+	f.world = fleetWorld{stops: rnd.IntN(2) == 0, jumps: rnd.IntN(2) == 0, forgets: rnd.IntN(4) == 0}
+	if rnd.IntN(2) == 0 {
+		f.world.timeout = time.Minute // the fallback decides less often
+	}
 	return f
 }
 
@@ -188,6 +251,10 @@ func (f *fleet) breakStoreAtTimes(seed uint64) {
 		switch {
 		case kind == 0, kind == 1 && op == "swap":
 			return errStore
+		case kind == 2:
+			return errHangs
+		case kind == 3 && op == "swap":
+			return errReplyLost
 		}
 		return nil
 	})

@@ -3,10 +3,11 @@ package redbreaker_test
 import (
 	"bytes"
 	"context"
-	"fmt"
+	"errors"
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -20,9 +21,12 @@ type sharedStore struct {
 	roundTrip time.Duration
 	swapFree  bool // a step takes one round trip, as that of a server with scripts does
 
+	ahead atomic.Int64 // its clock, against that of the bubble; worldStore reads it
+
 	mu    sync.Mutex
 	blobs map[string]sharedBlob
 	heads []headAt
+	last  int64                 // version that was given out last
 	steps int                   // operations, by their first round trip
 	fail  func(op string) error // nil while the store works
 }
@@ -57,18 +61,20 @@ func (s *sharedStore) Load(ctx context.Context, name string) ([]byte, int64, err
 
 // Swap implements cas.Store.
 func (s *sharedStore) Swap(ctx context.Context, name string, version int64, blob []byte, _ time.Duration) (bool, error) {
-	if err := s.travel(ctx, "swap"); err != nil {
+	err := s.travel(ctx, "swap")
+	if err != nil && err != errReplyLost {
 		return false, err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	b := s.blobs[name]
 	if b.version != version {
-		return false, nil
+		return false, err
 	}
-	s.blobs[name] = sharedBlob{blob, version + 1}
+	s.last++
+	s.blobs[name] = sharedBlob{blob, s.last}
 	s.noteHeadLocked(blob)
-	return true, nil
+	return true, err
 }
 
 // noteHeadLocked notes the state of a record, if it is another one.
@@ -86,15 +92,23 @@ func (s *sharedStore) travel(ctx context.Context, op string) error {
 	s.mu.Lock()
 	fail, roundTrip := s.fail, s.roundTrip
 	s.mu.Unlock()
+	var failed error
 	if fail != nil {
-		if err := fail(op); err != nil {
-			return err
-		}
+		failed = fail(op)
 	}
-	if roundTrip == 0 || s.swapFree && op == "swap" {
-		return nil
+	switch {
+	case failed == errHangs:
+		<-ctx.Done()
+		return ctx.Err()
+	case failed != nil && failed != errReplyLost:
+		return failed
+	case roundTrip == 0 || s.swapFree && op == "swap":
+		return failed
 	}
-	return sleepUntil(ctx, roundTrip)
+	if err := sleepUntil(ctx, roundTrip); err != nil {
+		return err
+	}
+	return failed
 }
 
 func sleepUntil(ctx context.Context, d time.Duration) error {
@@ -185,7 +199,11 @@ func closeAll(t testing.TB, closers ...interface{ Close() error }) {
 	}
 }
 
-var errStore = fmt.Errorf("the store is down")
+var (
+	errStore     = errors.New("the store is down")
+	errHangs     = errors.New("the store does not reply")
+	errReplyLost = errors.New("the store has swapped, but its reply is lost")
+)
 
 type ctxOfCall = context.Context
 
