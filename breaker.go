@@ -80,6 +80,12 @@ func (c *core) waitForView(ctx context.Context) error {
 	return nil
 }
 
+// isViewClosed reports whether no outcome of a local view is left to send.
+func (c *core) isViewClosed() bool {
+	v, ok := c.handle.(*view)
+	return !ok || v.isClosed()
+}
+
 func (c *core) sealQueue() {
 	c.mu.Lock()
 	defer c.mu.Unlock()

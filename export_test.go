@@ -90,3 +90,6 @@ func (b *Breaker) CancelTaskForTest() {
 	defer v.mu.Unlock()
 	v.params.scheduler.Cancel(&v.work.task)
 }
+
+// HasClosingForTest reports whether a breaker that was removed has outcomes left to send.
+func (r *Registry) HasClosingForTest() bool { return len(r.listClosing()) > 0 }

@@ -60,6 +60,10 @@ type Registry struct {
 	ring     entry
 	retained int // entries in the ring
 	stopped  bool
+	// closing are breakers that were removed while their views sent the last outcomes, for
+	// Shutdown to wait for.
+	closing  []*core
+	pruneAt  int // how many of them make the registry look which have ended
 	evicted  atomic.Int64
 	warnFull sync.Once
 	// collected lists the breakers that the garbage collector has taken. It is a
@@ -261,6 +265,19 @@ func (r *Registry) removeLocked(e *entry) {
 	r.unlinkLocked(e)
 	delete(r.entries, e.name)
 	e.stop()
+	if !e.isViewClosed() {
+		r.addClosingLocked(e.core)
+	}
+}
+
+// addClosingLocked notes a breaker for Shutdown to wait for. It seldom looks for those
+// that have ended, so that removing many breakers takes linear time.
+func (r *Registry) addClosingLocked(c *core) {
+	if len(r.closing) >= r.pruneAt {
+		r.closing = slices.DeleteFunc(r.closing, (*core).isViewClosed)
+		r.pruneAt = 2*len(r.closing) + 16
+	}
+	r.closing = append(r.closing, c)
 }
 
 // removeCollectedLocked removes the entries of collected breakers. The cleanups do
@@ -325,9 +342,11 @@ func (r *Registry) Evictions() int64 { return r.evicted.Load() }
 // does. After it, Get returns [ErrStopped]. Stop may be called twice, and from a
 // hook.
 func (r *Registry) Stop() {
-	for _, e := range r.takeEntries() {
+	entries := r.takeEntries()
+	for _, e := range entries {
 		e.stop()
 	}
+	r.noteClosing(entries)
 	r.closeOwned()
 }
 
@@ -335,16 +354,20 @@ func (r *Registry) Stop() {
 // [Breaker.Shutdown] does, and waits for their hooks. It returns the error of ctx
 // if that ends first; all breakers are stopped then too. Do not call it from a hook.
 func (r *Registry) Shutdown(ctx context.Context) error {
-	entries := r.takeEntries()
+	cores, entries := r.listClosing(), r.takeEntries()
 	for _, e := range entries {
-		e.stopped.Store(true) // none serves calls while another closes
+		cores = append(cores, e.core)
 	}
-	for _, e := range entries {
-		e.close() // all views send their last outcomes at the same time
+	for _, c := range cores {
+		c.stopped.Store(true) // none serves calls while another closes
 	}
+	for _, c := range cores {
+		c.close() // all views send their last outcomes at the same time
+	}
+	r.noteClosing(entries) // for the next Shutdown, if ctx ends first
 	var err error
-	for _, e := range entries {
-		if waitErr := e.shutDown(ctx); waitErr != nil {
+	for _, c := range cores {
+		if waitErr := c.shutDown(ctx); waitErr != nil {
 			err = waitErr
 		}
 	}
@@ -363,6 +386,24 @@ func (r *Registry) takeEntries() []*entry {
 	}
 	clear(r.entries)
 	return entries
+}
+
+// noteClosing notes the breakers that were stopped and whose views still send.
+func (r *Registry) noteClosing(entries []*entry) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, e := range entries {
+		if !e.isViewClosed() {
+			r.addClosingLocked(e.core)
+		}
+	}
+}
+
+// listClosing returns the breakers that were removed and whose views still send.
+func (r *Registry) listClosing() []*core {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.DeleteFunc(slices.Clone(r.closing), (*core).isViewClosed)
 }
 
 func (r *Registry) closeOwned() {

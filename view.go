@@ -40,6 +40,7 @@ type view struct {
 	mu    sync.Mutex // guards the fields below
 	work  *viewWork  // nil at rest
 	epoch int64      // of the last reply; 0: there was none
+	quota viewQuota  // outlives the working memory: what was sent lately does not change at rest
 	// The last event of another epoch: a step that was sent before it shows an older record.
 	voidedNS, voidedEpoch int64
 	stopped               bool // Close was called
@@ -66,7 +67,6 @@ type viewWork struct {
 	// without by leaving published.
 	current *viewDecision
 	pending outcomeList
-	quota   viewQuota
 
 	standing engine.Standing // of the last reply
 	inFlight []engine.Run    // not counted by standing yet
@@ -74,9 +74,10 @@ type viewWork struct {
 	// needs it.
 	outlook *engine.Outlook
 
-	// Numbers of outcomes since the work began: added to pending; no longer pending or in
-	// flight; counted by the storage, as the last flush knew; in flight.
-	added, settled, applied, sending int64
+	// Numbers of outcomes since the work began, in the order in which they were added:
+	// those up to settled were sent or dropped, the next ones are in flight, the others
+	// are pending.
+	settled, sending int64
 
 	flushNS int64 // when a flush is due; 0: none is
 	renewNS int64 // when the decision has to be renewed
@@ -85,8 +86,15 @@ type viewWork struct {
 
 	flushing bool          // a flush is in flight: its sender has the turn
 	queued   bool          // a worker will call Run
-	waiters  int           // reports that wait for a flush
-	flushed  chan struct{} // closed when the flush in flight ends; nil unless a report waits
+	waiters  []*viewWaiter // reports that wait until their outcome is settled
+	flushed  chan struct{} // closed when outcomes are settled; nil unless a report waits
+}
+
+// viewWaiter is a report that waits until its outcome is settled.
+type viewWaiter struct {
+	number  int64 // of its outcome
+	settled bool
+	stale   bool // as far as is known: an outcome whose flush failed is not
 }
 
 // viewLedger counts what became of outcomes that took the lock or came from stripes.
@@ -164,7 +172,7 @@ func (v *view) reportPending(ctx context.Context, t Ticket, o Outcome, d *engine
 		w.pending.pinDetail()
 	}
 	if trips || w.pending.isOverfull(v.params) {
-		stale = v.sendThroughLocked(ctx, w, w.added, now)
+		stale = v.sendThroughLocked(ctx, w, now)
 		now = v.Now()
 	} else if o != Success {
 		w.flushBy(max(now, w.sentNS+v.params.staleNS/8))
@@ -179,7 +187,6 @@ func (v *view) addOutcomeLocked(w *viewWork, run engine.Run, d *engine.Detail) b
 		v.judgePendingLocked(w)
 	}
 	w.pending.add(run, d)
-	w.added += run.N
 	return w.outlook != nil && w.outlook.Add(run)
 }
 
@@ -265,5 +272,5 @@ func (v *view) unsealLocked(w *viewWork, now int64) {
 
 // isIdle reports whether nothing is left to do or to remember.
 func (w *viewWork) isIdle() bool {
-	return w.current == nil && w.pending.count() == 0 && !w.flushing && !w.queued && w.waiters == 0
+	return w.current == nil && w.pending.count() == 0 && !w.flushing && !w.queued && len(w.waiters) == 0
 }

@@ -23,6 +23,13 @@ func (v *view) closeHandle() {
 	close(v.ended)
 }
 
+// isClosed reports whether the handle is closed, or about to be: no outcome is left to send.
+func (v *view) isClosed() bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.closed
+}
+
 // waitClosed waits until the handle is closed.
 func (v *view) waitClosed(ctx context.Context) error {
 	v.mu.Lock()

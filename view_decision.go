@@ -132,6 +132,9 @@ func (v *view) ticketDecision(r *engine.Reply, askedNS int64) *viewDecision {
 	return d
 }
 
+// admitsCalls reports whether the decision admits some calls.
+func (d *viewDecision) admitsCalls() bool { return d.epoch != 0 || d.rejection == nil }
+
 // hasTicketOf reports whether both decisions give the same ticket without a ramp, so
 // that one may go on in place of the other.
 func (d *viewDecision) hasTicketOf(next *viewDecision) bool {

@@ -3,6 +3,7 @@ package redbreaker
 import (
 	"context"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/redbreaker/redbreaker/engine"
@@ -73,36 +74,43 @@ func (v *view) sendFlush(ctx context.Context, b engine.Batch) {
 func (v *view) endFlushLocked(w *viewWork, b *engine.Batch, r *engine.Reply, err error, now int64) {
 	if err != nil {
 		v.countLedgerLocked(viewLedger{failed: b.Outcomes()})
-		w.standing = engine.Standing{}    // the outcomes may have been counted
-		w.renewNS = math.MaxInt64         // the decision lives to its end, and the next call asks
-		w.applied = w.settled + w.sending // none of them is known to be stale
+		w.standing = engine.Standing{} // the outcomes may have been counted
+		w.renewNS = math.MaxInt64      // the decision lives to its end, and the next call asks
 	} else {
 		v.countLedgerLocked(viewLedger{applied: r.Applied, stale: r.Stale})
-		w.applied = w.settled + r.Applied
 		if len(b.Results) > 0 && b.Results[0].Epoch == v.epoch {
-			w.quota.addSent(r.Applied, now, v.params.quotaNS)
+			v.quota.addSent(r.Applied, now, v.params.quotaNS)
 		}
 	}
+	first := w.settled + 1
 	w.settled += w.sending
 	w.sending, w.inFlight, w.flushing = 0, nil, false
 	w.outlook = nil
 	v.expediteLocked(w, now)
-	w.wakeWaiters()
+	w.settleWaiters(first, w.settled, func(n int64) bool { return err == nil && n >= first+r.Applied })
 }
 
-// wakeWaiters wakes the reports that wait for a flush.
-func (w *viewWork) wakeWaiters() {
+// settleWaiters settles the outcomes of waiting reports from one number to another, and
+// wakes all reports that wait. The answer is noted now: once a report has the lock
+// again, later flushes may have ended.
+func (w *viewWork) settleWaiters(first, last int64, isStale func(n int64) bool) {
+	for _, waiter := range w.waiters {
+		if n := waiter.number; !waiter.settled && n >= first && n <= last {
+			waiter.settled, waiter.stale = true, isStale(n)
+		}
+	}
 	if w.flushed != nil {
 		close(w.flushed)
 		w.flushed = nil
 	}
 }
 
-// sendThroughLocked flushes until the outcome number n was sent, and unlocks the view
+// sendThroughLocked flushes until the outcome that was added last was sent, and unlocks the view
 // meanwhile. It waits no longer than one step may take from when the report arrived: then the flush
 // goes on without it. It reports whether the outcome was stale, as far as is known.
-func (v *view) sendThroughLocked(ctx context.Context, w *viewWork, n, arrivedNS int64) (stale bool) {
-	w.waiters++ // keeps the working memory
+func (v *view) sendThroughLocked(ctx context.Context, w *viewWork, arrivedNS int64) (stale bool) {
+	waiter := &viewWaiter{number: w.settled + w.sending + w.pending.count()}
+	w.waiters = append(w.waiters, waiter) // keeps the working memory
 	if !w.flushing {
 		b := v.beginFlushLocked(w, arrivedNS)
 		v.settleAndUnlock(arrivedNS)
@@ -112,11 +120,11 @@ func (v *view) sendThroughLocked(ctx context.Context, w *viewWork, n, arrivedNS 
 	limit := v.params.scheduler.Timeout() - time.Duration(v.Now()-arrivedNS)
 	timer := time.NewTimer(max(0, limit))
 	defer timer.Stop()
-	for inTime := true; inTime && w.settled < n; {
+	for inTime := true; inTime && !waiter.settled; {
 		inTime = v.waitForFlushLocked(w, timer.C)
 	}
-	w.waiters--
-	return w.settled >= n && w.applied < n
+	w.waiters = slices.DeleteFunc(w.waiters, func(other *viewWaiter) bool { return other == waiter })
+	return waiter.stale
 }
 
 // waitForFlushLocked waits for the end of a flush that is in flight or due now. It unlocks

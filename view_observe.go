@@ -49,7 +49,7 @@ func (v *view) applyReplyLocked(o engine.Observation, now int64) {
 	v.publishLocked(o, now)
 	if w := v.work; w != nil {
 		w.standing, w.outlook = o.Reply.Standing, nil
-		if isFlush(o.Batch) {
+		if isFlush(o.Batch) && o.AskedNS >= w.sentNS {
 			w.inFlight = nil // the standing has them
 		}
 		v.expediteLocked(w, now)
@@ -58,18 +58,19 @@ func (v *view) applyReplyLocked(o engine.Observation, now int64) {
 
 // isFlush reports whether the step carried a flush. Only a flush has outcomes without
 // a lease, and one is in flight at a time. The reply to another step does not show
-// whether the storage has counted the outcomes in flight.
+// whether the storage has counted the outcomes in flight. The late reply to a flush that
+// timed out does not either: it was asked before the next flush began.
 func isFlush(b *engine.Batch) bool {
 	return slices.ContainsFunc(b.Results, func(r engine.Result) bool { return r.Lease == 0 })
 }
 
 // enterEpochLocked drops the outcomes of the epoch before: the storage would.
 func (v *view) enterEpochLocked(epoch int64) {
-	v.epoch = epoch
+	v.epoch, v.quota = epoch, viewQuota{}
 	v.endDecisionLocked()
 	if w := v.work; w != nil {
 		v.dropPendingLocked(viewLedger{stale: w.pending.count()})
-		w.quota, w.inFlight, w.flushNS = viewQuota{}, nil, 0
+		w.inFlight, w.flushNS = nil, 0
 	}
 }
 
@@ -78,8 +79,10 @@ func (v *view) dropPendingLocked(as viewLedger) {
 	v.countLedgerLocked(as)
 	w := v.work
 	w.pending = outcomeList{}
-	w.settled, w.sending = w.added, 0
-	w.wakeWaiters()
+	// Outcomes in flight stay so: the end of their flush says what became of them, since
+	// the storage may have counted them before the epoch ended.
+	inFlight := w.settled + w.sending
+	w.settleWaiters(inFlight+1, math.MaxInt64, func(int64) bool { return as.stale > 0 })
 }
 
 // judgePendingLocked judges the outcomes in flight and pending from the last standing on,
@@ -107,7 +110,7 @@ func (v *view) expediteLocked(w *viewWork, now int64) {
 // publishLocked replaces the decision by that of a reply, or by none.
 func (v *view) publishLocked(o engine.Observation, now int64) {
 	d, until := v.decideFromLocked(o.Batch, o.Reply, o.AskedNS)
-	mayPublish := d != nil && now < until && v.mayPublishLocked(o)
+	mayPublish := d != nil && now < until && v.mayPublishLocked(o, d)
 	w := v.work
 	if d != nil && w != nil && w.current != nil && w.current.hasTicketOf(d) {
 		switch {
@@ -124,6 +127,9 @@ func (v *view) publishLocked(o engine.Observation, now int64) {
 		return
 	}
 	d.untilNS.Store(until)
+	// A decision without tickets needs no working memory and no place in the scheduler: each
+	// call reads the clock. It stays referenced until a call finds it over, some hundred
+	// bytes, which costs less than a timer for each open breaker of a registry.
 	if d.epoch != 0 {
 		d.stripes = newSealedStripes(1) // until the lock is released
 		w = v.workLocked()
@@ -133,14 +139,14 @@ func (v *view) publishLocked(o engine.Observation, now int64) {
 }
 
 // mayPublishLocked reports whether the reply may be shown to calls. It may not if an
-// event has shown a later record, and not while operations fail: a server that admits
-// calls but takes no results must not admit them for d without asking.
-func (v *view) mayPublishLocked(o engine.Observation) bool {
+// event has shown a later record. One that admits calls may not while operations fail: a
+// server that admits calls but takes no results must not admit them for d without asking.
+func (v *view) mayPublishLocked(o engine.Observation, d *viewDecision) bool {
 	if v.stopped || v.params.scheduler.IsClosing() || o.AskedNS < v.voidedNS && o.Reply.Epoch != v.voidedEpoch {
 		return false
 	}
 	outage := v.outage.Load()
-	return outage == nil || outage.failing.Load() == 0
+	return outage == nil || outage.failing.Load() == 0 || !d.admitsCalls()
 }
 
 // countLedgerLocked counts what became of outcomes.

@@ -42,7 +42,7 @@ func (q *viewQuota) turnIntervals(now, lengthNS int64) {
 
 // exceedsQuotaLocked reports whether more is pending than may be.
 func (v *view) exceedsQuotaLocked(w *viewWork, now int64) bool {
-	return v.params.limited && w.pending.count() > w.quota.allowance(now, v.params.quotaNS)
+	return v.params.limited && w.pending.count() > v.quota.allowance(now, v.params.quotaNS)
 }
 
 // roomLocked returns how many successes the stripes may take before one of them takes
@@ -51,5 +51,5 @@ func (v *view) roomLocked(w *viewWork, now int64) int64 {
 	if !v.params.limited || w.flushing || w.queued {
 		return maxRoom << stripeBits
 	}
-	return max(0, w.quota.allowance(now, v.params.quotaNS)-w.pending.count())
+	return max(0, v.quota.allowance(now, v.params.quotaNS)-w.pending.count())
 }
