@@ -74,7 +74,7 @@ func (s *watchSite) open(b *testing.B, namespace string, opts ...storage.Option)
 func (s *watchSite) subscribedNode(b *testing.B, channel string) *redis.Client {
 	b.Helper()
 	for _, server := range s.servers {
-		client := server.Client()
+		client := server.Admin()
 		counts, err := client.PubSubNumSub(ctx, channel).Result()
 		must(b, err)
 		if counts[channel] > 0 {
@@ -88,7 +88,7 @@ func (s *watchSite) subscribedNode(b *testing.B, channel string) *redis.Client {
 func (s *watchSite) masterOf(b *testing.B, key string) *redis.Client {
 	b.Helper()
 	for _, server := range s.servers {
-		client := server.Client()
+		client := server.Admin()
 		if client.Get(ctx, key).Err() == redis.Nil {
 			return client
 		}

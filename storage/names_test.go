@@ -158,7 +158,7 @@ func TestNames_clusterNodeDown(t *testing.T) {
 	addrs := make([]string, len(servers))
 	for i, server := range servers {
 		addrs[i] = server.Addr()
-		must(t, server.Client().ConfigSet(ctx, "cluster-require-full-coverage", "no").Err())
+		must(t, server.Admin().ConfigSet(ctx, "cluster-require-full-coverage", "no").Err())
 	}
 	rdb := redis.NewClusterClient(&redis.ClusterOptions{Addrs: addrs})
 	t.Cleanup(func() {

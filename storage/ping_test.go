@@ -196,7 +196,7 @@ func TestPing_notARedis(t *testing.T) {
 func TestPing_nodeOfACluster(t *testing.T) {
 	nodes := redistest.StartCluster(t, 3)
 	for i, node := range nodes {
-		must(t, node.Client().Do(ctx, "acl", "setuser", "breaker", "on", ">pass", "~*", "&*", "+@all", "-info", "-cluster", "-hello").Err())
+		must(t, node.Admin().Do(ctx, "acl", "setuser", "breaker", "on", ">pass", "~*", "&*", "+@all", "-info", "-cluster", "-hello").Err())
 		for what, change := range map[string]func(*redis.Options){
 			"":                func(*redis.Options) {},
 			"RESP2":           func(o *redis.Options) { o.Protocol = 2 },
@@ -384,7 +384,7 @@ func TestPing_advice(t *testing.T) {
 	server, replica := redistest.Start(t), redistest.Start(t)
 	host, port, err := net.SplitHostPort(server.Addr())
 	must(t, err)
-	must(t, replica.Client().ReplicaOf(ctx, host, port).Err())
+	must(t, replica.Admin().ReplicaOf(ctx, host, port).Err())
 	for says, rdb := range map[string]*redis.Client{
 		"use the address of its primary":                   replica.Client(),
 		"use the number of a database that the server has": open(t, &redis.Options{Addr: server.Addr(), DB: 99}),

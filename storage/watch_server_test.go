@@ -127,7 +127,7 @@ func TestWatch_deleted(t *testing.T) {
 	f := newFollower(t)
 	must(t, act(f.active, 0))
 	eventually(t, "the opening", func() bool { return f.idle.Status().State == engine.StateOpen })
-	must(t, f.server.Client().Del(ctx, key).Err())
+	must(t, f.server.Admin().Del(ctx, key).Err())
 	fails(t, f.active, 1)
 	last := inspect(t, f.store)
 	eventually(t, "the new record", func() bool {

@@ -3,13 +3,16 @@ package storage_test
 import (
 	"context"
 	"errors"
+	"runtime"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 
 	"github.com/redbreaker/redbreaker/engine"
+	"github.com/redbreaker/redbreaker/internal/redistest"
 	"github.com/redbreaker/redbreaker/storage"
 )
 
@@ -188,6 +191,43 @@ func TestWatch_connectionsKilled(t *testing.T) {
 		})
 		wantDelivered(t, e, last.Log, base)
 	})
+}
+
+// A connection that was cut is replaced and not kept: after many cuts there are as many
+// connections and goroutines as before.
+func TestWatch_cutsLeaveNothing(t *testing.T) {
+	server := redistest.Start(t)
+	admin := server.Admin()
+	idle, _ := watching(t, server.Client(), opensAtOnce)
+	awaitBaseline(t, idle)
+	awaitSubscriber := func() {
+		eventually(t, "one subscriber", func() bool { return countSubscribers(t, admin) == 1 })
+	}
+	awaitSubscriber()
+	connections, goroutines := countConnections(t, admin), runtime.NumGoroutine()
+	for range 50 {
+		must(t, admin.Do(ctx, "client", "kill", "type", "pubsub").Err())
+		awaitSubscriber()
+	}
+	// The polls after each of them may have opened one more connection of the pool.
+	eventually(t, "as many connections as before", func() bool { return countConnections(t, admin) <= connections+2 })
+	eventually(t, "as many goroutines as before", func() bool { return runtime.NumGoroutine() <= goroutines+2 })
+}
+
+// countConnections returns the number of connections of a server.
+func countConnections(t testing.TB, admin *redis.Client) int {
+	t.Helper()
+	list, err := admin.ClientList(ctx).Result()
+	must(t, err)
+	return strings.Count(list, "\n")
+}
+
+// countSubscribers returns how many connections a server has that receive the events.
+func countSubscribers(t testing.TB, admin *redis.Client) int64 {
+	t.Helper()
+	counts, err := admin.PubSubNumSub(ctx, fleet+":events").Result()
+	must(t, err)
+	return counts[fleet+":events"]
 }
 
 // act makes one transition.

@@ -21,7 +21,7 @@ func TestWatch_clusterNodeKilled(t *testing.T) {
 	addrs := make([]string, len(servers))
 	for i, server := range servers {
 		addrs[i] = server.Addr()
-		must(t, server.Client().ConfigSet(ctx, "cluster-require-full-coverage", "no").Err())
+		must(t, server.Admin().ConfigSet(ctx, "cluster-require-full-coverage", "no").Err())
 	}
 	client := func() *redis.ClusterClient {
 		rdb := redis.NewClusterClient(&redis.ClusterOptions{Addrs: addrs, DialerRetries: 1})
@@ -74,7 +74,7 @@ func subscribedNode(t testing.TB, servers []*redistest.Server, dead *redistest.S
 		if s == dead {
 			continue
 		}
-		counts, err := s.Client().PubSubNumSub(ctx, fleet+":events").Result()
+		counts, err := s.Admin().PubSubNumSub(ctx, fleet+":events").Result()
 		must(t, err)
 		if counts[fleet+":events"] > 0 {
 			return i
@@ -181,9 +181,9 @@ func TestWatch_sentinelFailover(t *testing.T) {
 	primary := redistest.Start(t)
 	replica := redistest.Start(t)
 	host, port, _ := strings.Cut(primary.Addr(), ":")
-	must(t, replica.Client().ReplicaOf(ctx, host, port).Err())
+	must(t, replica.Admin().ReplicaOf(ctx, host, port).Err())
 	eventually(t, "the replica to follow", func() bool {
-		return strings.Contains(replica.Client().Info(ctx, "replication").Val(), "master_link_status:up")
+		return strings.Contains(replica.Admin().Info(ctx, "replication").Val(), "master_link_status:up")
 	})
 	sentinel := redistest.StartSentinel(t, fmt.Sprintf("sentinel monitor fleet %s %s 1\nsentinel down-after-milliseconds fleet 2000\nsentinel failover-timeout fleet 5000\n", host, port))
 	client := func() *redis.Client {
@@ -197,11 +197,12 @@ func TestWatch_sentinelFailover(t *testing.T) {
 	awaitBaseline(t, idle)
 	must(t, act(active, 0))
 	eventually(t, "the opening", func() bool { return idle.Status().State == engine.StateOpen })
+	admin := redisSentinel(sentinel.Addr(), t)
 	eventually(t, "the sentinel to know the replica", func() bool {
-		return redisSentinel(sentinel.Addr(), t).Failover(ctx, "fleet").Err() == nil
+		return admin.Failover(ctx, "fleet").Err() == nil
 	})
 	eventually(t, "the new primary", func() bool {
-		return strings.Contains(replica.Client().Info(ctx, "replication").Val(), "role:master")
+		return strings.Contains(replica.Admin().Info(ctx, "replication").Val(), "role:master")
 	})
 	deadline := time.Now().Add(15 * time.Second)
 	n := 1
@@ -220,6 +221,9 @@ func TestWatch_sentinelFailover(t *testing.T) {
 		}
 	}
 	eventually(t, "the subscription at the new primary", func() bool { return subscribedNode(t, []*redistest.Server{replica}, nil) == 0 })
+	eventually(t, "one connection with a subscription", func() bool {
+		return countSubscribers(t, primary.Admin()) == 0 && countSubscribers(t, replica.Admin()) == 1
+	})
 	s := newStorage(t, client())
 	eventually(t, "agreement", func() bool {
 		last, err := s.Inspect(ctx, name)

@@ -117,7 +117,7 @@ func TestWatch_olderEpochEndsViews(t *testing.T) {
 	v := newOldView(t, server)
 	for _, epoch := range []int64{5, 1 << 51} {
 		before := v.steps.n.Load()
-		must(t, server.Client().Publish(ctx, fleet+":events", fmt.Sprintf("%s 4 9 %d 1000 closed>open operator", key, epoch)).Err())
+		must(t, server.Admin().Publish(ctx, fleet+":events", fmt.Sprintf("%s 4 9 %d 1000 closed>open operator", key, epoch)).Err())
 		eventually(t, "a call that asks the storage", func() bool {
 			must(t, v.Do(ctx, func(context.Context) error { return nil }))
 			return v.steps.n.Load() > before

@@ -57,7 +57,7 @@ func TestConnection_sentinel(t *testing.T) {
 			t.Fatalf("%v\n%s", err, out)
 		}
 	}
-	if n := primary.Client().Exists(ctx, "redbreaker:{dep}").Val(); n != 1 {
+	if n := primary.Admin().Exists(ctx, "redbreaker:{dep}").Val(); n != 1 {
 		t.Error("the primary has no record")
 	}
 	if _, err := execute("get", "dep", "--redis", sentinel.Addr()); err == nil || !strings.Contains(err.Error(), "use redis+sentinel://") {
@@ -121,10 +121,10 @@ func TestErrors_advice(t *testing.T) {
 	host, port, _ := net.SplitHostPort(server.Addr())
 	s := serverAt(server, "redbreaker")
 	s.must(t, "trip", "dep", "--create")
-	if err := replica.Client().ReplicaOf(ctx, host, port).Err(); err != nil {
+	if err := replica.Admin().ReplicaOf(ctx, host, port).Err(); err != nil {
 		t.Fatal(err)
 	}
-	for deadline := time.Now().Add(20 * time.Second); replica.Client().Exists(ctx, "redbreaker:{dep}").Val() == 0; time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(20 * time.Second); replica.Admin().Exists(ctx, "redbreaker:{dep}").Val() == 0; time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("the replica has no copy of the record")
 		}

@@ -37,7 +37,7 @@ func TestRights_areEnough(t *testing.T) {
 			for right := range strings.FieldsSeq(tt.rights) {
 				args = append(args, right)
 			}
-			if err := private.Client().Do(ctx, args...).Err(); err != nil {
+			if err := private.Admin().Do(ctx, args...).Err(); err != nil {
 				t.Fatal(err)
 			}
 			url := fmt.Sprintf("redis://%s:secret@%s", name, private.Addr())

@@ -21,7 +21,7 @@ func TestStartCluster(t *testing.T) {
 	}
 	total := int64(0)
 	for _, s := range servers {
-		n, err := s.Client().DBSize(ctx).Result()
+		n, err := s.Admin().DBSize(ctx).Result()
 		must(t, err)
 		if n == 0 {
 			t.Errorf("the server at %s holds no key of %d", s.Addr(), keys)

@@ -46,7 +46,7 @@ func TestNamespace_keysOfAGivenServerAreRemoved(t *testing.T) {
 		must(t, Client(t).Set(ctx, Namespace(t)+":{x}", "1", 0).Err())
 		must(t, Client(t).Set(ctx, "other:key", "1", 0).Err())
 	})
-	keys, err := s.Client().Keys(ctx, "*").Result()
+	keys, err := s.Admin().Keys(ctx, "*").Result()
 	if err != nil || len(keys) != 1 || keys[0] != "other:key" {
 		t.Errorf("left: %q, %v; want other:key alone", keys, err)
 	}
@@ -89,7 +89,7 @@ func TestStart_badArgs(t *testing.T) {
 
 func TestStart_withPassword(t *testing.T) {
 	s := Start(t, "--requirepass", "secret")
-	if err := s.Client().Ping(ctx).Err(); err == nil || !strings.HasPrefix(err.Error(), "NOAUTH") {
+	if err := s.Admin().Ping(ctx).Err(); err == nil || !strings.HasPrefix(err.Error(), "NOAUTH") {
 		t.Errorf("without the password: %v", err)
 	}
 }
@@ -148,11 +148,11 @@ func TestRestart_portTaken(t *testing.T) {
 	}
 	must(t, l.Close())
 	s.Restart()
-	must(t, s.Client().Ping(ctx).Err())
+	must(t, s.Admin().Ping(ctx).Err())
 }
 
 func TestStart_clusterNode(t *testing.T) {
-	info, err := Start(t, "--cluster-enabled", "yes").Client().ClusterInfo(ctx).Result()
+	info, err := Start(t, "--cluster-enabled", "yes").Admin().ClusterInfo(ctx).Result()
 	if err != nil || !strings.Contains(info, "cluster_state:") {
 		t.Errorf("CLUSTER INFO: %q, %v", info, err)
 	}

@@ -24,7 +24,5 @@ func StartSentinel(t testing.TB, config string) *Server {
 	if err != nil {
 		t.Fatalf("redistest: start a sentinel: %v", err)
 	}
-	s := &Server{t: t, p: p}
-	t.Cleanup(s.Kill)
-	return s
+	return newServer(t, p)
 }

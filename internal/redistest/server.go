@@ -1,6 +1,7 @@
 package redistest
 
 import (
+	"sync"
 	"testing"
 
 	"github.com/redis/go-redis/v9"
@@ -9,8 +10,16 @@ import (
 // Server is a server of one test, which may kill, pause or configure it. Its methods
 // fail the test if they cannot do their work; the test's end kills the server.
 type Server struct {
-	t testing.TB
-	p *process
+	t     testing.TB
+	p     *process
+	admin func() *redis.Client
+}
+
+func newServer(t testing.TB, p *process) *Server {
+	s := &Server{t: t, p: p}
+	s.admin = sync.OnceValue(s.Client)
+	t.Cleanup(s.Kill)
+	return s
 }
 
 // Start starts a private server in its own process, whatever REDBREAKER_REDIS says.
@@ -22,16 +31,20 @@ func Start(t testing.TB, args ...string) *Server {
 	if err != nil {
 		t.Fatalf("redistest: start a server: %v", err)
 	}
-	s := &Server{t: t, p: p}
-	t.Cleanup(s.Kill)
-	return s
+	return newServer(t, p)
 }
 
 // Addr returns the server's host and port, which a restart keeps.
 func (s *Server) Addr() string { return s.p.addr() }
 
-// Client returns a client of the server that is closed at the test's end.
+// Client returns a new client of the server, which is closed at the test's end: that
+// of a process of its own.
 func (s *Server) Client() *redis.Client { return newClient(s.t, s.Addr()) }
+
+// Admin returns the client with which the test itself asks and configures the server.
+// It is the same at each call, because a loop that waits for something asks many times:
+// new clients would keep thousands of connections open until the test's end.
+func (s *Server) Admin() *redis.Client { return s.admin() }
 
 // Kill ends the server at once, as a crash would. It does nothing if the server does
 // not run.

@@ -172,7 +172,7 @@ func asUser(t *testing.T, s *redistest.Server, rules ...string) *redis.Client {
 	for _, r := range rules {
 		args = append(args, r)
 	}
-	if err := s.Client().Do(t.Context(), args...).Err(); err != nil {
+	if err := s.Admin().Do(t.Context(), args...).Err(); err != nil {
 		t.Fatal(err)
 	}
 	client := redis.NewClient(&redis.Options{Addr: s.Addr(), Username: "breaker", Password: "secret"})
@@ -356,7 +356,7 @@ func TestCoverage(t *testing.T) {
 	for deadline := time.Now().Add(20 * time.Second); ; {
 		for _, s := range servers {
 			for _, slot := range []any{7000, 7001, 9999} {
-				_ = s.Client().Do(t.Context(), "cluster", "delslots", slot).Err()
+				_ = s.Admin().Do(t.Context(), "cluster", "delslots", slot).Err()
 			}
 		}
 		e.findings = nil
