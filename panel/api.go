@@ -48,6 +48,13 @@ type keyJSON struct {
 	Key string `json:"key"`
 }
 
+// faultJSON is a breaker that could not be read.
+type faultJSON struct {
+	ID    string `json:"id"`
+	Name  string `json:"name"`
+	Error string `json:"error"`
+}
+
 func (p *Panel) serveList(w http.ResponseWriter, r *http.Request) {
 	q, err := parseQuery(r.URL.Query())
 	if err != nil {
@@ -62,12 +69,16 @@ func (p *Panel) serveList(w http.ResponseWriter, r *http.Request) {
 	list := all.selectBreakers(q)
 	body := listJSON{
 		Breakers: []any{}, Page: list.page, Pages: list.pages, PerPage: list.perPage,
-		Matched: list.matched, Total: list.total, Counts: list.counts, Problems: listProblems(all.err),
+		Matched: list.matched, Total: list.total, Counts: list.counts, Problems: listProblems(all.problems()),
 	}
 	now := time.Now()
 	for _, b := range list.breakers {
 		if b.key != "" {
 			body.Breakers = append(body.Breakers, keyJSON{b.key})
+			continue
+		}
+		if b.fault != nil {
+			body.Breakers = append(body.Breakers, faultJSON{encodeName(b.Name), b.Name, faultText(b.fault)})
 			continue
 		}
 		body.Breakers = append(body.Breakers, breakerJSON{encodeName(b.Name), b.ageSnapshot(now)})

@@ -171,7 +171,10 @@ func (f *feed) pollRecords(ctx context.Context, deliver func(engine.Event)) {
 		pause := pollTime
 		if err == nil {
 			for _, b := range r.breakers {
-				if b.key == "" && !isFirst {
+				if !b.hasSnapshot() {
+					continue
+				}
+				if !isFirst {
 					deliverNewer(&b.Snapshot, known[b.Name], deliver)
 				}
 				known[b.Name] = b.Epoch

@@ -29,14 +29,18 @@ const (
 	readTimeout = 30 * time.Second
 )
 
-// breaker is a breaker of a reading. It has either a snapshot or, if its name is too
-// long to be stored, so that it cannot be read, only a key.
+// breaker is a breaker of a reading. It has a snapshot, or only a name and a fault if it
+// could not be read, or only a key if its name is too long to be stored.
 type breaker struct {
 	engine.Snapshot
 	key    string
+	fault  error
 	at     time.Time // when it was read
 	danger float64   // how much of its nearest threshold it has reached, 0 to 1
 }
+
+// hasSnapshot reports whether the state of the breaker is known.
+func (b *breaker) hasSnapshot() bool { return b.key == "" && b.fault == nil }
 
 // reading is the whole fleet. It is not changed after it was made.
 type reading struct {
@@ -44,7 +48,16 @@ type reading struct {
 	listedAt time.Time     // when all names were listed
 	took     time.Duration // of the reading that listed them
 	breakers []*breaker    // by name
-	err      error         // of the parts that could not be read
+	err      error         // of the parts of the index that could not be read
+}
+
+// problems returns the errors of the index and of the breakers that could not be read.
+func (r *reading) problems() error {
+	faults := []error{r.err}
+	for _, b := range r.breakers {
+		faults = append(faults, b.fault)
+	}
+	return errors.Join(faults...)
 }
 
 // fleet reads all breakers of a storage. It is safe for concurrent use.
@@ -176,31 +189,34 @@ func (f *fleet) readAll(ctx context.Context) (*reading, error) {
 			names = append(names, l.Name)
 		}
 	}
-	found, err := f.inspectNames(ctx, names)
-	r.err = errors.Join(append(faults, err)...)
-	if ctx.Err() != nil {
-		return nil, errors.Join(ctx.Err(), r.err)
+	found, fault, err := f.inspectNames(ctx, names)
+	r.err = errors.Join(append(faults, fault)...)
+	if err != nil {
+		return nil, errors.Join(err, r.err)
 	}
 	r.breakers = append(r.breakers, found...)
-	if r.err != nil && len(r.breakers) == 0 {
-		return nil, r.err
+	wasRead := func(b *breaker) bool { return b.fault == nil }
+	if problems := r.problems(); problems != nil && !slices.ContainsFunc(r.breakers, wasRead) {
+		return nil, problems
 	}
 	slices.SortFunc(r.breakers, compareNames)
 	r.took = time.Since(r.began)
 	return r, nil
 }
 
-// readChanged returns the base with the named breakers read again.
+// readChanged returns the base with the named breakers read again. One that cannot be read
+// does not hide the others.
 func (f *fleet) readChanged(ctx context.Context, base *reading, changed map[string]bool) (*reading, error) {
 	r := &reading{began: time.Now(), listedAt: base.listedAt, took: base.took, err: base.err}
 	var names []string
 	for name := range changed {
 		names = append(names, name)
 	}
-	found, err := f.inspectNames(ctx, names)
+	found, fault, err := f.inspectNames(ctx, names)
 	if err != nil {
 		return nil, err
 	}
+	r.err = errors.Join(r.err, fault)
 	r.breakers = slices.DeleteFunc(slices.Clone(base.breakers), func(b *breaker) bool { return b.key == "" && changed[b.Name] })
 	r.breakers = append(r.breakers, found...)
 	slices.SortFunc(r.breakers, compareNames)
@@ -211,23 +227,65 @@ func compareNames(a, b *breaker) int {
 	return cmp.Or(strings.Compare(a.Name, b.Name), strings.Compare(a.key, b.key))
 }
 
-// inspectNames returns the breakers that exist, and the joined error of those that could
-// not be read.
-func (f *fleet) inspectNames(ctx context.Context, names []string) ([]*breaker, error) {
+// inspectNames returns the breakers that exist, those with a fault among them, and the
+// joined faults that name none of them. The error is that of a storage which read nothing
+// because the context has ended or it is closed.
+func (f *fleet) inspectNames(ctx context.Context, names []string) (found []*breaker, rest, err error) {
 	if len(names) == 0 {
-		return nil, nil
+		return nil, nil, nil
 	}
 	snapshots, err := f.inspectMany(ctx, names)
+	switch {
+	case ctx.Err() != nil:
+		return nil, nil, errors.Join(ctx.Err(), err)
+	case len(snapshots) != len(names):
+		return nil, nil, cmp.Or(err, errNothingRead)
+	}
+	faults, rest := faultsByName(err)
 	now := time.Now()
 	all := make([]breaker, 0, len(snapshots))
-	found := make([]*breaker, 0, len(snapshots))
+	found = make([]*breaker, 0, len(snapshots))
 	for i := range snapshots {
-		if snapshots[i].Exists { // else it was removed, or could not be read
-			all = append(all, breaker{Snapshot: snapshots[i], at: now, danger: nearestGauge(&snapshots[i])})
-			found = append(found, &all[len(all)-1])
+		b := breaker{Snapshot: snapshots[i], at: now}
+		switch b.fault = faults[names[i]]; {
+		case b.fault != nil:
+			b.Snapshot = engine.Snapshot{Name: names[i]}
+		case b.Exists:
+			b.danger = nearestGauge(&b.Snapshot)
+		default:
+			continue // it was removed meanwhile
+		}
+		all = append(all, b)
+		found = append(found, &all[len(all)-1])
+	}
+	return found, rest, nil
+}
+
+// errNothingRead is the error of a storage that returns neither breakers nor an error.
+var errNothingRead = errors.New("redbreaker: the storage returned fewer breakers than it was asked for, correct its InspectMany")
+
+// faultsByName returns joined errors by the breakers that they name, and the rest.
+func faultsByName(err error) (all map[string]error, rest error) {
+	all = map[string]error{}
+	var collect func(error)
+	collect = func(err error) {
+		if joined, ok := err.(interface{ Unwrap() []error }); ok {
+			for _, e := range joined.Unwrap() {
+				collect(e)
+			}
+			return
+		}
+		var failure *engine.StorageError
+		if errors.As(err, &failure) && failure.Name != "" {
+			all[failure.Name] = err
+		} else {
+			rest = errors.Join(rest, err)
 		}
 	}
-	return found, err
+	if err != nil {
+		collect(err)
+	}
+	return all, rest
 }
 
 func (f *fleet) inspectMany(ctx context.Context, names []string) ([]engine.Snapshot, error) {
@@ -239,7 +297,14 @@ func (f *fleet) inspectMany(ctx context.Context, names []string) ([]engine.Snaps
 	for i, name := range names {
 		var err error
 		if all[i], err = f.storage.Inspect(ctx, name); err != nil {
+			if errors.Is(err, engine.ErrStopped) {
+				return nil, err
+			}
 			all[i] = engine.Snapshot{Name: name}
+			var failure *engine.StorageError
+			if !errors.As(err, &failure) || failure.Name != name {
+				err = &engine.StorageError{Class: engine.ClassUnknown, Op: "inspect", Name: name, Err: err}
+			}
 			faults = append(faults, err)
 		}
 		if ctx.Err() != nil {
@@ -270,7 +335,7 @@ func (f *fleet) findName(ctx context.Context, segment string) (string, error) {
 // if nothing happened meanwhile.
 func (b *breaker) ageSnapshot(now time.Time) engine.Snapshot {
 	s, passed := b.Snapshot, now.Sub(b.at)
-	if passed <= 0 || b.key != "" {
+	if passed <= 0 || !b.hasSnapshot() {
 		return s
 	}
 	s.Age += passed

@@ -98,7 +98,7 @@ func parseCount(key, text string, limit int) (int, error) {
 // matchesBreaker reports whether a breaker belongs to the list. The state and mode of one
 // that cannot be read are unknown, so it belongs to lists of all states only.
 func (q *query) matchesBreaker(b *breaker) bool {
-	if b.key != "" && len(q.states)+len(q.modes) > 0 {
+	if !b.hasSnapshot() && len(q.states)+len(q.modes) > 0 {
 		return false
 	}
 	return (len(q.states) == 0 || slices.Contains(q.states, b.State)) &&
@@ -134,12 +134,17 @@ func compareAttention(a, b *breaker) int {
 	return cmp.Compare(a.Age, b.Age)
 }
 
-const rankClosed = 6
+const (
+	rankUnreadable = 6
+	rankClosed     = 7
+)
 
 func attentionRank(b *breaker) int {
 	switch {
 	case b.key != "":
 		return rankClosed + 1
+	case b.fault != nil:
+		return rankUnreadable
 	case b.Mode == engine.ModeForcedOpen:
 		return 1
 	case b.Mode == engine.ModeForcedClosed:
@@ -170,7 +175,8 @@ type counts struct {
 	HalfOpen   int `json:"half_open"`
 	Closed     int `json:"closed"`
 	Overridden int `json:"overridden"` // in a mode, whatever the state
-	Unnamed    int `json:"unnamed"`    // whose name is too long to be stored
+	Unreadable int `json:"unreadable"`
+	Unnamed    int `json:"unnamed"` // whose name is too long to be stored
 }
 
 // selectBreakers returns the page of a reading that a query asks for. A page after the
@@ -204,6 +210,8 @@ func (c *counts) countBreaker(b *breaker) {
 	switch {
 	case b.key != "":
 		c.Unnamed++
+	case b.fault != nil:
+		c.Unreadable++
 	case b.Mode != engine.ModeAuto:
 		c.Overridden++
 	case b.State == engine.StateOpen:

@@ -28,6 +28,7 @@ func newAge(d time.Duration) tickView {
 type rowView struct {
 	ID, URL, Shown string
 	Key            string // instead of all else, if the name is not stored
+	Fault          string // besides ID, URL and Shown, if the breaker could not be read
 	Epoch          int64
 	Kind           string // its icon and color
 	State          string
@@ -58,6 +59,12 @@ func (p *Panel) newRow(s *engine.Snapshot) rowView {
 		}
 	}
 	return row
+}
+
+// newFaultRow returns the row of a breaker that could not be read.
+func (p *Panel) newFaultRow(b *breaker) rowView {
+	id := encodeName(b.Name)
+	return rowView{ID: id, URL: p.options.Prefix + "/breakers/" + id, Shown: showText(b.Name), Fault: showText(faultText(b.fault))}
 }
 
 // stateKind returns the class of a state and mode.
@@ -161,7 +168,7 @@ type choiceView struct {
 }
 
 func (p *Panel) newListView(all *reading, list result) listView {
-	v := listView{Problems: listProblems(all.err), Query: list.search, States: list.states, Modes: list.modes}
+	v := listView{Problems: listProblems(all.problems()), Query: list.search, States: list.states, Modes: list.modes}
 	v.Headline, v.Sub = summarizeFleet(list.counts, list.total)
 	v.frame = p.newFrame(v.Headline, listRefresh)
 	v.Tabs = p.newTabs(list)
@@ -173,6 +180,10 @@ func (p *Panel) newListView(all *reading, list result) listView {
 	for _, b := range list.breakers {
 		if b.key != "" {
 			v.Rows = append(v.Rows, rowView{Key: showText(b.key)})
+			continue
+		}
+		if b.fault != nil {
+			v.Rows = append(v.Rows, p.newFaultRow(b))
 			continue
 		}
 		s := b.ageSnapshot(now)
@@ -262,7 +273,7 @@ func summarizeFleet(c counts, total int) (headline, sub string) {
 	for _, part := range []struct {
 		n    int
 		text string
-	}{{c.Open, "open"}, {c.HalfOpen, "half-open"}, {c.Overridden, "overruled"}} {
+	}{{c.Open, "open"}, {c.HalfOpen, "half-open"}, {c.Overridden, "overruled"}, {c.Unreadable, "unreadable"}} {
 		switch {
 		case part.n == 0:
 		case headline == "":
