@@ -31,6 +31,9 @@ const (
 	// replay begins: the servers of a cluster have clocks of their own, and a transition
 	// may be delivered after a later one of another breaker.
 	resumeOverlap = 2 * time.Second
+	// replayTime limits a replay. A browser that reads slowly would otherwise keep the reading
+	// of the whole fleet in memory. It resumes where it was.
+	replayTime = time.Minute
 )
 
 // serveEvents streams the transitions of all breakers as server-sent events. The id of
@@ -54,7 +57,7 @@ func (p *Panel) serveEvents(w http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodHead {
 		return
 	}
-	out := &eventWriter{w: w, control: http.NewResponseController(w), replayed: map[string]bool{}}
+	out := &eventWriter{w: w, control: http.NewResponseController(w)}
 	// The server writes the end of the response, also to a browser that reads nothing.
 	defer func() { _ = out.setDeadline(time.Now().Add(sendTime)) }()
 	if err := out.writeChunk(fmt.Appendf(nil, "retry: %d\n\n", reconnectTime.Milliseconds())); err != nil {
@@ -79,6 +82,7 @@ func (p *Panel) forwardEvents(ctx context.Context, s *stream, out *eventWriter) 
 		case e := <-s.events:
 			err = out.writeEvent(e)
 		case <-heartbeat.C:
+			out.replayed = nil // what happened before the replay has arrived by now
 			err = out.writeChunk([]byte(": heartbeat\n\n"))
 		case <-s.lost:
 			return
@@ -99,26 +103,53 @@ func (p *Panel) replayEvents(ctx context.Context, out *eventWriter, after *event
 	if err != nil {
 		return err
 	}
-	since := after.at - resumeOverlap.Milliseconds()
-	var missed, newer []engine.Event
+	until := time.Now().Add(replayTime)
+	write := func(e engine.Event) error {
+		if time.Now().After(until) {
+			return context.DeadlineExceeded
+		}
+		return out.writeEvent(e)
+	}
 	for _, b := range r.breakers {
-		for _, t := range b.Log {
-			if t.At >= since && newEventID(b.Name, t) != after.text {
-				newer = append(newer, engine.Event{Kind: engine.EventTransition, Name: b.Name, Transition: t})
+		if len(b.Log) > 0 && b.Log[0].N > 1 && b.Log[0].At > after.at {
+			if err := write(missedEvent(&b.Snapshot)); err != nil {
+				return err
 			}
 		}
-		if len(b.Log) > 0 && b.Log[0].N > 1 && b.Log[0].At > after.at {
-			missed = append(missed, missedEvent(&b.Snapshot))
-		}
 	}
-	slices.SortStableFunc(newer, func(a, b engine.Event) int { return cmp.Compare(a.Transition.At, b.Transition.At) })
-	for _, e := range append(missed, newer...) {
-		if err := out.writeEvent(e); err != nil {
+	newer := listNewer(r, after)
+	for i, t := range newer {
+		if err := write(engine.Event{Kind: engine.EventTransition, Name: t.name, Transition: *t.Transition}); err != nil {
 			return err
 		}
-		out.replayed[newEventID(e.Name, e.Transition)] = e.Kind == engine.EventTransition
+		// The live events that may repeat some are those that wait in the queue.
+		if i >= len(newer)-maxQueued {
+			out.rememberReplayed(newEventID(t.name, *t.Transition))
+		}
 	}
 	return nil
+}
+
+// logged is a transition of a reading, which is not copied: a fleet has many.
+type logged struct {
+	name string
+	*engine.Transition
+}
+
+// listNewer returns the transitions of a reading since the one that a browser received
+// last, the oldest first.
+func listNewer(r *reading, after *eventID) []logged {
+	since := after.at - resumeOverlap.Milliseconds()
+	var newer []logged
+	for _, b := range r.breakers {
+		for i := range b.Log {
+			if t := &b.Log[i]; t.At >= since && newEventID(b.Name, *t) != after.text {
+				newer = append(newer, logged{b.Name, t})
+			}
+		}
+	}
+	slices.SortStableFunc(newer, func(a, b logged) int { return cmp.Compare(a.At, b.At) })
+	return newer
 }
 
 // eventID identifies a transition, and says when it happened.
@@ -150,7 +181,14 @@ func parseEventID(text string) (*eventID, error) {
 type eventWriter struct {
 	w        http.ResponseWriter
 	control  *http.ResponseController
-	replayed map[string]bool // ids that may come again
+	replayed map[string]bool // ids that may come again, until the first heartbeat
+}
+
+func (o *eventWriter) rememberReplayed(id string) {
+	if o.replayed == nil {
+		o.replayed = map[string]bool{}
+	}
+	o.replayed[id] = true
 }
 
 // eventJSON is the data of an event.

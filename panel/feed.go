@@ -27,7 +27,7 @@ const (
 type feed struct {
 	storage engine.Storage
 	fleet   *fleet
-	closed  chan struct{} // closed by closeFeed
+	closed  chan struct{} // closed by endStreams
 
 	mu      sync.Mutex
 	streams map[*stream]bool
@@ -95,9 +95,27 @@ func (f *feed) stopUnused() {
 	}
 }
 
-// closeFeed ends all streams and waits for the Watch.
-func (f *feed) closeFeed() {
+// closeFeed ends all streams and waits for the Watch until the context ends, whose error it
+// returns then.
+func (f *feed) closeFeed(ctx context.Context) error {
+	f.endStreams()
+	ended := make(chan struct{})
+	go func() {
+		f.watches.Wait()
+		close(ended)
+	}()
+	select {
+	case <-ended:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// endStreams ends all streams and the Watch, and waits for neither.
+func (f *feed) endStreams() {
 	f.mu.Lock()
+	defer f.mu.Unlock()
 	if !f.ended {
 		f.ended = true
 		close(f.closed)
@@ -109,8 +127,6 @@ func (f *feed) closeFeed() {
 	if f.linger != nil {
 		f.linger.Stop()
 	}
-	f.mu.Unlock()
-	f.watches.Wait()
 }
 
 // watchStorage delivers events until the context ends. A storage that cannot deliver

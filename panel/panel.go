@@ -2,6 +2,7 @@ package panel
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"net/http"
 
@@ -45,9 +46,14 @@ func New(s engine.Storage, o Options) (*Panel, error) {
 	return p, nil
 }
 
-// Close ends all event streams, so that http.Server.Shutdown does not wait for them.
-// Pages and the rest of the API go on. Use it with http.Server.RegisterOnShutdown.
-func (p *Panel) Close() { p.feed.closeFeed() }
+// Close ends all event streams, so that http.Server.Shutdown does not wait for them, and
+// waits until the storage's Watch has returned. Pages and the rest of the API go on. Use it
+// with http.Server.RegisterOnShutdown.
+func (p *Panel) Close() { _ = p.feed.closeFeed(context.Background()) }
+
+// Shutdown is Close with a limit: if the context ends before the storage's Watch has
+// returned, it returns the context's error. The streams end even then.
+func (p *Panel) Shutdown(ctx context.Context) error { return p.feed.closeFeed(ctx) }
 
 // ServeHTTP implements http.Handler.
 func (p *Panel) ServeHTTP(w http.ResponseWriter, r *http.Request) {

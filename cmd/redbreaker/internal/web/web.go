@@ -195,7 +195,7 @@ const (
 	// streams replace it by a limit for each write.
 	writeTimeout = 2 * time.Minute
 	idleTimeout  = 2 * time.Minute
-	// stopTimeout is how long Serve waits for requests in flight.
+	// stopTimeout is how long Serve waits for event streams and for requests in flight.
 	stopTimeout = 5 * time.Second
 )
 
@@ -210,12 +210,17 @@ func (s *Site) Serve(ctx context.Context, l net.Listener) error {
 	case err = <-ended:
 	case <-ctx.Done():
 	}
-	s.panel.Close() // event streams would last longer than the wait
 	stopping, cancel := context.WithTimeout(context.Background(), stopTimeout)
 	defer cancel()
+	panelEnded := make(chan struct{})
+	go func() {
+		defer close(panelEnded)
+		_ = s.panel.Shutdown(stopping) // event streams would last longer than the wait
+	}()
 	if stopErr := server.Shutdown(stopping); stopErr != nil {
 		_ = server.Close()
 	}
+	<-panelEnded
 	if errors.Is(err, http.ErrServerClosed) {
 		err = nil
 	}

@@ -3,6 +3,7 @@
 package web
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"io"
@@ -11,6 +12,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/redbreaker/redbreaker/engine"
 )
 
 // pipeListener accepts one pipe, whose deadlines are those of the bubble.
@@ -79,4 +82,41 @@ func TestBubble_slowClients(t *testing.T) {
 			})
 		})
 	}
+}
+
+// stuck is a storage whose Watch goes on for a minute after its context has ended, as one
+// does whose connection hangs.
+type stuck struct{ *engine.Memory }
+
+func (s stuck) Watch(ctx context.Context, _ func(engine.Event)) error {
+	<-ctx.Done()
+	time.Sleep(time.Minute)
+	return ctx.Err()
+}
+
+// The limit of a stop applies to the event streams and their Watch too.
+func TestBubble_stopIsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ours, theirs := net.Pipe()
+		defer ours.Close()
+		l := &pipeListener{conns: make(chan net.Conn, 1)}
+		l.conns <- theirs
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- newSite(t, Config{Store: stuck{newStore(t)}}).Serve(ctx, l) }()
+		if _, err := io.WriteString(ours, "GET /api/events HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"); err != nil {
+			t.Fatal(err)
+		}
+		if line, err := bufio.NewReader(ours).ReadString('\n'); err != nil || line != "HTTP/1.1 200 OK\r\n" {
+			t.Fatalf("%q, %v", line, err)
+		}
+		go func() { _, _ = io.Copy(io.Discard, ours) }()
+		cancel()
+		began := time.Now()
+		<-ended
+		if took := time.Since(began); took > stopTimeout {
+			t.Errorf("Serve ended after %v, want %v at most", took, stopTimeout)
+		}
+		time.Sleep(time.Minute)
+	})
 }
