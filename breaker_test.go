@@ -420,7 +420,7 @@ func TestControl_namesEveryFault(t *testing.T) {
 	_, err := b.Control(ctx, redbreaker.Command{For: -1, IfEpoch: -2})
 	wantErr(t, err, redbreaker.ErrInvalid)
 	wantText(t, err,
-		`redbreaker: command: Action is none, use one of ["trip" "half_open" "reset" "force_open" "force_closed" "shadow" "release"]: invalid argument`,
+		"redbreaker: command: Action is none, use one of trip, half_open, reset, force_open, force_closed, shadow, release: invalid argument",
 		"redbreaker: command: For is -1ns, use 0 to 8784h0m0s (366 days): invalid argument",
 		"redbreaker: command: IfEpoch is -2, use an epoch that Inspect gave, 0 for any, or -1 for no record: invalid argument",
 	)

@@ -49,7 +49,7 @@ func ExampleNew_invalid() {
 	fmt.Println(errors.Is(err, redbreaker.ErrInvalid))
 	// Output:
 	// redbreaker: policy: Window.FailureRate is 50, use a share above 0 to 1 (for 50 percent write 0.5): invalid argument
-	// redbreaker: policy: HalfOpen.Successes is 3, above Probes (2) the circuit can never close: invalid argument
+	// redbreaker: policy: HalfOpen.Successes is 3, above Probes (2) the circuit can never close, use 2 or less: invalid argument
 	// true
 }
 

@@ -250,6 +250,9 @@ func TestParseEvent(t *testing.T) {
 func TestTransition_String(t *testing.T) {
 	for want, tr := range map[string]engine.Transition{
 		"closed > open (consecutive) streak=5 by web-2": {To: engine.StateOpen, Cause: engine.CauseConsecutive, Tally: "streak=5", By: "web-2"},
+		"closed > open (consecutive) streak=2":          {To: engine.StateOpen, Cause: engine.CauseConsecutive, Tally: "streak=2 calls=0 failures=0 slow=0"},
+		"closed > open (consecutive) streak=2 calls=9 failures=4 slow=0": {To: engine.StateOpen, Cause: engine.CauseConsecutive,
+			Tally: "streak=2 calls=9 failures=4 slow=0"},
 		`open/shadow > closed (operator) by ops "it's \"over\""`: {From: engine.StateOpen, FromMode: engine.ModeShadow, Cause: engine.CauseOperator,
 			By: "ops", Text: `it's "over"`},
 	} {

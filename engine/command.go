@@ -1,6 +1,9 @@
 package engine
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // Action is the kind of a [Command]. The zero value is invalid.
 type Action uint8
@@ -52,14 +55,14 @@ type Command struct {
 func (c Command) Validate() error {
 	f := faults{subject: "command"}
 	if c.Action < ActionTrip || c.Action > ActionRelease {
-		f.add("Action is %v, use one of %q", c.Action, actionNames[1:])
+		f.add("Action is %v, use one of %s", c.Action, strings.Join(actionNames[1:], ", "))
 	}
 	if c.For < 0 || c.For > MaxDuration {
 		f.add("For is %v, use 0 to %v (366 days)", c.For, MaxDuration)
 	}
 	timed := c.Action != ActionHalfOpen && c.Action != ActionReset && c.Action != ActionRelease
 	if c.For > 0 && !timed {
-		f.add("For has no meaning for %v", c.Action)
+		f.add("For has no meaning for %v, leave it 0", c.Action)
 	}
 	if c.IfEpoch < -1 || c.IfEpoch > maxEpoch {
 		f.add("IfEpoch is %d, use an epoch that Inspect gave, 0 for any, or -1 for no record", c.IfEpoch)

@@ -14,7 +14,7 @@ var (
 	ErrRejected = errors.New("redbreaker: call rejected")
 	// ErrStopped is returned by calls through a breaker, registry or storage
 	// that was stopped or closed.
-	ErrStopped = errors.New("redbreaker: stopped")
+	ErrStopped = errors.New("redbreaker: the breaker, its registry or its storage was stopped, stop its callers first")
 	// ErrInvalid is matched by every error about what the caller passed: a
 	// policy, a name, an option, a command.
 	ErrInvalid = errors.New("invalid argument")

@@ -248,7 +248,7 @@ func TestNames(t *testing.T) {
 		}
 	}
 	var s engine.State
-	want := `redbreaker: "ajar" is not a state; use one of ["closed" "open" "half_open"]: invalid argument`
+	want := `redbreaker: "ajar" is not a state, use one of closed, open, half_open: invalid argument`
 	if err := s.UnmarshalText([]byte("ajar")); err == nil || err.Error() != want || !errors.Is(err, engine.ErrInvalid) {
 		t.Errorf("%v, want %s", err, want)
 	}

@@ -25,6 +25,9 @@ func (m *machine) appendLog(t Transition) {
 	m.transitions = append(m.transitions, t)
 }
 
+// emptyWindow ends the tally of a transition whose window counted no call.
+const emptyWindow = " calls=0 failures=0 slow=0"
+
 // describeTally returns the counts that caused a transition, for the log.
 func (m *machine) describeTally(cause Cause) string {
 	switch cause {

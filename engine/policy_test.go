@@ -49,27 +49,28 @@ func TestPolicy_invalid(t *testing.T) {
 		{with(func(w *engine.Window) { w.FailureRate = math.Inf(1) }), "Window.FailureRate is +Inf, use a share above 0 to 1 (for +Inf percent write +Inf)"},
 		{with(func(w *engine.Window) { w.FailureRate = 0.00004 }), "Window.FailureRate is 4e-05, the smallest is 0.0001"},
 		{with(func(w *engine.Window) { w.FailureCount = -2 }), "Window.FailureCount is -2, use 1 to 2147483647"},
-		{with(func(w *engine.Window) { w.FailureCount = 11 }), "Window.FailureCount is 11, above Calls (10) it can never hold"},
-		{with(func(w *engine.Window) { w.SlowCallRate = 0.5 }), "Window.SlowCallRate needs SlowCallDuration, the time that makes a call slow"},
+		{with(func(w *engine.Window) { w.FailureCount = 11 }), "Window.FailureCount is 11, above Calls (10) it never opens the circuit, use 10 or less"},
+		{with(func(w *engine.Window) { w.SlowCallRate = 0.5 }), "Window.SlowCallRate needs SlowCallDuration, set the time that makes a call slow"},
 		{with(func(w *engine.Window) { w.SlowCallRate, w.SlowCallDuration = 2, 1 }), "Window.SlowCallRate is 2, use a share above 0 to 1 (for 2 percent write 0.02)"},
-		{with(func(w *engine.Window) { w.SlowCallDuration = time.Second }), "Window.SlowCallDuration has no effect without SlowCallRate"},
+		{with(func(w *engine.Window) { w.SlowCallDuration = time.Second }), "Window.SlowCallDuration has no effect without SlowCallRate, set both or neither"},
 		{with(func(w *engine.Window) { w.SlowCallRate, w.SlowCallDuration = 0.5, -time.Second }), "Window.SlowCallDuration is -1s, use " + days},
 		{with(func(w *engine.Window) { w.MinCalls = -1 }), "Window.MinCalls is -1, use 1 to 2147483647"},
-		{with(func(w *engine.Window) { w.MinCalls = 11 }), "Window.MinCalls is 11, above Calls (10) it can never hold"},
+		{with(func(w *engine.Window) { w.MinCalls = 11 }), "Window.MinCalls is 11, above Calls (10) no rate is ever judged, use 10 or less"},
 		{engine.Policy{Window: engine.Window{MinCalls: 5}}, "Window.MinCalls needs a window, set Calls or Period"},
 
 		{engine.Policy{Backoff: engine.Backoff{Multiplier: 0.5}}, "Backoff.Multiplier is 0.5, use 1 to 10"},
 		{engine.Policy{Backoff: engine.Backoff{Multiplier: 10.5}}, "Backoff.Multiplier is 10.5, use 1 to 10"},
 		{engine.Policy{Backoff: engine.Backoff{Multiplier: math.NaN()}}, "Backoff.Multiplier is NaN, use 1 to 10"},
 		{engine.Policy{Backoff: engine.Backoff{Max: -time.Second}}, "Backoff.Max is -1s, use " + days},
-		{engine.Policy{Backoff: engine.Backoff{Max: time.Second}}, "Backoff.Max is 1s, below OpenFor (1m0s)"},
+		{engine.Policy{Backoff: engine.Backoff{Max: time.Second}}, "Backoff.Max is 1s, use OpenFor (1m0s) or more"},
 		{engine.Policy{Backoff: engine.Backoff{Jitter: -1}}, "Backoff.Jitter is -1, use a share above 0 to 1"},
 		{engine.Policy{Backoff: engine.Backoff{Jitter: 10}}, "Backoff.Jitter is 10, use a share above 0 to 1 (for 10 percent write 0.1)"},
 
 		{engine.Policy{HalfOpen: engine.HalfOpen{Probes: -1}}, "HalfOpen.Probes is -1, use 1 to 1000"},
 		{engine.Policy{HalfOpen: engine.HalfOpen{Probes: 1001}}, "HalfOpen.Probes is 1001, use 1 to 1000"},
 		{engine.Policy{HalfOpen: engine.HalfOpen{Successes: -1}}, "HalfOpen.Successes is -1, use 1 to 1000"},
-		{engine.Policy{HalfOpen: engine.HalfOpen{Probes: 2, Successes: 3}}, "HalfOpen.Successes is 3, above Probes (2) the circuit can never close"},
+		{engine.Policy{HalfOpen: engine.HalfOpen{Probes: 2, Successes: 3}}, "HalfOpen.Successes is 3, above Probes (2) the circuit can never close, use 2 or less"},
+		{engine.Policy{Ramp: engine.Ramp{From: 0.5}}, "Ramp.From needs Over, set how long the ramp lasts"},
 		{engine.Policy{HalfOpen: engine.HalfOpen{Lease: -time.Second}}, "HalfOpen.Lease is -1s, use " + days},
 	} {
 		err := test.policy.Validate()
@@ -209,7 +210,7 @@ func TestCommand_Validate(t *testing.T) {
 			t.Errorf("%+v: %v", c, err)
 		}
 	}
-	const actions = `use one of ["trip" "half_open" "reset" "force_open" "force_closed" "shadow" "release"]`
+	const actions = "use one of trip, half_open, reset, force_open, force_closed, shadow, release"
 	for _, test := range []struct {
 		command engine.Command
 		want    string
@@ -218,9 +219,9 @@ func TestCommand_Validate(t *testing.T) {
 		{engine.Command{Action: 8}, "Action is action(8), " + actions},
 		{engine.Command{Action: engine.ActionTrip, For: -1}, "For is -1ns, use 0 to 8784h0m0s (366 days)"},
 		{engine.Command{Action: engine.ActionTrip, For: 366*day + 1}, "For is 8784h0m0.000000001s, use 0 to 8784h0m0s (366 days)"},
-		{engine.Command{Action: engine.ActionReset, For: 1}, "For has no meaning for reset"},
-		{engine.Command{Action: engine.ActionHalfOpen, For: 1}, "For has no meaning for half_open"},
-		{engine.Command{Action: engine.ActionRelease, For: 1}, "For has no meaning for release"},
+		{engine.Command{Action: engine.ActionReset, For: 1}, "For has no meaning for reset, leave it 0"},
+		{engine.Command{Action: engine.ActionHalfOpen, For: 1}, "For has no meaning for half_open, leave it 0"},
+		{engine.Command{Action: engine.ActionRelease, For: 1}, "For has no meaning for release, leave it 0"},
 		{engine.Command{Action: engine.ActionTrip, IfEpoch: -2}, "IfEpoch is -2, use an epoch that Inspect gave, 0 for any, or -1 for no record"},
 		{engine.Command{Action: engine.ActionTrip, IfEpoch: 1<<52 + 1}, "IfEpoch is 4503599627370497, use an epoch that Inspect gave, 0 for any, or -1 for no record"},
 	} {

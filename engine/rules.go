@@ -135,16 +135,16 @@ func (f *faults) windowRules(w Window, r *Rules) {
 		f.add("Window.MinCalls needs a window, set Calls or Period")
 	}
 	if w.Calls > 0 && w.MinCalls > w.Calls {
-		f.add("Window.MinCalls is %d, above Calls (%d) it can never hold", w.MinCalls, w.Calls)
+		f.add("Window.MinCalls is %d, above Calls (%d) no rate is ever judged, use %d or less", w.MinCalls, w.Calls, w.Calls)
 	}
 	if w.Calls > 0 && w.FailureCount > w.Calls {
-		f.add("Window.FailureCount is %d, above Calls (%d) it can never hold", w.FailureCount, w.Calls)
+		f.add("Window.FailureCount is %d, above Calls (%d) it never opens the circuit, use %d or less", w.FailureCount, w.Calls, w.Calls)
 	}
 	if w.SlowCallRate != 0 && w.SlowCallDuration == 0 {
-		f.add("Window.SlowCallRate needs SlowCallDuration, the time that makes a call slow")
+		f.add("Window.SlowCallRate needs SlowCallDuration, set the time that makes a call slow")
 	}
 	if w.SlowCallDuration != 0 && w.SlowCallRate == 0 {
-		f.add("Window.SlowCallDuration has no effect without SlowCallRate")
+		f.add("Window.SlowCallDuration has no effect without SlowCallRate, set both or neither")
 	}
 }
 
@@ -161,7 +161,7 @@ func (f *faults) backoffRules(b Backoff, r *Rules) {
 	unset := max(DefaultMaxOpenFor, time.Duration(r.OpenMS)*time.Millisecond)
 	r.MaxMS = f.millis("Backoff.Max", b.Max, unset)
 	if b.Max > 0 && r.MaxMS < r.OpenMS {
-		f.add("Backoff.Max is %v, below OpenFor (%v)", b.Max, time.Duration(r.OpenMS)*time.Millisecond)
+		f.add("Backoff.Max is %v, use OpenFor (%v) or more", b.Max, time.Duration(r.OpenMS)*time.Millisecond)
 	}
 }
 
@@ -170,7 +170,7 @@ func (f *faults) halfOpenRules(h HalfOpen, r *Rules) {
 	r.Successes = f.count("HalfOpen.Successes", h.Successes, 1, MaxProbes)
 	r.Probes = f.count("HalfOpen.Probes", h.Probes, max(1, h.Successes), MaxProbes)
 	if h.Probes > 0 && h.Successes > h.Probes {
-		f.add("HalfOpen.Successes is %d, above Probes (%d) the circuit can never close", h.Successes, h.Probes)
+		f.add("HalfOpen.Successes is %d, above Probes (%d) the circuit can never close, use %d or less", h.Successes, h.Probes, h.Probes)
 	}
 	if h.AllowSlow {
 		r.AllowSlow = 1
@@ -184,7 +184,7 @@ func (f *faults) rampRules(ramp Ramp, r *Rules) {
 	r.RampMS = f.millis("Ramp.Over", ramp.Over, 0)
 	r.RampFrom = f.share("Ramp.From", ramp.From)
 	if ramp.From != 0 && ramp.Over == 0 {
-		f.add("Ramp.From needs Over, say how long the ramp lasts")
+		f.add("Ramp.From needs Over, set how long the ramp lasts")
 	}
 	if ramp.From == 0 && r.RampMS > 0 {
 		r.RampFrom = DefaultRampFrom * scale

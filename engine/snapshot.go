@@ -121,12 +121,14 @@ type Transition struct {
 	Err error `json:"-"`
 }
 
-// String returns one line, such as: closed > open (consecutive) streak=5 by web-2.
+// String returns one line, such as: closed > open (consecutive) streak=5 by web-2. The
+// numbers of a window that counted no call are left out.
 func (t Transition) String() string {
 	var b strings.Builder
 	b.WriteString(formatPlace(t.From, t.FromMode) + " > " + formatPlace(t.To, t.ToMode) + " (" + string(t.Cause) + ")")
-	if t.Tally != "" {
-		b.WriteString(" " + t.Tally)
+	// A policy without a window trips by its streak: "failures=0" beside it reads like a fault.
+	if tally := strings.TrimSuffix(t.Tally, emptyWindow); tally != "" {
+		b.WriteString(" " + tally)
 	}
 	if t.By != "" {
 		b.WriteString(" by " + t.By)

@@ -1,6 +1,9 @@
 package engine
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // State is the machine's decision about calls. The zero value is closed.
 type State uint8
@@ -139,5 +142,5 @@ func indexOf(names []string, name, kind string) (int, error) {
 			return i, nil
 		}
 	}
-	return 0, Invalid("%q is not a %s; use one of %q", name, kind, names)
+	return 0, Invalid("%q is not a %s, use one of %s", name, kind, strings.Join(names, ", "))
 }

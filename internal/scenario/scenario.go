@@ -187,6 +187,18 @@ func (w *scenarioRun) runRandom(d *datadriven.TestData) string {
 // formatInstant shows a time on the clock, such as 1004.999s.
 func formatInstant(ms int64) string { return strconv.FormatFloat(float64(ms)/1000, 'f', -1, 64) + "s" }
 
+// formatTransition returns a transition with its whole tally: String leaves out an empty
+// window, which all engines must write.
+func formatTransition(t engine.Transition) string {
+	tally := t.Tally
+	if tally == "" {
+		return t.String()
+	}
+	t.Tally = ""
+	cause := "(" + string(t.Cause) + ")"
+	return strings.Replace(t.String(), cause, cause+" "+tally, 1)
+}
+
 // formatLength shows a duration in ms.
 func formatLength(ms int64) string { return (time.Duration(ms) * time.Millisecond).String() }
 
@@ -311,7 +323,7 @@ func describeStanding(s *engine.Standing) string {
 func (w *scenarioRun) describeReply(r engine.Reply, callers []string, reports, untouched bool) string {
 	var lines []string
 	if r.Transition.Cause != "" {
-		lines = append(lines, r.Transition.String())
+		lines = append(lines, formatTransition(r.Transition))
 	}
 	if reports {
 		line := fmt.Sprintf("applied %d", r.Applied)
@@ -396,7 +408,7 @@ func (w *scenarioRun) runControl(d *datadriven.TestData) string {
 	w.compareTwins(before)
 	var lines []string
 	for _, m := range moves {
-		lines = append(lines, m.String())
+		lines = append(lines, formatTransition(m))
 	}
 	if verdict != nil {
 		lines = append(lines, "refused: "+verdict.Error())
@@ -463,7 +475,7 @@ func (w *scenarioRun) runInspect(*datadriven.TestData) string {
 func (w *scenarioRun) runShowLog(*datadriven.TestData) string {
 	var lines []string
 	for _, t := range w.pure.Snapshot("", w.now).Log {
-		line := fmt.Sprintf("%d: %s %v", t.N, formatInstant(t.At), t)
+		line := fmt.Sprintf("%d: %s %s", t.N, formatInstant(t.At), formatTransition(t))
 		if t.For > 0 {
 			line += " for " + t.For.String()
 		}
