@@ -207,14 +207,15 @@ func (f *fallbackHandle) reportLocally(ctx context.Context, t Ticket, out Outcom
 }
 
 // Status returns the status of the local breaker while it decides, else what the
-// storage's handle knows.
+// storage's handle knows. The record decides again from the first reply on, before
+// the outage is over.
 func (f *fallbackHandle) Status() Status {
 	o := f.outage.Load()
 	if o == nil {
 		return f.Handle.Status()
 	}
 	s := f.Handle.Status()
-	if o.local != nil {
+	if o.local != nil && o.failing.Load() != 0 {
 		age := s.Age
 		s = o.local.Status()
 		s.Age = age
@@ -249,7 +250,9 @@ func (f *fallbackHandle) noteFailure(bits uint32, err *StorageError) *outage {
 		o = f.beginOutage(err)
 	}
 	o.failed.Store(f.Now())
-	o.failing.Or(bits)
+	if o.failing.Or(bits) == 0 {
+		f.core.enqueue(Event{Kind: EventStatus, Name: f.core.name}) // the local breaker decides
+	}
 	return o
 }
 
@@ -292,7 +295,9 @@ func (f *fallbackHandle) noteSuccess(bits uint32) {
 	if o == nil {
 		return
 	}
-	o.failing.And(^bits)
+	if before := o.failing.And(^bits); before != 0 && before&^bits == 0 {
+		f.core.enqueue(Event{Kind: EventStatus, Name: f.core.name}) // the storage decides
+	}
 	if o.failing.Load() != 0 || f.Now()-o.failed.Load() < recoveryQuiet {
 		return
 	}

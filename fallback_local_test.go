@@ -140,6 +140,33 @@ func TestFallbackLocal_permitsOfAnotherTime(t *testing.T) {
 	}
 }
 
+// TestFallbackLocal_statusFollowsTheStorage: the record decides from the first reply on, so
+// a local circuit that opened must not be shown until the end of the outage.
+func TestFallbackLocal_statusFollowsTheStorage(t *testing.T) {
+	store := newFake()
+	states := make(chan redbreaker.State, 10)
+	b := newBreaker(t, opensAtOnce, redbreaker.WithStorage(store), redbreaker.WithHooks(redbreaker.Hooks{
+		OnStatus:   func(_ string, s redbreaker.Status) { states <- s.State },
+		OnDegraded: func(redbreaker.Event) {}, OnRestored: func(redbreaker.Event) {},
+	}))
+	_ = b.Do(ctx, succeed)
+	store.breaks("acquire", unreachable("acquire"))
+	_ = b.Do(ctx, fail)
+	if s := next(t, states); s != redbreaker.StateOpen || b.State() != redbreaker.StateOpen {
+		t.Fatalf("after a local failure: %v, and the hook got %v", b.State(), s)
+	}
+	store.breaks("acquire", nil)
+	if err := b.Do(ctx, succeed); err != nil {
+		t.Fatal(err)
+	}
+	if s := b.Status(); s.State != redbreaker.StateClosed || !s.Degraded {
+		t.Errorf("the storage admits calls, and the status is %+v", s)
+	}
+	if s := next(t, states); s != redbreaker.StateClosed {
+		t.Errorf("the hook got %v", s)
+	}
+}
+
 // With a storage that admits calls but takes no results, such as one out of memory,
 // the circuit could never open.
 func TestFallbackLocal_resultsRefused(t *testing.T) {
