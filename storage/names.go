@@ -3,6 +3,7 @@ package storage
 import (
 	"context"
 	"errors"
+	"fmt"
 	"iter"
 	"strconv"
 	"time"
@@ -98,9 +99,9 @@ func withIndexError(err error, key string) error {
 	if !errors.As(err, &e) {
 		return err
 	}
-	class := e.Class
-	if redis.HasErrorPrefix(e.Err, "WRONGTYPE") {
-		class = engine.ClassForeign
+	class, cause := e.Class, e.Err
+	if redis.HasErrorPrefix(cause, "WRONGTYPE") {
+		class, cause = engine.ClassForeign, fmt.Errorf("%w: %w", cause, engine.ErrForeignKey)
 	}
-	return &engine.StorageError{Class: class, Op: e.Op, Name: key, Err: e.Err}
+	return &engine.StorageError{Class: class, Op: e.Op, Name: key, Err: cause}
 }

@@ -115,7 +115,7 @@ func TestNames_ofAnotherType(t *testing.T) {
 			t.Fatalf("listed %q with %v", names, faults)
 		}
 		var failed *engine.StorageError
-		if !errors.As(faults[0], &failed) || failed.Class != engine.ClassForeign || failed.Name != partOf(t, name) {
+		if !errors.As(faults[0], &failed) || failed.Class != engine.ClassForeign || !errors.Is(failed, engine.ErrForeignKey) || failed.Name != partOf(t, name) {
 			t.Errorf("%v, want an error of class foreign that names the key", faults[0])
 		}
 		if got := rdb.Get(ctx, partOf(t, name)).Val(); got != "theirs" {

@@ -176,7 +176,7 @@ func withAdvice(err error) error {
 		advice = "the server runs no scripts, use Redis 6.0 or later, or Valkey"
 	case errors.As(e.Err, &certificate):
 		advice = "check the certificate, and the server name and authorities of the client's TLS settings"
-	case errors.Is(e.Err, transport.ErrNeedsClusterClient), transport.IsRedirect(e.Err):
+	case errors.Is(e.Err, transport.ErrNeedsClusterClient), transport.IsRedirect(e.Err), errors.Is(e.Err, redis.ErrClosed):
 		return err // the address is right
 	case e.Class == engine.ClassNotExecuted:
 		advice = "check the address, whether a Redis runs there, and whether it wants TLS"

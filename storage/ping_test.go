@@ -378,6 +378,36 @@ func TestStorageError_refusedConnection(t *testing.T) {
 	}
 }
 
+// A server that takes connections and answers nothing has no dial error, so the error of a
+// client that dials once does not ask for that.
+func TestStorageError_connectedWithoutAnswer(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	t.Cleanup(func() { _ = l.Close() })
+	for retries, want := range map[int]string{
+		1: "no connection to the server: no answer within 50ms",
+		2: "no connection to the server, a client with DialerRetries 1 returns the dial error: no answer within 50ms",
+	} {
+		s := newStorage(t, open(t, &redis.Options{Addr: l.Addr().String(), DialerRetries: retries, ContextTimeoutEnabled: true, ReadTimeout: 100 * time.Millisecond}),
+			storage.WithTimeout(50*time.Millisecond))
+		_, err := s.Inspect(ctx, name)
+		wantSays(t, wantClass(t, err, engine.ClassNotExecuted, "inspect"), want)
+	}
+}
+
+// A client that is closed too early is named as such, and neither the address nor TLS
+// is blamed.
+func TestPing_closedClient(t *testing.T) {
+	rdb := redis.NewClient(&redis.Options{Addr: closedPort(t)})
+	s := newStorage(t, rdb)
+	must(t, rdb.Close())
+	err := s.Ping(ctx)
+	wantSays(t, wantClass(t, err, engine.ClassNotExecuted, "ping"), "client is closed, stop the breakers and close the storage before the client")
+	if strings.Contains(err.Error(), "TLS") {
+		t.Errorf("%v blames the address", err)
+	}
+}
+
 // A replica, a database number and a namespace are named as such, and not taken for a
 // missing right or for TLS.
 func TestPing_advice(t *testing.T) {

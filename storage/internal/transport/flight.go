@@ -3,7 +3,6 @@ package transport
 import (
 	"context"
 	"errors"
-	"fmt"
 	"sync/atomic"
 	"time"
 
@@ -399,8 +398,7 @@ func (t *Transport) newError(err error, executable bool, c *Call) error {
 	t.cluster.recordFailure(err)
 	var redirected redirectedError
 	if !executable && errors.Is(err, context.DeadlineExceeded) && !errors.As(err, &redirected) {
-		// go-redis dials several times and gives its last error only after that.
-		err = fmt.Errorf("no connection to the server, a client with DialerRetries 1 returns the dial error: %w", err)
+		err = t.withConnectAdvice(err)
 	}
 	return &engine.StorageError{Class: classifyError(err, executable), Op: c.Op, Name: c.Name, Err: t.withClientAdvice(err)}
 }

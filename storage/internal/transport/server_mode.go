@@ -18,10 +18,25 @@ func IsRedirect(err error) bool {
 	return redis.HasErrorPrefix(err, "MOVED") || redis.HasErrorPrefix(err, "ASK")
 }
 
-// withClientAdvice adds to an error that only nodes of clusters return which client to
-// use. Of a client of a cluster the error has another cause, and of a wrapper that
+// withConnectAdvice says that the timeout passed before there was a connection, and how
+// to get the dial error: go-redis dials several times and gives its last error only after
+// that. A client that dials once would have returned the error: the dial lasts, or the
+// server accepted the connection and does not answer on it.
+func (t *Transport) withConnectAdvice(err error) error {
+	if t.dialsOnce {
+		return fmt.Errorf("no connection to the server: %w", err)
+	}
+	return fmt.Errorf("no connection to the server, a client with DialerRetries 1 returns the dial error: %w", err)
+}
+
+// withClientAdvice adds what to do to errors that the choice or the use of the client
+// causes. Of an error that only nodes of clusters return it says which client to use. Of a client of a cluster the error has another cause, and of a wrapper that
 // hides its client the cause is not known.
 func (t *Transport) withClientAdvice(err error) error {
+	// A client of a cluster also closes clients of nodes that left it.
+	if t.singleServers && errors.Is(err, redis.ErrClosed) {
+		return fmt.Errorf("%w, stop the breakers and close the storage before the client", err)
+	}
 	if t.singleServers && (IsRedirect(err) || redis.HasErrorPrefix(err, "SELECT is not allowed in cluster mode")) {
 		return fmt.Errorf("%w: %w", err, ErrNeedsClusterClient)
 	}

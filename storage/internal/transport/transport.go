@@ -47,7 +47,9 @@ type Transport struct {
 	// singleServers: the client asks the servers that it was given, and ignores that
 	// they may belong to a cluster.
 	singleServers bool
-	protocol      int // of RESP, as the client's options say
+	// dialsOnce: the client returns the error of its first dial instead of trying again.
+	dialsOnce bool
+	protocol  int // of RESP, as the client's options say
 
 	// single is the only server, and a cluster as long as its map is not known.
 	single *Node
@@ -81,17 +83,19 @@ func New(client, underlying redis.UniversalClient, limit time.Duration) (*Transp
 	t := &Transport{client: client, underlying: underlying, timeout: limit, timeoutErr: timeout.Error(limit)}
 	t.closing, t.endCalls = context.WithCancel(context.Background())
 	var dialTimeout, readTimeout time.Duration
+	var dials int
 	switch c := underlying.(type) {
 	case *redis.Client:
-		dialTimeout, readTimeout = c.Options().DialTimeout, c.Options().ReadTimeout
+		dialTimeout, readTimeout, dials = c.Options().DialTimeout, c.Options().ReadTimeout, c.Options().DialerRetries
 		t.singleServers, t.protocol = true, c.Options().Protocol
 	case *redis.ClusterClient:
-		dialTimeout, readTimeout = c.Options().DialTimeout, c.Options().ReadTimeout
+		dialTimeout, readTimeout, dials = c.Options().DialTimeout, c.Options().ReadTimeout, c.Options().DialerRetries
 	case *redis.Ring:
-		dialTimeout, readTimeout = c.Options().DialTimeout, c.Options().ReadTimeout
+		dialTimeout, readTimeout, dials = c.Options().DialTimeout, c.Options().ReadTimeout, c.Options().DialerRetries
 		t.singleServers, t.protocol = true, c.Options().Protocol
 		t.ring = c
 	}
+	t.dialsOnce = dials == 1
 	if dialTimeout <= 0 {
 		dialTimeout = defaultDialTimeout
 	}
