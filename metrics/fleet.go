@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 
 	"github.com/redbreaker/redbreaker"
@@ -24,6 +25,9 @@ type Fleet struct {
 	source FleetSource
 	listed int
 	errors atomic.Int64
+
+	mu       sync.Mutex
+	inFlight *fleetRead
 }
 
 // NewFleet returns a reader of a storage's records. At most listed of them have series
@@ -70,11 +74,17 @@ var (
 
 // Collect reads the storage and calls add for every value of the [FleetInstruments].
 // What cannot be read is missing, counts in fleet.errors, and is in the joined error.
+//
+// Calls at the same time share one reading, so the values may be as old as that reading.
+// It ends with the deadline of the call that began it, or when the contexts of all its calls
+// have ended, and gives what it has read until then. A call whose context ends while others
+// wait returns the context's error, and adds nothing.
 func (f *Fleet) Collect(ctx context.Context, add func(Sample)) error {
-	records, err := f.readRecords(ctx)
-	f.errors.Add(countErrors(err))
-	slices.SortFunc(records, compareRecords)
-	records, hidden := splitRecords(records, f.listed)
+	all, isRead, err := f.shareRead(ctx)
+	if !isRead {
+		return err
+	}
+	records, hidden := splitRecords(all, f.listed)
 	var labels []string
 	for i := range records {
 		labels = append(labels, records[i].label)
@@ -99,6 +109,10 @@ func (f *Fleet) readRecords(ctx context.Context) ([]record, error) {
 	faults := []error{err}
 	var records []record
 	for some := range slices.Chunk(names, maxRead) {
+		if ctx.Err() != nil { // one error, not one for each record
+			faults = append(faults, ctx.Err())
+			break
+		}
 		snapshots, err := f.inspectNames(ctx, some)
 		faults = append(faults, err)
 		for i := range snapshots {
@@ -130,6 +144,10 @@ func (f *Fleet) inspectNames(ctx context.Context, names []string) ([]engine.Snap
 	var snapshots []engine.Snapshot
 	var faults []error
 	for _, name := range names {
+		if ctx.Err() != nil {
+			faults = append(faults, ctx.Err())
+			break
+		}
 		s, err := f.source.Inspect(ctx, name)
 		snapshots, faults = append(snapshots, s), append(faults, err)
 	}

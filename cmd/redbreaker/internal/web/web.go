@@ -175,11 +175,21 @@ func isAnswer(err error) bool {
 	return errors.As(err, &e) && (e.Class == engine.ClassRefused || e.Class == engine.ClassForeign)
 }
 
-// serveMetrics writes the metrics of all records.
+// scrapeTimeout limits the reading for a scrape. It is Prometheus' own default, after which
+// it has closed the connection.
+const scrapeTimeout = 10 * time.Second
+
+// serveMetrics writes the metrics of all records, or of those that were read in time.
 func (s *Site) serveMetrics(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := context.WithTimeout(r.Context(), scrapeTimeout)
+	defer cancel()
 	var samples []metrics.Sample
 	// What cannot be read is counted among the metrics.
-	_ = s.fleet.Collect(r.Context(), func(one metrics.Sample) { samples = append(samples, one) })
+	err := s.fleet.Collect(ctx, func(one metrics.Sample) { samples = append(samples, one) })
+	if len(samples) == 0 {
+		http.Error(w, fmt.Sprintf("redbreaker: the records were not read within %v: %v", scrapeTimeout, err), http.StatusServiceUnavailable)
+		return
+	}
 	w.Header().Set("Content-Type", metrics.TextContentType)
 	w.Header().Set("Cache-Control", "no-store")
 	_ = metrics.WriteText(w, samples)

@@ -7,8 +7,11 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"iter"
 	"net"
+	"net/http"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -118,5 +121,50 @@ func TestBubble_stopIsBounded(t *testing.T) {
 			t.Errorf("Serve ended after %v, want %v at most", took, stopTimeout)
 		}
 		time.Sleep(time.Minute)
+	})
+}
+
+// hanging is a storage that does not answer, and counts who asks.
+type hanging struct {
+	*engine.Memory
+	asked, waiting atomic.Int32
+}
+
+func (h *hanging) Names(ctx context.Context) iter.Seq2[engine.Listed, error] {
+	return func(yield func(engine.Listed, error) bool) {
+		h.asked.Add(1)
+		h.waiting.Add(1)
+		<-ctx.Done()
+		h.waiting.Add(-1)
+		yield(engine.Listed{}, ctx.Err())
+	}
+}
+
+// Scrapes share one reading. It has a limit, and ends when their clients have left.
+func TestBubble_scrapes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := &hanging{Memory: engine.NewMemory()}
+		s := newSite(t, Config{Store: store})
+		for _, leave := range []time.Duration{time.Second, time.Hour} {
+			ctx, cancel := context.WithTimeout(t.Context(), leave)
+			began := time.Now()
+			var all sync.WaitGroup
+			for range 50 {
+				all.Add(1)
+				go func() {
+					defer all.Done()
+					ask(s, "GET", "/metrics", func(r *http.Request) { *r = *r.WithContext(ctx) })
+				}()
+			}
+			all.Wait()
+			cancel()
+			synctest.Wait()
+			if took := time.Since(began); took > scrapeTimeout || store.waiting.Load() != 0 {
+				t.Errorf("clients leave after %v: the reading took %v, %d readings go on", leave, took, store.waiting.Load())
+			}
+		}
+		if n := store.asked.Load(); n != 2 {
+			t.Errorf("%d readings for 2 rounds of scrapes", n)
+		}
 	})
 }
