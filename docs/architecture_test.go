@@ -41,8 +41,8 @@ func TestArchitecture_behaviors(t *testing.T) {
 			}
 		}
 	}
-	if rows != 29 {
-		t.Errorf("the index has %d behaviors, want 29", rows)
+	if rows != 30 {
+		t.Errorf("the index has %d behaviors, want 30", rows)
 	}
 }
 

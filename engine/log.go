@@ -140,26 +140,6 @@ func ParseEvent(event string) (Transition, bool) {
 	return t, true
 }
 
-// findNewest returns the number of the newest entry without the help of the head,
-// for a record whose head is lost; 0 if there is none. An entry counts only in the
-// slot that its number gives.
-func (r *Record) findNewest() int64 {
-	newest, epoch := int64(0), int64(0)
-	for slot := range int64(logSlots) {
-		var n, e int64
-		entry := r.slotEntry(slot)
-		length := leadingInt(entry, &n)
-		if length == 0 || !within(n, 1, maxNumber) || n%logSlots != slot || !strings.HasPrefix(entry[length:], " ") {
-			continue
-		}
-		rest := entry[length+1:]
-		if length = leadingInt(rest, &e); length > 0 && strings.HasPrefix(rest[length:], " ") && e > epoch {
-			newest, epoch = n, e
-		}
-	}
-	return newest
-}
-
 // readLog returns the readable entries of the log, oldest first.
 func (r *Record) readLog() []Transition {
 	list := make([]Transition, 0, len(r.log))

@@ -303,12 +303,3 @@ func (m *machine) remainingMS() int64 {
 	}
 	return 0
 }
-
-// probeHintMS returns the retry hint of a round with no free slot: the time to the
-// end of the earliest lease, but no more than the round has lasted so far. A probe
-// may settle at any moment, so a caller that waited for a whole lease would be late
-// by far after a quick recovery; a hint that doubles as the round grows costs few
-// calls more. It is at least minProbeHintMS unless the lease ends sooner.
-func (r *Record) probeHintMS(now int64) int64 {
-	return max(0, min(r.round.earliestDeadline(now)-now, max(minProbeHintMS, now-r.since)))
-}

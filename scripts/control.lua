@@ -32,6 +32,7 @@ if not ACTIONS[action] or for_ms + 0 > $MAX_MS or rnd + 0 >= $RND_LIMIT then ret
 for_ms, m.rnd = for_ms + 0, rnd + 0
 local own = parse_rules(ARGV[2])
 if not own then return '!args 2' end
+parse_recovery_rules(own)
 if ARGV[3] ~= 'own' and ARGV[3] ~= 'stored' then return '!args 3' end
 if not ARGV[4]:find('^%-?%d+$') then return '!args 4' end
 if not ARGV[5]:find('^[%w%._%%-]+$') then return '!args 5' end
@@ -47,7 +48,10 @@ if m.exists then m.parse_tally(m.tally) end
 p = own
 if ARGV[3] == 'stored' then
   local stored = parse_rules(redis.call('HGET', KEYS[1], 'policy') or '')
-  if stored and is_sound_rules(stored) then p = stored end
+  if stored then
+    parse_recovery_rules(stored)
+    if is_sound_rules(stored) then p = stored end
+  end
 end
 local verdict = m.control(if_epoch, action, for_ms)
 m.save_record()

@@ -18,13 +18,13 @@ import (
 // mirrored are the files that stand in engine and in lib as two columns of one
 // page: the same functions under the same names, in the same order. A library that is
 // not among them has exceptions only.
-var mirrored = []string{"machine", "probes", "transition", "window", "judge", "log", "control", "head", "tally", "round", "fields", "ramp", "standing", "rules", "codec"}
+var mirrored = []string{"machine", "probes", "transition", "renew", "window", "cells", "judge", "log", "control", "head", "tally", "round", "fields", "ramp", "standing", "rules", "codec"}
 
 // goOnly and luaOnly are the functions that one column does without, and why.
 var goOnly = map[string]string{
 	"machine.step":            "step.lua itself",
 	"machine.note_applied":    "step.lua itself",
-	"window.outcome_of":       "in Lua an outcome is its letter",
+	"cells.outcome_of":        "in Lua an outcome is its letter",
 	"window.drop_window_junk": "a script reads a field only where it needs it",
 	"log.log_entry":           "record.lua writes the entry that it keeps",
 	"log.parse_place":         "a script never reads an entry",
@@ -56,15 +56,16 @@ var goOnly = map[string]string{
 }
 
 var luaOnly = map[string]string{
-	"head.is_known_state":     "in Go a state is an index",
-	"head.is_known_mode":      "in Go a mode is an index",
-	"tally.clear_tally":       "in Go a new tally is a literal",
-	"tally.scan_tally":        "in Go matchText reads the whole layout",
-	"window.same_shape":       "in Go shapes compare",
-	"window.remove_window":    "in Go an empty field is not written",
-	"transition.remove_state": "in Go an empty field is not written",
-	"codec.unused_fields":     "in Go an empty field is not written",
-	"clock.clock":             "in Go the time is an argument",
+	"head.is_known_state":        "in Go a state is an index",
+	"head.is_known_mode":         "in Go a mode is an index",
+	"tally.clear_tally":          "in Go a new tally is a literal",
+	"tally.scan_tally":           "in Go matchText reads the whole layout",
+	"rules.parse_recovery_rules": "in Go matchText reads the whole layout",
+	"window.same_shape":          "in Go shapes compare",
+	"window.remove_window":       "in Go an empty field is not written",
+	"transition.remove_state":    "in Go an empty field is not written",
+	"codec.unused_fields":        "in Go an empty field is not written",
+	"clock.clock":                "in Go the time is an argument",
 }
 
 // renamed are the Lua functions whose counterpart in Go has another name in the same

@@ -54,8 +54,10 @@ function m.load_record(tally)
 end
 
 -- unused_fields returns the fields that the step took out of use, such as the ring of
--- a window that was emptied, but for those in args that it has written again.
+-- a window that was emptied, but for those among the first n of args that it has
+-- written again.
 local function unused_fields(args, n)
+  if n == 0 then return m.removed end
   local written, gone = {}, {}
   for i = 1, n, 2 do written[args[i]] = true end
   for _, field in ipairs(m.removed) do
@@ -73,8 +75,6 @@ function m.save_record()
     args[n + 1], args[n + 2] = field, text
     n = n + 2
   end
-  if m.wrote_head then put('head', head_text()) end
-  if m.wrote_tally and m.tally_readable then put('tally', tally_text()) end
   if m.wrote_round then
     put('round', m.round_text())
     put('leases', m.leases_text())
@@ -82,12 +82,15 @@ function m.save_record()
   if m.wrote_mode then put('mode', m.mode_text()) end
   if m.wrote_reporters then put('rep', m.reporters_text()) end
   for i, text in pairs(m.wrote_cells) do put(string.format('w%d', i), text) end
+  local gone = m.removed
+  if #gone > 0 then gone = unused_fields(args, n) end -- those that follow are never out of use
+  if m.wrote_head then put('head', head_text()) end
+  if m.wrote_tally and m.tally_readable then put('tally', tally_text()) end
   for i, t in ipairs(m.transitions) do
     if i == 1 then put('policy', p.text) end
     put(string.format('log:%02d', t.slot), t.entry)
   end
   if n > 0 then redis.call('HSET', KEYS[1], unpack(args, 1, n)) end
-  local gone = #m.removed > 0 and unused_fields(args, n) or m.removed
   if #gone > 0 then redis.call('HDEL', KEYS[1], unpack(gone)) end
   if m.persist then redis.call('PERSIST', KEYS[1]) end
   if m.pexpire > 0 then redis.call('PEXPIRE', KEYS[1], string.format('%d', m.pexpire)) end

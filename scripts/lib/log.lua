@@ -12,7 +12,7 @@ function m.append_log(move, cause, for_ms, tally, was)
     if m.by ~= '-' then by = ' by=' .. m.by end
     if m.text ~= '-' then text = ' text=' .. m.text end
   end
-  local entry = string.format('%d %d %d %s %s%s%s%s%s', m.newest, m.epoch, m.now, move, cause, length, tally, by, text)
+  local entry = string.format('%d %d %d ', m.newest, m.epoch, m.now) .. move .. ' ' .. cause .. length .. tally .. by .. text
   m.transitions[#m.transitions + 1] = { slot = m.newest % $LOG_SLOTS, entry = entry, event = string.format('%d ', was) .. entry }
 end
 
@@ -30,19 +30,4 @@ end
 function m.format_place(state, mode)
   if mode == 'auto' then return state end
   return state .. '/' .. mode
-end
-
--- find_newest returns the number of the newest entry without the help of the head,
--- for a record whose head is lost; 0 if there is none. An entry counts only in the
--- slot that its number gives.
-function m.find_newest()
-  local newest, epoch = 0, 0
-  for i = 0, $LOG_SLOTS - 1 do
-    local entry = redis.call('HGET', KEYS[1], string.format('log:%02d', i)) or ''
-    local n, e = entry:match('^(%d+) (%d+) ')
-    if n and within(n + 0, 1, $MAX_NUMBER) and n % $LOG_SLOTS == i and e + 0 <= $MAX_INT and e + 0 > epoch then
-      newest, epoch = n + 0, e + 0
-    end
-  end
-  return newest
 end

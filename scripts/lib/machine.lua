@@ -3,24 +3,32 @@
 -- Functions that many steps do not need are defined when the first of their group
 -- is called, because defining a function costs the server as much as running a
 -- short one. A step needs two or three of these groups. The conditions name the
--- functions that a step may call first.
+-- functions that a step may call first, those of the commonest steps before others.
+-- Two groups need rules of the policy that no other function reads.
 setmetatable(m, { __index = function(_, name)
   if name == 'settle_closed' or name == 'clear_window' then
     -- @include lib/window.lua
   elseif name == 'remember_reporter' then
     -- @include lib/judge.lua
+  elseif name == 'open_circuit' or name == 'make_transition' or name == 'expire_trips' or name == 'close_circuit' or
+    name == 'begin_open' or name == 'apply_jitter' then
+    -- @include lib/transition.lua
+    -- @include lib/log.lua
+  elseif name == 'outcomes_until_turn' or name == 'push_outcomes' or name == 'add_calls' or name == 'rotate_buckets' then
+    -- @include lib/cells.lua
+  elseif name == 'renew_record' or name == 'release_mode' or name == 'reset_circuit' or name == 'find_newest' then
+    parse_recovery_rules(p)
+    -- @include lib/renew.lua
+  elseif name == 'parse_round' or name == 'start_probing' or name == 'begin_round' then
+    parse_recovery_rules(p)
+    -- @include lib/round.lua
+    -- @include lib/probes.lua
   elseif name == 'standing' then
     -- @include lib/standing.lua
   elseif name:find('ramp') then
     -- @include lib/ramp.lua
-  elseif name == 'parse_round' or name == 'start_probing' or name == 'begin_round' then
-    -- @include lib/round.lua
-    -- @include lib/probes.lua
-  elseif name == 'salvage_head' or name:find('^parse_') or name == 'reporters_text' or name == 'mode_text' then
-    -- @include lib/fields.lua
   else
-    -- @include lib/transition.lua
-    -- @include lib/log.lua
+    -- @include lib/fields.lua
   end
   return m[name]
 end })
@@ -230,14 +238,4 @@ function m.remaining_ms()
     return m.ramp_hint_ms(m.now)
   end
   return 0
-end
-
--- probe_hint_ms returns the retry hint of a round with no free slot: the time to
--- the end of the earliest lease, but no more than the round has lasted so far. A
--- probe may settle at any moment, so a caller that waited for a whole lease would
--- be late by far after a quick recovery; a hint that doubles as the round grows
--- costs few calls more. It is at least MIN_PROBE_HINT_MS unless the lease ends
--- sooner.
-function m.probe_hint_ms(now)
-  return math.max(0, math.min(m.earliest_deadline() - now, math.max($MIN_PROBE_HINT_MS, now - m.since)))
 end

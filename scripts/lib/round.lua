@@ -22,6 +22,16 @@ function m.earliest_deadline()
   return first
 end
 
+-- probe_hint_ms returns the retry hint of a round with no free slot: the time to
+-- the end of the earliest lease, but no more than the round has lasted so far. A
+-- probe may settle at any moment, so a caller that waited for a whole lease would
+-- be late by far after a quick recovery; a hint that doubles as the round grows
+-- costs few calls more. It is at least MIN_PROBE_HINT_MS unless the lease ends
+-- sooner.
+function m.probe_hint_ms(now)
+  return math.max(0, math.min(m.earliest_deadline() - now, math.max($MIN_PROBE_HINT_MS, now - m.since)))
+end
+
 -- first_deadline returns the deadline of the first outstanding lease,
 -- last_deadline of the last one; 0 if there is none.
 function m.first_deadline() return #m.leases > 0 and m.leases[1].deadline or 0 end
