@@ -128,10 +128,11 @@
 // [Hooks] are called for transitions, calls, rejections, outages and anomalies.
 // [LogHooks] logs transitions, outages and anomalies. Use OnTransition for logs and
 // counters: it is called in the process that made the transition and, with
-// storage.WithWatch, in all others, where Own is false. Use OnStatus for gauges: it is
-// called in every process that learns of another state or mode. OnCall and OnReject run
-// on the caller's goroutine, so they must be quick. The others may be slow;
-// [Breaker.Shutdown] waits for them at the end of a program. All may panic or call the
+// storage.WithWatch, in all others, where Own is false. Local marks transitions of the
+// fallback. Use OnStatus for gauges: it is called in every process that learns of
+// another state or mode. OnCall and OnReject run on the caller's goroutine, so they must
+// be quick. The others may be slow; [Breaker.Shutdown] waits for them at the end of a
+// program. All may panic or call the
 // breaker.
 //
 // # Testing

@@ -28,8 +28,9 @@ type Hooks struct {
 	// OnTransition is called for each change of state or mode that a step of this
 	// process made: then Own is true. Over a storage that watches the fleet
 	// (storage.WithWatch) it is called for the transitions of other processes too.
-	// It suits logs and counters: page and count on Own, and each transition of a
-	// fleet counts once. It does not suit a gauge: without WithWatch it is not
+	// It suits logs and counters: page and count on Own without Local, and each
+	// transition of a fleet counts once. Local marks those that the fallback made in
+	// this process while the storage failed. It does not suit a gauge: without WithWatch it is not
 	// called when another process closes the circuit.
 	OnTransition func(Transition)
 	// OnStatus is called when this process learns of another state or mode, by
@@ -131,10 +132,12 @@ const (
 )
 
 // LogHooks returns hooks that log transitions, outages and anomalies: one line for
-// each, and none for single calls. The attributes have the names of the metrics. A circuit that opens, an outage and an anomaly are logged as
-// warnings, the rest as information. Transitions that other processes made are
-// logged at Debug, so that a fleet logs each once; a gauge wants OnStatus instead.
-// If l is nil, the hooks use slog.Default as it is at the time of the event.
+// each, and none for single calls. The attributes have the names of the metrics. A
+// circuit that opens, an outage and an anomaly are logged as warnings, the rest as
+// information. Transitions that other processes made are logged at Debug, so that a
+// fleet logs each once; the text of one that the fallback made ends in "local". For a
+// gauge use OnStatus instead. If l is nil, the hooks use slog.Default as it is at the
+// time of the event.
 func LogHooks(l *slog.Logger) Hooks {
 	log := func(level slog.Level, msg, name string, attrs ...slog.Attr) {
 		to := l

@@ -21,7 +21,8 @@ const waitPoll = 5 * time.Second
 // While it waits, it reads the record at the known end of the rejection, and at
 // least every 5 s. While the storage fails, it waits as the fallback rejects; if the
 // storage answers but takes no results, until they are tried again at most. It
-// returns the error of ctx, or [ErrStopped].
+// returns the error of ctx, or [ErrStopped]. Stop the breaker before its storage is
+// closed: where the circuit is known as closed, only the next call notices the latter.
 func (b *Breaker) Wait(ctx context.Context) error {
 	if err := b.checkWaiting(ctx); err != nil {
 		return err

@@ -152,7 +152,7 @@ func Example_metrics() {
 	transitions := expvar.NewMap("breaker_transitions")
 	options := redbreaker.WithHooks(redbreaker.Hooks{
 		OnTransition: func(t redbreaker.Transition) {
-			if t.Own {
+			if t.Own && !t.Local {
 				transitions.Add(t.Name+" "+t.To.String(), 1)
 			}
 		},
@@ -211,9 +211,9 @@ func Example_consumer() {
 		return errors.New("timeout")
 	}
 	for payments.Wait(ctx) == nil {
-		message := <-queue
-		err := payments.Do(ctx, func(context.Context) error { return process(message) })
-		if errors.Is(err, redbreaker.ErrRejected) {
+		message, taken := <-queue, false
+		_ = payments.Do(ctx, func(context.Context) error { taken = true; return process(message) })
+		if !taken { // rejected, stopped, or ctx has ended
 			queue <- message
 		}
 	}
@@ -266,7 +266,7 @@ func Example_watch() {
 	page := func(t redbreaker.Transition) { fmt.Println("paged:", t) }
 	hooks := redbreaker.Hooks{
 		OnTransition: func(t redbreaker.Transition) {
-			if t.Own {
+			if t.Own && !t.Local {
 				page(t)
 			}
 		},

@@ -253,6 +253,7 @@ func TestTransition_String(t *testing.T) {
 		"closed > open (consecutive) streak=2":          {To: engine.StateOpen, Cause: engine.CauseConsecutive, Tally: "streak=2 calls=0 failures=0 slow=0"},
 		"closed > open (consecutive) streak=2 calls=9 failures=4 slow=0": {To: engine.StateOpen, Cause: engine.CauseConsecutive,
 			Tally: "streak=2 calls=9 failures=4 slow=0"},
+		"closed > open (consecutive) streak=3 local": {To: engine.StateOpen, Cause: engine.CauseConsecutive, Tally: "streak=3", Local: true},
 		`open/shadow > closed (operator) by ops "it's \"over\""`: {From: engine.StateOpen, FromMode: engine.ModeShadow, Cause: engine.CauseOperator,
 			By: "ops", Text: `it's "over"`},
 	} {

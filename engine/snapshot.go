@@ -111,7 +111,8 @@ type Transition struct {
 	Text string `json:"text,omitzero"`
 	// Own reports whether a step of this process made the transition and its reply
 	// arrived. It is always true in a storage that delivers no other transitions.
-	// The entries of a log do not keep it.
+	// The entries of a log do not keep it. A transition with Own and without Local is
+	// the fleet's, and has Own in one process only.
 	Own bool `json:"own,omitzero"`
 	// Local is true if the fallback in this process made the transition, while the
 	// storage did not answer. It is not in the record.
@@ -122,7 +123,8 @@ type Transition struct {
 }
 
 // String returns one line, such as: closed > open (consecutive) streak=5 by web-2. The
-// numbers of a window that counted no call are left out.
+// numbers of a window that counted no call are left out. That of a transition of the
+// fallback ends in "local".
 func (t Transition) String() string {
 	var b strings.Builder
 	b.WriteString(formatPlace(t.From, t.FromMode) + " > " + formatPlace(t.To, t.ToMode) + " (" + string(t.Cause) + ")")
@@ -135,6 +137,9 @@ func (t Transition) String() string {
 	}
 	if t.Text != "" {
 		b.WriteString(" " + strconv.Quote(t.Text))
+	}
+	if t.Local {
+		b.WriteString(" local")
 	}
 	return b.String()
 }
