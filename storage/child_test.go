@@ -32,6 +32,10 @@ type role struct {
 	Addr, Namespace, Reporter string
 	Policy                    engine.Policy
 	Watches                   bool
+
+	// Staleness above 0 makes a child that decides by a view, on so many processors.
+	Staleness  time.Duration
+	Processors int
 }
 
 // child is a process of its own with a breaker of the fleet, which does what it
@@ -144,6 +148,9 @@ func serve(text string) error {
 		return err
 	}
 	defer s.Close()
+	if r.Staleness > 0 {
+		return serveView(s, r)
+	}
 	var c caller
 	if c.h, err = s.Bind(name, r.Policy, c.events.add); err != nil {
 		return err
