@@ -4,7 +4,6 @@ package redbreaker_test
 
 import (
 	"errors"
-	"fmt"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -414,49 +413,6 @@ func TestView_outageEnds(t *testing.T) {
 		if v.b.Status().Degraded {
 			v.Error("still degraded, 10 s after the store is back")
 		}
-	})
-}
-
-// A registry's breakers share one timer, and own nothing when they are idle.
-func TestView_manyBreakers(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := newSharedStore(time.Millisecond)
-		storage, err := cas.New(s)
-		if err != nil {
-			t.Fatal(err)
-		}
-		const n = 2000
-		r, err := redbreaker.NewRegistry(redbreaker.RegistryConfig{Policy: timed, Max: n}, redbreaker.WithStorage(storage), redbreaker.WithMaxStaleness(time.Second))
-		if err != nil {
-			t.Fatal(err)
-		}
-		most := 0
-		for range 5 {
-			for i := range n {
-				b, err := r.Get(fmt.Sprint("dep", i))
-				if err != nil {
-					t.Fatal(err)
-				}
-				if err := b.Do(ctx, succeed); err != nil {
-					t.Fatal(err)
-				}
-			}
-			most = max(most, goroutines())
-		}
-		if most > 200 {
-			t.Errorf("%d goroutines, want some dozens", most)
-		}
-		time.Sleep(10 * time.Second)
-		synctest.Wait()
-		for name, b := range r.All() {
-			if !b.RestsForTest() {
-				t.Fatalf("%s is not at rest", name)
-			}
-		}
-		if err := r.Shutdown(ctx); err != nil {
-			t.Error(err)
-		}
-		closeAll(t, storage)
 	})
 }
 
