@@ -23,6 +23,15 @@ var ctx = context.Background()
 // opensAtOnce is a policy under which one failure opens the circuit for a minute.
 var opensAtOnce = redbreaker.Policy{ConsecutiveFailures: 1}
 
+// seeds returns how many simulated fleets a test runs: n, but few under the race detector,
+// which takes nine times as long and finds the same races in each fleet.
+func seeds(n, few int) int {
+	if raceEnabled {
+		return few
+	}
+	return n
+}
+
 func succeed(context.Context) error { return nil }
 func fail(context.Context) error    { return errDown }
 

@@ -18,6 +18,9 @@ var biasSeeds = flag.Int("bias", 2, "seeds of each fleet that TestFleet_falseTri
 // often than in strict mode. What a process holds back must not bias what the fleet
 // judges: not at the first calls, nor where a window is full, nor for one sick process.
 func TestFleet_falseTrips(t *testing.T) {
+	if raceEnabled {
+		t.Skip("skipped: it counts, and under the race detector TestFleet_staleness runs the same code")
+	}
 	rate := func(w redbreaker.Window) redbreaker.Policy {
 		return redbreaker.Policy{Window: w, OpenFor: 5 * time.Second}
 	}

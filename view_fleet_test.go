@@ -15,7 +15,7 @@ import (
 )
 
 var (
-	fleetSeeds = flag.Int("fleets", 12, "seeds of simulated fleets that TestFleet_staleness runs")
+	fleetSeeds = flag.Int("fleets", seeds(12, 6), "seeds of simulated fleets that TestFleet_staleness runs")
 	fleetFrom  = flag.Int("fleets.from", 0, "the first of them")
 )
 

@@ -154,6 +154,9 @@ func (x *explorer) exploreJunk() (records int) {
 var junkPlans = []string{"streaks", "three probes", "count window", "time window", "two reporters", "start open", "start in shadow", "shadow"}
 
 func TestExplore_junk(t *testing.T) {
+	if raceEnabled {
+		t.Skip("skipped: the race detector finds nothing in one goroutine, and makes it take minutes")
+	}
 	for _, name := range junkPlans {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

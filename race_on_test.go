@@ -1,0 +1,5 @@
+//go:build race
+
+package redbreaker_test
+
+const raceEnabled = true
