@@ -292,7 +292,7 @@ func TestCluster_colocation(t *testing.T) {
 	c := servers.Cluster(t)
 	ctx := context.Background()
 	on := func(opts ...storage.Option) (nodes int, calls int64) {
-		s, err := storage.NewRedis(c.Client(nil), append(opts, storage.WithNamespace(namespace()))...)
+		s, err := storage.NewRedis(c.Client(nil), append(opts, storage.WithNamespace(namespace()), storage.WithTimeout(20*time.Second))...)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -90,6 +90,7 @@ func TestConformance_standalone(t *testing.T) {
 
 // Protocol 2 selects RESP2; all other tests here use RESP3.
 func TestConformance_resp2(t *testing.T) {
+	t.Parallel()
 	n := servers.Standalone(t)
 	conformance(t, func(testing.TB) redis.UniversalClient {
 		return n.Client(func(o *redis.Options) { o.Protocol = 2 })
@@ -97,11 +98,13 @@ func TestConformance_resp2(t *testing.T) {
 }
 
 func TestConformance_cluster(t *testing.T) {
+	t.Parallel()
 	c := servers.Cluster(t)
 	conformance(t, func(testing.TB) redis.UniversalClient { return c.Client(nil) })
 }
 
 func TestConformance_sentinel(t *testing.T) {
+	t.Parallel()
 	s := servers.Sentinel(t)
 	conformance(t, func(testing.TB) redis.UniversalClient { return s.Client(nil) })
 }

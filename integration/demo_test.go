@@ -14,6 +14,7 @@ import (
 
 // The demo runs on a cluster, and its breaker survives the death of its master.
 func TestDemo_cluster(t *testing.T) {
+	t.Parallel()
 	c := servers.Cluster(t)
 	program := filepath.Join(t.TempDir(), "redbreaker")
 	build := exec.Command("go", "build", "-buildvcs=false", "-o", program, "./cmd/redbreaker")

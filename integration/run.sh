@@ -22,20 +22,23 @@ client='TestConformance_(resp2|cluster|sentinel)|TestCluster_(slotMigration|read
 
 missing=()
 failed=()
+log=$(mktemp)
+trap 'rm "$log"' EXIT
 
-# Prints figures, versions, failures and skips, but not each test that passes.
+# Prints figures, versions, failures and skips, but not each test that passes. Tests that
+# are marked as parallel use servers of their own and mostly wait.
 tests() {
 	local name=$1 start=$SECONDS
 	shift
 	printf '\n--- %s\n' "$name"
-	if ! go test -count=1 -timeout 20m -v "$@" 2>&1 | filter; then
-		failed+=("$name")
+	if ! go test -count=1 -timeout 20m -parallel 4 -v "$@" 2>&1 | tee "$log" | filter; then
+		failed+=("$name:$(sed -nE 's/^ *--- FAIL:( [^ ]+).*/\1/p' "$log" | tr -d '\n')")
 	fi
 	printf -- '--- %s: %ds\n' "$name" $((SECONDS - start))
 }
 
 filter() {
-	grep --line-buffered -vE '^=== |storagetest: skipped|^ +--- (PASS|SKIP): Test[^ ]*/|testcontainers-go - |^$' || true
+	grep --line-buffered -vE '^=== (RUN|PAUSE|CONT)|storagetest: skipped|^ +--- (PASS|SKIP): Test[^ ]*/|testcontainers-go - |^$' || true
 }
 
 process() {

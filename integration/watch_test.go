@@ -229,6 +229,7 @@ func roles(c *servers.ClusterOf) (addrs string) {
 
 // The subscribed node of a cluster dies: another one is subscribed.
 func TestWatch_nodeKilled(t *testing.T) {
+	t.Parallel()
 	c := servers.Cluster(t)
 	active, idle := pair(c)
 	w := newWatched(t, c.Nodes, active, idle)
@@ -249,6 +250,7 @@ func TestWatch_nodeKilled(t *testing.T) {
 // The subscribed node hangs, and works again as a replica of the one that was elected in
 // its place. The connection works all the time.
 func TestWatch_nodePaused(t *testing.T) {
+	t.Parallel()
 	c := servers.Cluster(t)
 	active, idle := pair(c)
 	w := newWatched(t, c.Nodes, active, idle)
@@ -267,6 +269,7 @@ func TestWatch_nodePaused(t *testing.T) {
 
 // The subscribed node hangs for good: the subscription is given up.
 func TestWatch_nodeHangs(t *testing.T) {
+	t.Parallel()
 	c := servers.Cluster(t)
 	active, idle := pair(c)
 	w := newWatched(t, c.Nodes, active, idle)
@@ -287,6 +290,7 @@ func TestWatch_nodeHangs(t *testing.T) {
 // The subscribed node stalls for less than the node timeout: nothing fails over, and
 // the others have dropped what they had for it.
 func TestWatch_nodeStalls(t *testing.T) {
+	t.Parallel()
 	c := servers.Cluster(t)
 	active, idle := pair(c)
 	w := newWatched(t, c.Nodes, active, idle)
@@ -310,6 +314,7 @@ func TestWatch_nodeStalls(t *testing.T) {
 
 // A failover that its master agrees to loses nothing, whatever node is subscribed.
 func TestWatch_cleanFailover(t *testing.T) {
+	t.Parallel()
 	c := servers.Cluster(t)
 	active, idle := pair(c)
 	w := newWatched(t, c.Nodes, active, idle)
@@ -326,6 +331,7 @@ func TestWatch_cleanFailover(t *testing.T) {
 
 // Slots that move take their breakers' events along.
 func TestWatch_slotMoves(t *testing.T) {
+	t.Parallel()
 	c := servers.Cluster(t)
 	active, idle := pair(c)
 	w := newWatched(t, c.Nodes, active, idle)
@@ -345,6 +351,7 @@ func TestWatch_slotMoves(t *testing.T) {
 // The bus between the subscribed node and one master is cut: all nodes work, the
 // connection too, and the events of that master are lost without a sign.
 func TestWatch_busCut(t *testing.T) {
+	t.Parallel()
 	c := servers.Cluster(t, servers.BusProxied())
 	active, idle := pair(c)
 	w := newWatched(t, c.Nodes, active, idle)
@@ -381,11 +388,13 @@ func TestWatch_busCut(t *testing.T) {
 // Sentinels promote the replica, and go-redis leaves the subscription at the old
 // primary. Its own calls show the process that it starves.
 func TestWatch_sentinelFailover(t *testing.T) {
+	t.Parallel()
 	watchSentinels(t, func(s *servers.SentinelOf) { s.Promote() })
 }
 
 // The same where the primary dies.
 func TestWatch_sentinelKilled(t *testing.T) {
+	t.Parallel()
 	watchSentinels(t, func(s *servers.SentinelOf) {
 		before := s.Primary()
 		before.Kill()
@@ -419,6 +428,7 @@ func watchSentinels(t *testing.T, failOver func(*servers.SentinelOf)) {
 // A single server hangs for 12 s: a ping waits for its answer, and the subscription
 // goes on.
 func TestWatch_serverPaused(t *testing.T) {
+	t.Parallel()
 	n := servers.Standalone(t, servers.Args("--maxclients", "1000")) // an argument makes it a private server
 	w := newWatched(t, []*servers.Node{n}, n.Client(nil), n.Client(nil))
 	stop := w.startMoving(5 * time.Millisecond)
@@ -433,6 +443,7 @@ func TestWatch_serverPaused(t *testing.T) {
 
 // Killed subscriptions come back, and what happened meanwhile is read.
 func TestWatch_subscribersKilled(t *testing.T) {
+	t.Parallel()
 	n := servers.Standalone(t, servers.Args("--maxclients", "1000"))
 	w := newWatched(t, []*servers.Node{n}, n.Client(nil), n.Client(nil))
 	stop := w.startMoving(time.Millisecond)

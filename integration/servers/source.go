@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -81,9 +82,14 @@ func hasImage(name string) bool {
 }
 
 // pulled caches the result of each pull, since a pull that fails takes long.
-var pulled = map[string]bool{}
+var (
+	pulledMu sync.Mutex
+	pulled   = map[string]bool{}
+)
 
 func pullImage(name string) bool {
+	pulledMu.Lock()
+	defer pulledMu.Unlock()
 	if _, tried := pulled[name]; !tried {
 		pulled[name] = runDocker("info") == nil && runDocker("pull", "-q", name) == nil
 	}
