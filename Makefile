@@ -12,6 +12,9 @@ NESTED = $(patsubst %/go.mod,%,$(wildcard */go.mod bench/*/go.mod panel/*/go.mod
 # Lists skipped tests with their reasons; go test alone does not.
 GOTESTSUM = go run gotest.tools/gotestsum@v1.13.0 --format pkgname --
 
+# Packages whose tests take longest. They come first, so that none runs alone at the end.
+LONGEST = ./storage ./engine
+
 # The suites that bench-report measures: memory, peers, contention, shared, trips,
 # scripts, latency, watch, push, growth, outage and footprint. Empty: all of them.
 SUITES ?=
@@ -33,10 +36,10 @@ examples: ### Build the examples, run them, and test the SQLite storage from two
 	cd examples && go test ./...
 
 test: ### Run the tests; those on a real server need redis-server on PATH
-	$(GOTESTSUM) ./...
+	$(GOTESTSUM) $(LONGEST) ./...
 
 race: ### Run the tests under the race detector
-	go test -race ./...
+	go test -race $(LONGEST) ./...
 
 integration: ### Run the tests on real servers and clusters; lists those that this machine cannot run
 	integration/run.sh
