@@ -73,9 +73,11 @@ func (f *fleet) run(t *testing.T, length time.Duration) {
 		rnd := rand.New(rand.NewPCG(f.rnd.Uint64(), 6))
 		faults.Go(func() { f.store.forgetAtTimes(rnd, ended) })
 	}
+	for range f.processes {
+		f.members = append(f.members, &simProcess{}) // before any of them reads the list
+	}
 	for i := range f.processes {
 		seed := f.rnd.Uint64()
-		f.members = append(f.members, &simProcess{})
 		all.Go(func() { f.runProcess(t, i, rand.New(rand.NewPCG(seed, 1)), length) })
 	}
 	all.Wait()
