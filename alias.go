@@ -54,6 +54,8 @@ type (
 	Action = engine.Action
 
 	// Event is something that happened to a breaker, for [Hooks].
+	//
+	//	func (e Event) String() string // one line for people
 	Event = engine.Event
 	// EventKind is the kind of an Event.
 	EventKind = engine.EventKind

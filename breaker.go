@@ -113,7 +113,7 @@ func (c *core) close() {
 //
 // New does no I/O; use [Breaker.Ping] to detect a wrong password at start. It
 // returns every fault of name, policy and options at once, each of them wrapping
-// [ErrInvalid].
+// [ErrInvalid], or [ErrStopped] if the storage is closed.
 func New(name string, p Policy, opts ...Option) (*Breaker, error) {
 	s, err := newSettings(opts)
 	if err := errors.Join(engine.CheckName(name), p.Validate(), err, s.checkStaleness(p)); err != nil {
@@ -205,7 +205,7 @@ func (b *Breaker) Status() Status { return b.handle.Status() }
 func (b *Breaker) StorageKind() string { return b.storage.Kind() }
 
 // Inspect reads the record from the storage and changes nothing. If the storage
-// fails, it returns a *[StorageError].
+// fails, it returns a *[StorageError]; else the error of ctx, or [ErrStopped].
 func (b *Breaker) Inspect(ctx context.Context) (Snapshot, error) {
 	if b.stopped.Load() {
 		return Snapshot{}, ErrStopped
@@ -216,7 +216,9 @@ func (b *Breaker) Inspect(ctx context.Context) (Snapshot, error) {
 // Control applies an operator's command to the circuit of the whole fleet, with
 // this breaker's policy, and returns the record after it. It returns every fault
 // of the command, each wrapping [ErrInvalid]; [ErrConflict] or [ErrForced] if the
-// record refuses it; or, since commands never use the fallback, a *[StorageError].
+// record refuses it; since commands never use the fallback, a *[StorageError] if the
+// storage fails; else the error of ctx, or [ErrStopped]. After an error of class
+// [ClassUnknown] the command may have had its effect.
 func (b *Breaker) Control(ctx context.Context, c Command) (Snapshot, error) {
 	if err := c.Validate(); err != nil {
 		return Snapshot{}, err
@@ -225,9 +227,10 @@ func (b *Breaker) Control(ctx context.Context, c Command) (Snapshot, error) {
 }
 
 // Ping checks whether the storage works for this process, and whether the record of
-// this breaker is its own, and returns a *[StorageError] that says what to change.
-// Call it at start, since New does no I/O. For a storage that has nothing to check,
-// such as memory, it returns nil.
+// this breaker is its own, and returns a *[StorageError] that says what to change, the
+// error of ctx, or [ErrStopped]. Call it at start, since New does no I/O. Over Redis it
+// takes up to eight timeouts (2 s by default) if the server does not answer. For a
+// storage that has nothing to check, such as memory, it returns nil.
 func (b *Breaker) Ping(ctx context.Context) error {
 	if b.stopped.Load() {
 		return ErrStopped

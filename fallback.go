@@ -10,7 +10,7 @@ import (
 	"github.com/redbreaker/redbreaker/engine"
 )
 
-// Fallback decides about calls while the storage fails.
+// Fallback decides about calls while the storage fails. The zero value is invalid.
 type Fallback uint8
 
 // The fallbacks. For PyBreaker's fallback_circuit_state, closed is FallbackAllow

@@ -124,7 +124,7 @@ func (p *Permit) Settle(ctx context.Context, err error) { p.settleError(ctx, err
 //	defer permit.Done(&err)
 //
 // A panic then counts as a failure and continues. Done cannot see a
-// runtime.Goexit; Do can.
+// runtime.Goexit; Do can. A nil err, and a nil *err, is a success.
 func (p *Permit) Done(err *error) {
 	if r := recover(); r != nil {
 		p.settleError(noCaller, nil, false)

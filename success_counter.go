@@ -20,10 +20,10 @@ type counterStripe struct {
 	_ [56]byte
 }
 
-// Add counts one success, on the stripe of this goroutine. The address of its stack
-// differs from that of others and costs nothing to read; the product mixes it (2^64
-// divided by the golden ratio).
+// Add counts one success.
 func (c *SuccessCounter) Add() {
+	// Each goroutine has a stripe. The address of its stack differs from that of others and
+	// costs nothing to read; the product mixes it (2^64 divided by the golden ratio).
 	var onStack byte
 	address := uint64(uintptr(unsafe.Pointer(&onStack)))
 	c.stripes[((address>>11)*0x9e3779b97f4a7c15)>>32%counterStripes].n.Add(1)

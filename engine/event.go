@@ -1,6 +1,9 @@
 package engine
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
 // EventKind says what an [Event] is about. The zero value is no event.
 type EventKind uint8
@@ -49,7 +52,7 @@ func (k *EventKind) UnmarshalText(text []byte) error {
 }
 
 // Event is something that happened to a breaker, as this process saw it. In JSON its
-// error and its duration are text.
+// error and its durations are text.
 type Event struct {
 	Kind EventKind `json:"kind"`
 	// Name is the breaker's name.
@@ -82,4 +85,46 @@ type Event struct {
 	Admitted int64 `json:"admitted,omitzero"`
 	Rejected int64 `json:"rejected,omitzero"`
 	Outcomes int64 `json:"outcomes,omitzero"`
+}
+
+// String returns one line for people, such as: lost payments, epoch 7. It has the fields
+// that belong to the kind.
+func (e Event) String() string {
+	s := e.Kind.String()
+	if e.Name != "" {
+		s += " " + PrintableName(e.Name)
+	}
+	if e.Err != nil {
+		return s + ": " + e.Err.Error()
+	}
+	return s + e.describeKind()
+}
+
+// describeKind returns the fields that belong to the kind, after a separator.
+func (e Event) describeKind() string {
+	switch e.Kind {
+	case EventTransition, EventHealed:
+		return ": " + e.Transition.String()
+	case EventLost, EventProbesIgnored:
+		return fmt.Sprintf(", epoch %d", e.Epoch)
+	case EventSkew:
+		return ", another policy is " + e.Policy
+	case EventProbeOverdue:
+		return fmt.Sprintf(", took %v or more of a lease of %v", e.Took, e.Lease)
+	case EventRestored:
+		return fmt.Sprintf(" after %v, the fallback admitted %d calls, rejected %d and got %d results", e.Outage, e.Admitted, e.Rejected, e.Outcomes)
+	case EventDropped:
+		return fmt.Sprintf(", %d events", e.Dropped)
+	case EventMissed:
+		return ", " + describeCount(e.Missed) + " transitions, now " + formatPlace(e.State, e.Mode)
+	}
+	return ""
+}
+
+// describeCount returns the number, or that it is not known.
+func describeCount(n int64) string {
+	if n < 0 {
+		return "an unknown number of"
+	}
+	return fmt.Sprint(n)
 }

@@ -89,8 +89,8 @@ func (c Cause) isByOutcome() bool {
 // Outcome is how a protected call ended. The zero value is no outcome.
 type Outcome uint8
 
-// The outcomes. A Classifier returns one of the first three; the library derives
-// SlowSuccess and SlowFailure from the time that the call took.
+// The outcomes. A Classifier returns one of the first three or TripNow; the library
+// derives SlowSuccess and SlowFailure from the time that the call took.
 const (
 	Success Outcome = iota + 1
 	Failure

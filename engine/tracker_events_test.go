@@ -167,6 +167,27 @@ func TestMemory_opened(t *testing.T) {
 	}
 }
 
+func TestEvent_String(t *testing.T) {
+	opened := engine.Transition{To: engine.StateOpen, Cause: engine.CauseConsecutive}
+	for want, e := range map[string]engine.Event{
+		"transition dep: closed > open (consecutive)": {Kind: engine.EventTransition, Name: "dep", Transition: opened},
+		"degraded dep: no route":                      {Kind: engine.EventDegraded, Name: "dep", Err: errors.New("no route")},
+		"restored dep after 2s, the fallback admitted 9 calls, rejected 3 and got 8 results": {
+			Kind: engine.EventRestored, Name: "dep", Outage: 2 * time.Second, Admitted: 9, Rejected: 3, Outcomes: 8},
+		"lost dep, epoch 7":                                        {Kind: engine.EventLost, Name: "dep", Epoch: 7},
+		"skew dep, another policy is 465d2a6c":                     {Kind: engine.EventSkew, Name: "dep", Policy: "465d2a6c"},
+		"probe_overdue dep, took 3s or more of a lease of 1s":      {Kind: engine.EventProbeOverdue, Name: "dep", Took: 3 * time.Second, Lease: time.Second},
+		"dropped dep, 4 events":                                    {Kind: engine.EventDropped, Name: "dep", Dropped: 4},
+		"missed dep, 5 transitions, now open/shadow":               {Kind: engine.EventMissed, Name: "dep", Missed: 5, State: engine.StateOpen, Mode: engine.ModeShadow},
+		"missed dep, an unknown number of transitions, now closed": {Kind: engine.EventMissed, Name: "dep", Missed: -1},
+		"ready": {Kind: engine.EventReady},
+	} {
+		if got := e.String(); got != want {
+			t.Errorf("%s, want %s", got, want)
+		}
+	}
+}
+
 func TestTransition_tallies(t *testing.T) {
 	for tally, want := range map[string]engine.Tallies{
 		"":                                    {},

@@ -14,7 +14,7 @@ import (
 // Defaults of the options.
 const (
 	DefaultNamespace = "redbreaker"
-	DefaultTimeout   = settings.DefaultTimeout
+	DefaultTimeout   = settings.DefaultTimeout // 250 ms
 )
 
 // Option changes how a storage works.

@@ -88,9 +88,10 @@ func (r *Redis) Kind() string { return "redis" }
 func (r *Redis) Scheduler() *engine.Scheduler { return r.scheduler }
 
 // Close sends the outcomes that local views hold, for at most the timeout. Then it
-// makes every further call fail with engine.ErrStopped, and waits for
-// calls that their callers have already left, at most for the client's own read
-// timeout. The client stays open.
+// makes every further call fail with engine.ErrStopped, and waits for calls that
+// their callers have already left, at most for the client's ReadTimeout (5 s by
+// default) if the server hangs. It returns an error if the client still holds calls
+// then. A second Close does nothing. The client stays open; close it after the storage.
 func (r *Redis) Close() error {
 	r.scheduler.Close()
 	r.closed.Store(true)
