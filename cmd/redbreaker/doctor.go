@@ -41,8 +41,12 @@ func newDoctor() *cobra.Command {
   coverage    each slot of a cluster has a master
   push        a published message arrives
   latency     round trips are short compared with the default timeout of storages
-  records     damage, other data, modes older than a day, policies that differ
+  records     damage, other data, modes older than a day, traces of other policies
   index       breakers that have a record are listed
+
+A record has one policy, that of its last transition. Policies that differ are found where
+outcomes left a trace: in windows, MinReporters, slow calls, or tallies that would have
+opened the circuit. For other differences see OnAnomaly and the alert of policy skew.
 
 Run it as the user of the services, since it tries that user's rights. It changes no
 breaker; it writes the key <namespace>:{#ping}, which expires within a minute. The check of

@@ -583,7 +583,7 @@ func TestRecords(t *testing.T) {
 	requireFinding(t, findings, "records", Error, `the record of "newer" is of a newer release`, "update redbreaker")
 	requireFinding(t, findings, "records", Error, `the key of "foreign" holds other data`, "use another namespace")
 	requireFinding(t, findings, "records", Warning, `1 breaker is listed without a record: "gone"`, "check for evictions")
-	requireFinding(t, findings, "records", Warning, `1 breaker is used with policies that differ: "mixed"`, "deploy one policy")
+	requireFinding(t, findings, "records", Warning, `1 breaker is used with policies that differ: "mixed" (windows)`, "deploy one policy")
 	for _, f := range findings {
 		if f.Severity > OK && f.Check != "records" && f.Check != "version" && f.Check != "latency" {
 			t.Errorf("another finding: %+v", f)

@@ -4,11 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"regexp"
 	"strings"
 	"time"
-
-	"github.com/redis/go-redis/v9"
 
 	"github.com/redbreaker/redbreaker/cmd/redbreaker/internal/plaintext"
 	"github.com/redbreaker/redbreaker/engine"
@@ -151,47 +148,4 @@ func modeAge(s *engine.Snapshot) (age time.Duration, exact bool) {
 		}
 	}
 	return age, false
-}
-
-// The window that the tally has and that the policy asks for.
-var (
-	tallyWindow  = regexp.MustCompile(` win=(\w+/\d+) `)
-	policyWindow = regexp.MustCompile(` window=(\w+/\d+) `)
-)
-
-// checkSkew finds breakers whose outcomes are counted in a window that is not that of the
-// policy of the last transition: processes with another policy report to it.
-func (e *exam) checkSkew(ctx context.Context, names []string) {
-	var skewed []string
-	for start := 0; start < len(names); start += maxRead {
-		chunk := names[start:min(len(names), start+maxRead)]
-		replies := make([]*redis.SliceCmd, len(chunk))
-		_, _ = e.Client.Pipelined(ctx, func(p redis.Pipeliner) error { // each command has its own error
-			for i, name := range chunk {
-				key, _ := e.Keys.Key(name)
-				replies[i] = p.HMGet(ctx, key, "tally", "policy")
-			}
-			return nil
-		})
-		for i, name := range chunk {
-			if values := replies[i].Val(); len(values) == 2 && isSkewed(values[0], values[1]) {
-				skewed = append(skewed, name)
-			}
-		}
-	}
-	if len(skewed) > 0 {
-		e.add(Finding{"records", Warning, "", fmt.Sprintf("%s used with policies that differ: %s", countWas(len(skewed)), listFirst(skewed, plaintext.Quote)),
-			"deploy one policy to all processes that use the name, or give each its own name; a deployment in progress causes this for a while"})
-	}
-}
-
-// maxRead is how many records are read in one round trip.
-const maxRead = 500
-
-// isSkewed reports whether a tally has another window than the policy.
-func isSkewed(tally, policy any) bool {
-	t, hasTally := tally.(string)
-	p, hasPolicy := policy.(string)
-	counted, wanted := tallyWindow.FindStringSubmatch(t), policyWindow.FindStringSubmatch(p)
-	return hasTally && hasPolicy && counted != nil && wanted != nil && counted[1] != "none/0" && counted[1] != wanted[1]
 }
