@@ -158,7 +158,22 @@ func adviceFor(err error, s *session) string {
 	if errors.As(err, &answer) {
 		return ""
 	}
+	if advice := adviceForCluster(err, s); advice != "" {
+		return advice
+	}
 	return adviceForNetwork(err)
+}
+
+// adviceForCluster returns what to do about a node of a cluster that does not answer. One
+// address of a cluster is enough, so the node may be another one than the user named.
+func adviceForCluster(err error, s *session) string {
+	switch {
+	case !s.server.IsCluster():
+		return ""
+	case errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, context.DeadlineExceeded), isTimeout(err):
+		return "the servers of a cluster redirect to the addresses that CLUSTER NODES shows; make each reachable from here, or raise --timeout"
+	}
+	return ""
 }
 
 // serverAdvice is the advice for errors that a server answers, by their beginning and

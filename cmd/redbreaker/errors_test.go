@@ -2,10 +2,12 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"net"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/redbreaker/redbreaker"
@@ -138,6 +140,25 @@ func TestErrors_keyOfAnotherType(t *testing.T) {
 }
 
 // An error of a command that may have been carried out says so.
+// A node of a cluster that does not answer may be one to which another node redirects.
+func TestAdviceFor_cluster(t *testing.T) {
+	for servers, want := range map[string]string{
+		"127.0.0.1:1":             "check the address",
+		"127.0.0.1:1,127.0.0.1:2": "the servers of a cluster redirect to the addresses that CLUSTER NODES shows; make each reachable",
+	} {
+		r := redisFlags{}
+		server, err := r.parse(servers)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, err := range []error{syscall.ECONNREFUSED, fmt.Errorf("no answer within 2s: %w", context.DeadlineExceeded)} {
+			if got := adviceFor(err, &session{server: server}); !strings.HasPrefix(got, want) {
+				t.Errorf("%s, %v: advises %q", servers, err, got)
+			}
+		}
+	}
+}
+
 func TestExplainError_unknown(t *testing.T) {
 	where, err := target.Parse("10.0.0.1:6379", target.Settings{})
 	if err != nil {

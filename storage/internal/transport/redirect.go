@@ -34,7 +34,7 @@ type redirectedError struct {
 }
 
 func (e redirectedError) Error() string {
-	return fmt.Sprintf("%v (no node took the call, the last answer was %s)", e.timeout, e.answer)
+	return fmt.Sprintf("%v (the servers redirect, and none took the call; the last answer was %s; use redis.NewClusterClient, and if it is one, compare CLUSTER NODES of its nodes)", e.timeout, e.answer)
 }
 
 func (e redirectedError) Unwrap() error { return e.timeout }

@@ -204,6 +204,9 @@ func (t Target) Client() redis.UniversalClient {
 	return redis.NewClient(&options)
 }
 
+// IsCluster reports whether the servers are nodes of a cluster.
+func (t Target) IsCluster() bool { return t.cluster != nil }
+
 // String names the servers, without user and password.
 func (t Target) String() string {
 	switch {
