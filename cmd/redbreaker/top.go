@@ -27,7 +27,7 @@ are those of "redbreaker ls".
   enter             open it: its state in words, and its log; escape goes back
   /                 show only names that contain a text
   s, R              sort by the next column; in reverse
-  a                 act on it: a letter chooses, y confirms
+  a                 act on it: a letter chooses, r gives a reason, y confirms
   q                 quit
 
 Modes that begin here last for 10 minutes. If the server fails, the table shows the error,

@@ -90,7 +90,13 @@ func (m *topModel) footer() string {
 		if m.order.order.For > 0 {
 			length = fmt.Sprintf(" for %v", m.order.order.For)
 		}
-		return fmt.Sprintf("%s %s%s? y: yes, any other key: no", m.order.order.use, plaintext.Quote(m.order.name), length)
+		reason := ""
+		if m.order.order.Reason != topReason {
+			reason = " because of " + plaintext.Quote(m.order.order.Reason)
+		}
+		return fmt.Sprintf("%s %s%s%s? y: yes, r: give a reason, any other key: no", m.order.order.use, plaintext.Quote(m.order.name), length, reason)
+	case m.view == viewReason:
+		return "reason, for the log: " + m.order.order.Reason + "_   enter: done, escape: none"
 	case m.message != "":
 		return m.message
 	case m.view == viewBreaker:

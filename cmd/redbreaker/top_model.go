@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"slices"
 	"time"
 	"unicode/utf8"
@@ -21,12 +22,20 @@ const (
 	viewFilter          // the table, while a filter is typed
 	viewActions         // the choice of an action
 	viewConfirm         // the question before an action
+	viewReason          // the question, while a reason is typed
 )
 
 // topActions are the actions by their keys.
 var topActions = []struct{ key, use string }{
 	{"t", "trip"}, {"h", "half-open"}, {"r", "reset"}, {"o", "force-open"}, {"c", "force-closed"}, {"s", "shadow"}, {"e", "release"},
 }
+
+const (
+	// topReason is the reason of an action for which the user gives none.
+	topReason = "redbreaker top"
+	// maxReason is how many bytes of a reason the log keeps.
+	maxReason = 64
+)
 
 // topOrder is an order on a breaker that was confirmed.
 type topOrder struct {
@@ -103,6 +112,8 @@ func (m *topModel) press(key terminal.Key) (confirmed *topOrder, ended bool) {
 		m.pressInActions(key)
 	case viewConfirm:
 		return m.pressInConfirm(key), false
+	case viewReason:
+		m.pressInReason(key)
 	default:
 		m.message = ""
 		return nil, m.pressInTable(key)
@@ -163,13 +174,22 @@ func (m *topModel) pressInFilter(key terminal.Key) {
 		m.view = viewTable
 	case key == terminal.KeyEscape:
 		m.which.match, m.view = "", viewTable
-	case key == terminal.KeyBackspace:
-		_, size := utf8.DecodeLastRuneInString(m.which.match)
-		m.which.match = m.which.match[:len(m.which.match)-size]
-	case utf8.RuneCountInString(string(key)) == 1:
-		m.which.match += string(key)
+	default:
+		m.which.match = editText(m.which.match, key)
 	}
 	m.selectRows()
+}
+
+// editText returns a text after a key: a character is added, backspace removes the last.
+func editText(text string, key terminal.Key) string {
+	switch {
+	case key == terminal.KeyBackspace:
+		_, size := utf8.DecodeLastRuneInString(text)
+		return text[:len(text)-size]
+	case utf8.RuneCountInString(string(key)) == 1:
+		return text + string(key)
+	}
+	return text
 }
 
 // pressInActions prepares the action of the key for confirmation.
@@ -182,7 +202,7 @@ func (m *topModel) pressInActions(key terminal.Key) {
 		}
 		i := slices.IndexFunc(controls, func(c control) bool { return c.use == action.use })
 		o := order{use: action.use, term: controls[i].term, sure: confirmation{yes: true}}
-		o.Action, o.Actor, o.Reason = controls[i].action, m.actor, "redbreaker top"
+		o.Action, o.Actor, o.Reason = controls[i].action, m.actor, topReason
 		if o.term == modeTerm {
 			o.For = topTerm
 		}
@@ -190,8 +210,29 @@ func (m *topModel) pressInActions(key terminal.Key) {
 	}
 }
 
+// pressInReason edits the reason of the order. Escape goes back to the question without one.
+func (m *topModel) pressInReason(key terminal.Key) {
+	switch key {
+	case terminal.KeyEnter:
+		m.view = viewConfirm
+	case terminal.KeyEscape:
+		m.order.order.Reason, m.view = "", viewConfirm
+	default:
+		if text := editText(m.order.order.Reason, key); len(text) <= maxReason {
+			m.order.order.Reason = text
+		}
+	}
+	if m.view == viewConfirm {
+		m.order.order.Reason = cmp.Or(m.order.order.Reason, topReason)
+	}
+}
+
 // pressInConfirm returns the order if the key confirms it.
 func (m *topModel) pressInConfirm(key terminal.Key) *topOrder {
+	if key == "r" {
+		m.order.order.Reason, m.view = "", viewReason
+		return nil
+	}
 	confirmed := m.order
 	m.order, m.view = nil, m.back
 	if key != "y" && key != "Y" {

@@ -177,6 +177,32 @@ func TestTop_actions(t *testing.T) {
 	requireScreen(t, m, `"payments" has been open`, `reset "payments"? y: yes`)
 }
 
+// An action has a reason, if the user gives one before it is confirmed.
+func TestTop_reason(t *testing.T) {
+	m := newTestTop()
+	press(m, terminal.KeyDown, "a", "o", "r", "d", "y", "n", terminal.KeyBackspace, "\u00e9")
+	requireScreen(t, m, "reason, for the log: dy\u00e9_   enter: done")
+	press(m, terminal.KeyEnter)
+	requireScreen(t, m, `force-open "payments" for 10m0s because of "dyé"? y: yes`)
+	if chosen, _ := press(m, "y"); chosen == nil || chosen.order.Reason != "dyé" {
+		t.Errorf("got %+v", chosen)
+	}
+	for _, keys := range [][]terminal.Key{{"x", terminal.KeyEscape}, {terminal.KeyEnter}, {"x", terminal.KeyBackspace, terminal.KeyBackspace, terminal.KeyEnter}} {
+		press(m, append([]terminal.Key{"a", "o", "r"}, keys...)...)
+		if chosen, _ := press(m, "y"); chosen == nil || chosen.order.Reason != topReason {
+			t.Errorf("%q: got %+v", keys, chosen)
+		}
+	}
+	press(m, "a", "o", "r")
+	for range 100 {
+		press(m, "é")
+	}
+	press(m, terminal.KeyEnter)
+	if chosen, _ := press(m, "y"); chosen == nil || chosen.order.Reason != strings.Repeat("é", maxReason/2) {
+		t.Errorf("a long reason: %+v", chosen)
+	}
+}
+
 // No name reaches the terminal as it is.
 func TestTop_hostileNames(t *testing.T) {
 	for kind, name := range hostileNames {
@@ -185,7 +211,7 @@ func TestTop_hostileNames(t *testing.T) {
 			Name: name, Exists: true, ModeBy: name, ModeReason: name, Mode: redbreaker.ModeShadow, Reporters: []string{name},
 			Log: []redbreaker.Transition{{By: name, Text: name, Cause: redbreaker.Cause(name), Tally: name}},
 		}}}, fault: errors.New(name)})
-		for _, keys := range [][]terminal.Key{nil, {"/", terminal.Key(name)}, {terminal.KeyEscape, terminal.KeyEnter}, {"a"}, {"o"}, {"y"}} {
+		for _, keys := range [][]terminal.Key{nil, {"/", terminal.Key(name)}, {terminal.KeyEscape, terminal.KeyEnter}, {"a"}, {"o"}, {"r", terminal.Key(name)}, {terminal.KeyEnter}, {"y"}} {
 			press(m, keys...)
 			for _, line := range m.frame(80, 24) {
 				requireHarmless(t, kind, terminal.Cut(line.Text, 80))
