@@ -164,12 +164,32 @@ func BenchmarkWatchFootprint(b *testing.B) {
 			_ = c.Close()
 		}
 		closers = nil
+		makeRecords(b, addr, breakers)
 		b.ReportMetric(heapOfHandles(b, addr, breakers, storage.WithWatch())-heapOfHandles(b, addr, breakers), "B/record")
 	}
 	b.ReportMetric(0, "ns/op")
 }
 
-// heapOfHandles returns the heap of each of n handles of a storage that were not used.
+// makeRecords makes the records of the breakers of heapOfHandles.
+func makeRecords(b *testing.B, addr string, n int) {
+	client := connect(addr)
+	defer client.Close()
+	store, err := storage.NewRedis(client, storage.WithNamespace("bench"), storage.WithTimeout(ample))
+	must(b, err)
+	defer store.Close()
+	must(b, spread(n, func(i int) error {
+		h, err := store.Bind(fmt.Sprint("breaker-", i), tripsAtOnce, nil)
+		if err != nil {
+			return err
+		}
+		_, err = h.Acquire(ctx)
+		return err
+	}))
+}
+
+// heapOfHandles returns the heap of each of n handles of a storage that were not used, of
+// breakers that exist. What the storage takes itself, its connections included, is
+// allocated before the measurement.
 func heapOfHandles(b *testing.B, addr string, n int, opts ...storage.Option) float64 {
 	client := connect(addr)
 	defer client.Close()
@@ -182,12 +202,19 @@ func heapOfHandles(b *testing.B, addr string, n int, opts ...storage.Option) flo
 		must(b, err)
 		handles = append(handles, h)
 	}
+	awaitBaseline := func() {
+		last := handles[len(handles)-1]
+		awaitTrue(b, "the last handle's baseline", func() bool { return len(opts) == 0 || last.Status().Age >= 0 })
+	}
 	bindNext()
+	_, err = handles[0].Acquire(ctx) // loads the script and opens a connection
+	must(b, err)
+	awaitBaseline()
 	before := heap()
 	for len(handles) < n {
 		bindNext()
 	}
-	awaitTrue(b, "each handle's baseline", func() bool { return len(opts) == 0 || handles[n-1].Status().Age >= 0 })
+	awaitBaseline()
 	each := float64(heap()-before) / float64(n-1)
 	runtime.KeepAlive(handles)
 	return each

@@ -29,39 +29,74 @@ func follows(t *engine.Transition, epoch, highest int64) bool {
 
 // Follower follows the transitions of one record. The zero value knows nothing
 // of the record.
+//
+// A process may follow 10 000 records of which few move. So a Follower itself has only
+// what it has to know of a record at rest; all else is in unsettled.
 type Follower struct {
-	based   bool  // epoch is known; 0 then means that there is no record
 	epoch   int64 // of the record, as far as followed
 	n       int64 // number of the transition that began epoch; 0: unknown
 	max     int64 // highest epoch that the follower was at
-	start   int64 // epoch at which the follower began without delivering its transition
 	visited []int64
-	changes uint32 // how often epoch changed, to recognize older read results
-
-	waiting  []event // not delivered yet, in order of arrival
-	arrivals uint32
-	steps    steps // own steps in flight
-	dropped  []ownDrop
-	unheard  []missed // transitions whose event has not arrived
-	overdue  []int64  // epochs of those that were signs
 
 	// status is the epoch that Status and views follow: that of the newest event,
 	// delivered or not.
 	status   int64
 	statusAt time.Duration
 
+	heardAt time.Duration // last time that something confirmed or moved epoch
+	// confirmedAt is the last time that a reply, a read or a poll showed the record as it
+	// was a moment before. An event does not: it may have been on its way for minutes.
+	confirmedAt time.Duration
+
+	*unsettled // nil while the record is at rest
+
+	changes uint32 // how often epoch changed, to recognize older read results
+	based   bool   // epoch is known; 0 then means that there is no record
+	wasRead bool   // a read was sent at some time
+	// atStart is set while epoch is the one at which the follower began: its transition was
+	// not delivered.
+	atStart bool
+}
+
+// unsettled keeps what a follower needs while something is in flight, waits or is suspect.
+// Each input that needs it calls unsettle, and Tick drops it when nothing of it matters
+// any more: not sooner, so that events and steps in quick succession share one.
+type unsettled struct {
+	waiting  []event // not delivered yet, in order of arrival
+	arrivals uint32
+	steps    steps // own steps in flight
+	dropped  []ownDrop
+	unheard  []missed // transitions whose event has not arrived
+	overdue  []int64  // epochs of those that were signs
+	read     readState
+	push     pushState
+
 	// adopted is the first event of a record that was not followed before, 0 if there
 	// is none: reading has to confirm it. newFor is set for a record that was found in
 	// a list: it is followed from its first transition if it is not older than that.
 	adopted int64
 	newFor  time.Duration
+}
 
-	heardAt time.Duration // last time that something confirmed or moved epoch
-	// confirmedAt is the last time that a reply, a read or a poll showed the record as it
-	// was a moment before. An event does not: it may have been on its way for minutes.
-	confirmedAt time.Duration
-	read        readState
-	push        pushState
+// unsettle makes the fields of unsettled usable.
+func (f *Follower) unsettle() {
+	if f.unsettled == nil {
+		f.unsettled = &unsettled{}
+	}
+}
+
+// settle drops the fields of unsettled, unless one of them still matters. The counters of
+// arrivals and steps may begin again: nothing refers to them then.
+func (f *Follower) settle() {
+	if u := f.unsettled; u != nil && u.isEmpty() {
+		f.unsettled = nil
+	}
+}
+
+// isEmpty reports whether nothing would be lost with u.
+func (u *unsettled) isEmpty() bool {
+	return len(u.waiting)+len(u.steps.flying)+len(u.dropped)+len(u.unheard)+len(u.overdue) == 0 &&
+		!u.read.flying && u.read.wantedAt == 0 && u.push == pushState{} && u.adopted == 0 && u.newFor == 0
 }
 
 // event is a transition that waits for the one before it or for own steps.
@@ -121,6 +156,7 @@ type Known struct {
 
 // Push applies an event that the subscription received.
 func (f *Follower) Push(now time.Duration, t engine.Transition, out *Output) {
+	f.unsettle()
 	f.unheard = slices.DeleteFunc(f.unheard, func(u missed) bool { return u.epoch == t.Epoch })
 	if i := slices.Index(f.overdue, t.Epoch); i >= 0 {
 		f.overdue = slices.Delete(f.overdue, i, i+1)
@@ -258,9 +294,8 @@ func (f *Follower) deliverTransition(t engine.Transition, out *Output) {
 
 // moveToEpoch makes epoch the one that the follower is at.
 func (f *Follower) moveToEpoch(epoch, n int64) {
-	if !f.based {
-		f.based, f.start = true, epoch
-	}
+	f.atStart = !f.based
+	f.based = true
 	f.changes++
 	f.epoch, f.n = epoch, n
 	f.max = max(f.max, epoch)

@@ -93,16 +93,19 @@ type tamperer struct {
 }
 
 func (f *tamperer) Push(now time.Duration, t engine.Transition, out *Output) {
+	f.unsettle()
 	f.change(&f.Follower)
 	f.Follower.Push(now, t, out)
 }
 
 func (f *tamperer) Reply(now time.Duration, id StepID, epoch int64, own []engine.Transition, unpublished bool, out *Output) bool {
+	f.unsettle()
 	f.change(&f.Follower)
 	return f.Follower.Reply(now, id, epoch, own, unpublished, out)
 }
 
 func (f *tamperer) Read(now time.Duration, r Record, out *Output) {
+	f.unsettle()
 	f.change(&f.Follower)
 	f.Follower.Read(now, r, out)
 }
@@ -112,6 +115,7 @@ func (f *tamperer) Read(now time.Duration, r Record, out *Output) {
 type byNumber struct{ Follower }
 
 func (f *byNumber) Push(now time.Duration, t engine.Transition, out *Output) {
+	f.unsettle()
 	if f.based && t.N == f.n+1 {
 		f.deliverTransition(t, out)
 		f.moveToEpoch(t.Epoch, t.N)

@@ -20,7 +20,7 @@ func (f *Follower) addUnheard(u missed) {
 
 // SignDue returns when the next expected event is overdue; 0 if none is expected.
 func (f *Follower) SignDue() time.Duration {
-	if len(f.unheard) == 0 {
+	if f.unsettled == nil || len(f.unheard) == 0 {
 		return 0
 	}
 	return f.unheard[0].at + Grace
@@ -28,6 +28,10 @@ func (f *Follower) SignDue() time.Duration {
 
 // Tick reports the events that are overdue.
 func (f *Follower) Tick(now time.Duration, out *Output) {
+	if f.unsettled == nil {
+		return
+	}
+	defer f.settle()
 	f.unheard = slices.DeleteFunc(f.unheard, func(u missed) bool {
 		overdue := u.at+Grace <= now
 		if overdue {
@@ -63,7 +67,13 @@ func (f *Follower) Epoch() (epoch, n int64, ok bool) { return f.epoch, f.n, f.ba
 // NeedsPoll reports whether the head has to be polled at once: the follower does
 // not know the epoch, or the number without which it cannot count.
 func (f *Follower) NeedsPoll() bool {
-	return f.newFor == 0 && f.adopted == 0 && (!f.based || f.epoch != 0 && f.n == 0)
+	return !f.isReadFirst() && (!f.based || f.epoch != 0 && f.n == 0)
+}
+
+// isReadFirst reports whether the record has to be read before anything else shows what
+// it is: it was adopted.
+func (f *Follower) isReadFirst() bool {
+	return f.unsettled != nil && (f.newFor > 0 || f.adopted != 0)
 }
 
 // SendPoll registers that the record's head is about to be polled. Polled takes
@@ -72,9 +82,12 @@ func (f *Follower) SendPoll() (changes uint32) { return f.changes }
 
 // Polled applies the head of the record as it was polled.
 func (f *Follower) Polled(now time.Duration, changes uint32, k Known, n int64, out *Output) {
+	if f.isReadFirst() {
+		return
+	}
+	f.unsettle()
+	defer f.settle() // the baselines of all records arrive at once, and Tick comes seldom
 	switch {
-	case f.newFor > 0 || f.adopted != 0:
-		return // reading comes first
 	case !f.based:
 		f.moveToEpoch(k.Epoch, n)
 		f.showRecord(now, Record{Known: k}, out)
@@ -88,7 +101,7 @@ func (f *Follower) Polled(now time.Duration, changes uint32, k Known, n int64, o
 	if f.status != f.epoch && f.indexWaiting(f.status) < 0 {
 		f.wantRead(now) // Status is of no use to the chain, so nothing else would correct it
 	}
-	if f.read.sentAt == 0 && (k.Mode != engine.ModeAuto || k.State != engine.StateClosed) {
+	if !f.wasRead && (k.Mode != engine.ModeAuto || k.State != engine.StateClosed) {
 		f.wantRead(now) // the head does not say for how long
 	}
 }
@@ -96,6 +109,7 @@ func (f *Follower) Polled(now time.Duration, changes uint32, k Known, n int64, o
 // Adopt begins to follow a record with an event of it. The event is delivered once
 // reading has confirmed it.
 func (f *Follower) Adopt(now time.Duration, t engine.Transition) {
+	f.unsettle()
 	f.based, f.epoch, f.n, f.adopted = true, t.Was, t.N-1, t.Epoch
 	f.addWaiting(event{Transition: t, at: now, received: true})
 	f.wantRead(now + Grace)
@@ -104,6 +118,7 @@ func (f *Follower) Adopt(now time.Duration, t engine.Transition) {
 // AdoptNew begins to follow a record that a list has and an earlier list did not
 // have. If it began within the time, all of its transitions are delivered.
 func (f *Follower) AdoptNew(now, within time.Duration) {
+	f.unsettle()
 	f.newFor = within
 	f.wantRead(now)
 }

@@ -71,7 +71,7 @@ func (f *Follower) wantRead(at time.Duration) {
 
 // ReadDue returns when the record has to be read; 0 if it does not have to be.
 func (f *Follower) ReadDue() time.Duration {
-	if f.read.flying {
+	if f.unsettled == nil || f.read.flying {
 		return 0
 	}
 	// One read at a time: its result answers all that arrived before it was sent.
@@ -107,18 +107,22 @@ func (f *Follower) unchained() []event {
 // SendRead registers a read that is about to be sent, and returns the epoch that
 // it asks for.
 func (f *Follower) SendRead(now time.Duration) (known int64) {
+	f.unsettle()
+	f.wasRead = true
 	f.read = readState{flying: true, sentAt: now, changes: f.changes, arrivals: f.arrivals}
 	return f.epoch
 }
 
 // FailRead registers that the read failed; it is due again at the time again.
 func (f *Follower) FailRead(again time.Duration) {
+	f.unsettle()
 	f.read.flying = false
 	f.wantRead(again)
 }
 
 // Read applies the result of the read.
 func (f *Follower) Read(now time.Duration, r Record, out *Output) {
+	f.unsettle()
 	h := &heldRecord{record: r, behind: f.steps.newest}
 	// Steps that begin later do not matter: their transitions are not in this result.
 	if f.steps.hasStepUpTo(h.behind) {

@@ -31,6 +31,7 @@ type StepID = stepID
 
 // BeginStep registers an own step that is about to be sent.
 func (f *Follower) BeginStep(now time.Duration) StepID {
+	f.unsettle()
 	f.steps.newest++
 	f.steps.flying = append(f.steps.flying, step{f.steps.newest, now})
 	return f.steps.newest
@@ -39,6 +40,7 @@ func (f *Follower) BeginStep(now time.Duration) StepID {
 // EndStep ends a step without a reply. If it made a transition nevertheless,
 // that is delivered as one of another process.
 func (f *Follower) EndStep(now time.Duration, id StepID, out *Output) {
+	f.unsettle()
 	f.endStep(id)
 	f.deliverHeld(now, out)
 }
@@ -68,6 +70,7 @@ func (f *Follower) deliverHeld(now time.Duration, out *Output) {
 // transitions that it made. current reports whether the reply may change Status
 // and views: a reply that other events have overtaken does not.
 func (f *Follower) Reply(now time.Duration, id StepID, epoch int64, own []engine.Transition, unpublished bool, out *Output) (current bool) {
+	f.unsettle()
 	began := f.endStep(id)
 	// An own transition is delivered even if nothing was known before: without a watch
 	// it would be, too.
@@ -103,8 +106,8 @@ func (f *Follower) Reply(now time.Duration, id StepID, epoch int64, own []engine
 // addOwn adds a transition that a reply carries, or marks its event as own.
 func (f *Follower) addOwn(now, began time.Duration, t engine.Transition, published bool, out *Output) {
 	if f.isKnown(t.Epoch) {
-		if f.start == f.epoch && t.Epoch == f.epoch {
-			f.start = 0 // another reply was faster, and had no transition to deliver
+		if f.atStart && t.Epoch == f.epoch {
+			f.atStart = false // another reply was faster, and had no transition to deliver
 			f.deliverTransition(t, out)
 		}
 		return

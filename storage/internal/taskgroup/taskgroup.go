@@ -73,6 +73,20 @@ func (g *Group) Spawn(f func()) bool {
 	return true
 }
 
+// Run runs f in the caller's goroutine. After Stop it does nothing and returns false.
+func (g *Group) Run(f func()) bool {
+	g.mu.Lock()
+	if g.stopped {
+		g.mu.Unlock()
+		return false
+	}
+	g.running++
+	g.mu.Unlock()
+	defer g.endTask() // even if f calls runtime.Goexit
+	f()
+	return true
+}
+
 // work runs tasks until none comes.
 func (g *Group) work(f func()) {
 	w := &worker{tasks: make(chan func(), 1)}

@@ -43,6 +43,28 @@ func TestGroup_runsEachTaskOnce(t *testing.T) {
 	}
 }
 
+// Stop waits for a task that Run runs in its caller's goroutine, and refuses others.
+func TestGroup_run(t *testing.T) {
+	var g taskgroup.Group
+	started, end := make(chan struct{}), make(chan struct{})
+	ran := make(chan bool)
+	go func() { ran <- g.Run(func() { close(started); <-end }) }()
+	<-started
+	if g.Stop(time.Millisecond) {
+		t.Error("Stop did not wait for the task")
+	}
+	close(end)
+	if !<-ran {
+		t.Error("the task was refused")
+	}
+	if !g.Stop(10 * time.Second) {
+		t.Error("the task still runs")
+	}
+	if g.Run(func() {}) {
+		t.Error("a task was accepted after Stop")
+	}
+}
+
 // Stop while tasks are spawned and finish: each accepted task has run when it
 // returns.
 func TestGroup_stopUnderTraffic(t *testing.T) {

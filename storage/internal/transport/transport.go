@@ -148,6 +148,10 @@ func (t *Transport) TimeoutError() error { return t.timeoutErr }
 // nothing, after Close.
 func (t *Transport) Spawn(f func()) bool { return t.tasks.Spawn(f) }
 
+// RunTask runs f in the caller's goroutine, and Close waits for f. It returns false, and
+// does nothing, after Close.
+func (t *Transport) RunTask(f func()) bool { return t.tasks.Run(f) }
+
 // Node returns the server that holds the key, as far as the client knows. It does
 // no I/O. A caller resolves it once, and uses it for the guard and for Run: if
 // slots move meanwhile, a call must not ask one server's guard and then go to

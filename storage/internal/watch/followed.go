@@ -15,21 +15,17 @@ import (
 type Followed struct {
 	watcher *Watcher
 	key     string
-	handles int // guarded by the watcher's mu
+	handles int32 // guarded by the watcher's mu
 	// pollNow is set when the head has to be polled whatever is known.
 	// An atomic, because pollAll sets it with the lock of the Watcher held, and the lock of a
 	// Followed comes before that one.
 	pollNow atomic.Bool
 
-	// all and name are set if the record is followed for a watch of the namespace.
-	all  *Namespace
-	name string
-
 	mu       sync.Mutex
 	follower follow.Follower
 	trackers []*engine.Tracker
-	polling  bool
 	retryAt  time.Duration // no poll before, since one failed
+	polling  bool
 }
 
 // addTracker adds a handle's tracker. It copies the list, because a delivery may be
@@ -144,7 +140,7 @@ func (r *Followed) deliverLocked(out *follow.Output) {
 		return
 	}
 	for _, e := range out.Events {
-		r.all.put(r.name, e)
+		r.watcher.all.put(r.key, e)
 	}
 	for _, t := range r.trackers {
 		if k := out.Known; k != nil {
@@ -188,7 +184,7 @@ func (r *Followed) needsPollLocked() bool {
 func (r *Followed) raiseOnce(e engine.Event) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.all.put("", e)
+	r.watcher.all.put("", e)
 	if len(r.trackers) > 0 && !r.watcher.closed.Load() {
 		r.trackers[0].Raise(e)
 	}

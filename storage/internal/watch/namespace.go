@@ -161,15 +161,8 @@ func (n *Namespace) lacksBaseline() bool {
 // namespace's; begin, which may be nil, sets where the follower begins.
 func (n *Namespace) adopt(key string, begin func(now time.Duration, f *follow.Follower)) {
 	w := n.watcher
-	member, _, ok := w.keys.IndexMember(key)
-	if !ok {
+	if _, _, ok := w.keys.IndexMember(key); !ok {
 		return
-	}
-	name, ok := w.keys.Name(key)
-	if !ok {
-		_, digest, _ := strings.Cut(member, "#")
-		// A long name is stored as its digest, from which it cannot be had back.
-		name = "#" + digest
 	}
 	// The record may be evicted again before its first event: it is adopted once more by
 	// that.
@@ -182,7 +175,7 @@ func (n *Namespace) adopt(key string, begin func(now time.Duration, f *follow.Fo
 	}
 	// Checked and entered under one hold of the lock: two servers of a ring may deliver
 	// events of one record at the same time.
-	r = &Followed{watcher: w, key: key, all: n, name: name}
+	r = &Followed{watcher: w, key: key}
 	w.followed[key] = r
 	w.mu.Unlock()
 	r.applyInput(func(now time.Duration, _ *follow.Output) {
@@ -257,15 +250,30 @@ func (n *Namespace) fail(err error) bool {
 	return true
 }
 
-// put queues an event of a breaker. It never blocks.
-func (n *Namespace) put(name string, e engine.Event) {
+// nameOf returns the name of the breaker of a key. It is found for each event and not
+// kept for each breaker: few of them move. A long name is stored as its digest, from
+// which it cannot be had back.
+func (n *Namespace) nameOf(key string) string {
+	if name, ok := n.watcher.keys.Name(key); ok {
+		return name
+	}
+	member, _, _ := n.watcher.keys.IndexMember(key)
+	_, digest, _ := strings.Cut(member, "#")
+	return "#" + digest
+}
+
+// put queues an event of the breaker of a key, or of none if the key is empty. It never
+// blocks.
+func (n *Namespace) put(key string, e engine.Event) {
 	if n == nil {
 		return
 	}
 	// The transition has no name yet: a follower does not know any.
-	e.Name = name
+	if key != "" {
+		e.Name = n.nameOf(key)
+	}
 	if e.Transition.Cause != "" {
-		e.Transition.Name = name
+		e.Transition.Name = e.Name
 	}
 	n.mu.Lock()
 	if len(n.queue) == maxQueued {

@@ -75,8 +75,8 @@ func (w *Watcher) armLocked(at time.Duration) {
 	wait := max(0, at-w.now())
 	if w.timer == nil {
 		// tick is a task of the transport, so that its Close waits for a tick that runs, and
-		// none begins after it.
-		w.timer = time.AfterFunc(wait, func() { w.transport.Spawn(w.tick) })
+		// none begins after it. It runs in the goroutine of the timer.
+		w.timer = time.AfterFunc(wait, func() { w.transport.RunTask(w.tick) })
 		return
 	}
 	w.timer.Reset(wait)
@@ -88,21 +88,24 @@ func (w *Watcher) tick() {
 	now := w.now()
 	records, subs := w.beginTick(now)
 	var reads, polls, silent []*Followed
-	next := now + pingAfter
+	next, scanAt := now+pingAfter, now+follow.PollAfter
 	for r := range records {
-		read, poll, quiet, due := r.findDue(now)
+		due := r.findDue(now)
 		switch {
-		case read:
+		case due.read:
 			reads = append(reads, r)
-		case poll:
+		case due.poll:
 			polls = append(polls, r)
-		case quiet:
+		case due.silent:
 			silent = append(silent, r)
 		}
-		if due > 0 {
-			w.schedule(r, due)
+		if due.at > 0 {
+			w.schedule(r, due.at)
 		}
+		scanAt = min(scanAt, due.silentAt)
 	}
+	// No record that was looked at becomes due before: it can only be confirmed meanwhile.
+	w.scanBy(max(scanAt, now+scanEvery))
 	for _, s := range subs {
 		next = min(next, s.keepAlive(now))
 	}
@@ -124,7 +127,7 @@ func (w *Watcher) beginTick(now time.Duration) (map[*Followed]bool, []*subscript
 	records := w.pending
 	w.pending = map[*Followed]bool{}
 	if now >= w.scanAt {
-		w.scanAt = now + scanEvery
+		w.scanAt = now + follow.PollAfter // if no record asks for less
 		for _, r := range w.followed {
 			records[r] = true
 		}
@@ -136,9 +139,19 @@ func (w *Watcher) beginTick(now time.Duration) (map[*Followed]bool, []*subscript
 	return records, subs
 }
 
-// scanEvery is how often all records are looked at, for those that no reply or read has
-// confirmed for long.
+// scanEvery is the least time between two looks at all records, for those that no reply or
+// read has confirmed for long. Records that become due within it are polled together.
 const scanEvery = 5 * time.Second
+
+// scanBy makes the next look at all records come at the time at the latest.
+func (w *Watcher) scanBy(at time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if at < w.scanAt {
+		w.scanAt = at
+		w.armLocked(at)
+	}
+}
 
 // endTick sets the timer for whatever comes first: the next ping, the next look at
 // all records, or a record that was scheduled while tick ran.
@@ -165,9 +178,18 @@ func (w *Watcher) startSubscriptionsOfRing() {
 	}
 }
 
-// findDue counts the record's overdue events, and returns whether to read or poll it
-// now, and when to look again; 0 if only after a long silence.
-func (r *Followed) findDue(now time.Duration) (read, poll, silent bool, due time.Duration) {
+// dueWork names the work that a record needs now. At most one of read, poll and silent is set.
+type dueWork struct {
+	read   bool
+	poll   bool          // whatever is known
+	silent bool          // a poll, because nothing has confirmed the record for long
+	at     time.Duration // when to look again; 0: only after a long silence
+	// silentAt is when the silence will have been long.
+	silentAt time.Duration
+}
+
+// findDue counts the record's overdue events, and returns what it needs.
+func (r *Followed) findDue(now time.Duration) dueWork {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	var out follow.Output
@@ -176,22 +198,26 @@ func (r *Followed) findDue(now time.Duration) (read, poll, silent bool, due time
 	if len(out.Signs) > 0 {
 		r.watcher.addSigns(now, out.Signs)
 	}
-	due = r.dueLocked(now)
+	due := dueWork{at: r.dueLocked(now), silentAt: r.follower.PollDue()}
 	// Reading comes before polling: it answers all that a poll can.
 	switch at := r.follower.ReadDue(); {
 	// The result of a read or poll is an input of the record, which schedules it again. So
 	// nothing is due for it meanwhile.
 	case at > 0 && at <= now:
-		return true, false, false, 0
+		due.read, due.at = true, 0
 	case r.needsPollLocked() && now >= r.retryAt:
-		return false, true, false, 0
+		due.poll, due.at = true, 0
 	// A silent record has a limiter of its own: thousands of idle records must not delay
 	// the poll of one that has no baseline. It is polled now if it is due before the next
 	// look at all records.
-	case !r.polling && now >= r.retryAt && now+scanEvery > r.follower.PollDue():
-		return false, false, true, due
+	case !r.polling && now >= r.retryAt && now+scanEvery > due.silentAt:
+		due.silent = true
 	}
-	return false, false, false, due
+	// A poll confirms the record, or applyPoll asks for another look.
+	if due.poll || due.silent || r.polling {
+		due.silentAt = now + follow.PollAfter
+	}
+	return due
 }
 
 // startReads reads as many of the records as the limit allows. The others wait.
@@ -321,6 +347,9 @@ func (r *Followed) applyPoll(mark uint32, a transport.Answer) {
 			r.retryAt = now + unreadableAfter
 		default:
 			r.follower.Polled(now, mark, knownOf(&s), record.Number(), out)
+		}
+		if r.follower.PollDue() <= now+scanEvery {
+			r.watcher.scanBy(now + scanEvery)
 		}
 	})
 }
