@@ -46,7 +46,7 @@ suite shared bench/peers 'Shared' -benchtime 500ms
 suite trips bench/peers 'Trips' -benchtime 1x
 suite scripts storage 'ScriptCost|ReadCost' -benchtime 1x
 suite latency bench 'Latency' -benchtime 500ms
-suite watch bench 'Watch(Receive|Footprint|Poll|Returns|Close|Fleet|Bubble)|Listing' -benchtime 5x
+suite watch bench 'Watch(Receive|Footprint|Poll|Returns|Close|Fleet|Bubble)|Listing' -benchtime 1x
 suite push bench 'WatchLatency' -benchtime 2000x
 suite staleness bench 'Staleness(Rate|Overhead|Steps|Footprint)?' -benchtime 150ms
 suite growth bench 'Growth|Window|Processes' -benchtime 500ms
