@@ -66,7 +66,7 @@
 //	Initial.State             closed                the state of a new circuit
 //	Initial.Mode              auto                  the mode of a new circuit, such as shadow
 //	MinReporters              1, as in memory       hosts that must have reported failures (to 16)
-//	IdleTTL                   24 hours              how long the storage keeps an unused record
+//	IdleTTL                   24 hours              the storage keeps an unused record for half of it to all
 //
 // The circuit opens if any rule applies. Rules are judged after a failure or a
 // slow call, never after a fast success. A window has either Calls or Period, and

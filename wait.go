@@ -19,7 +19,8 @@ const waitPoll = 5 * time.Second
 //
 // If this process knows the circuit as closed, Wait returns at once, without I/O.
 // While it waits, it reads the record at the known end of the rejection, and at
-// least every 5 s. While the storage fails, it waits as the fallback rejects; if the
+// least every 5 s; it also notices [Breaker.Stop] only then, so end ctx to end it at
+// once. While the storage fails, it waits as the fallback rejects; if the
 // storage answers but takes no results, until they are tried again at most. It
 // returns the error of ctx, or [ErrStopped]. Stop the breaker before its storage is
 // closed: where the circuit is known as closed, only the next call notices the latter.

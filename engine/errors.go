@@ -84,7 +84,9 @@ func (e *RejectedError) Error() string {
 }
 
 // RetryAfter returns how long the rejection still lasts from now on, rounded up to
-// milliseconds; 0 if it is over or no end is known.
+// milliseconds; 0 if it is over or no end is known. While the circuit is half-open, a
+// slot may become free earlier or later: then it is when to try again, at most as long
+// as the round has lasted, and 100 ms at first.
 func (e *RejectedError) RetryAfter() time.Duration {
 	if e.endNS == 0 || e.now == nil {
 		return 0

@@ -55,8 +55,9 @@ type Policy struct {
 	// window, so that one sick host cannot open the circuit for all.
 	// Zero: 1. A fleet with fewer reporters never trips. In memory it is always 1.
 	MinReporters int `json:"min_reporters,omitzero" yaml:"min_reporters,omitempty"`
-	// IdleTTL is how long an idle record outlives its last use in a storage
-	// that expires. Zero: 24 hours.
+	// IdleTTL is how long a record that no result reaches is kept, at least half of it
+	// and at most all, in a storage that expires. It is longer while the record has
+	// something to remember, such as an open period. Zero: 24 hours.
 	IdleTTL time.Duration `json:"idle_ttl,omitzero" yaml:"idle_ttl,omitempty"`
 }
 

@@ -7,7 +7,8 @@ type Status struct {
 	State State `json:"state"`
 	Mode  Mode  `json:"mode"`
 	// RetryAfter is how long a rejection would still last, as far as known; zero
-	// if no call would be rejected, or if no end is known.
+	// if no call would be rejected, or if no end is known. While half-open it is when
+	// to try again, see [RejectedError.RetryAfter].
 	RetryAfter time.Duration `json:"retry_after"`
 	// ModeFor is how long the mode still lasts; zero in auto, or if the mode has
 	// no end.
