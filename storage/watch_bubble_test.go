@@ -230,6 +230,27 @@ func TestWatch_silentLoss(t *testing.T) {
 	})
 }
 
+// A poll of a silent record that fails is repeated within seconds, and not after another
+// 30 s of silence.
+func TestWatch_pollFails(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *bubble) {
+		acquire(t, w.handle)
+		idle := w.watcher(t, opensAtOnce, true)
+		time.Sleep(10 * time.Second)
+		idle.road.set(func(r *road) { r.dropsEvents, r.replyDelay = true, 10*bound })
+		must(t, act(w.handle, 0))
+		time.Sleep(30 * time.Second)
+		if s := idle.handle.Status().State; s != engine.StateClosed {
+			t.Fatalf("a process that receives nothing shows %v", s)
+		}
+		idle.road.set(func(r *road) { r.replyDelay = 0 })
+		time.Sleep(7 * time.Second)
+		if s := idle.handle.Status().State; s != engine.StateOpen {
+			t.Errorf("after the server is back, the process shows %v", s)
+		}
+	})
+}
+
 // A push may come before the reply of its step or after it: the transition is own
 // both times, and delivered once.
 func TestWatch_ownBeforeAndAfter(t *testing.T) {
