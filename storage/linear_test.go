@@ -82,6 +82,9 @@ func TestRedis_linearizable(t *testing.T) {
 
 // Replies that are read wrongly must be found out, or the proof proves nothing.
 func TestRedis_linearizableMutants(t *testing.T) {
+	if raceEnabled {
+		t.Skip("skipped: it tests the checker, which works in one goroutine and takes minutes under the race detector")
+	}
 	p := engine.Policy{ConsecutiveFailures: 3, OpenFor: 2 * time.Millisecond, HalfOpen: engine.HalfOpen{Probes: 3, Successes: 2}}
 	t.Run("none", func(t *testing.T) { wantLinearizable(t, newTickingSea(t), p, storage.Rightly) })
 	for what, misread := range storage.Misreads {
