@@ -71,3 +71,32 @@ func TestWatch_mayNotPing(t *testing.T) {
 		}
 	})
 }
+
+// A record that is evicted, and that nobody uses since, is known to be gone within the time
+// between polls: Status shows the state that a new one would have, and one event reports the
+// loss. The next transition is delivered.
+func TestWatch_evictedAndUnused(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *bubble) {
+		p := w.watcher(t, opensAtOnce, true)
+		must(t, act(w.handle, 0))
+		time.Sleep(time.Second)
+		if s := p.handle.Status().State; s != engine.StateOpen {
+			t.Fatalf("the process shows %v", s)
+		}
+		w.mini.Del(key)
+		time.Sleep(31 * time.Second)
+		if s := p.handle.Status(); s.State != engine.StateClosed || s.RetryAfter != 0 {
+			t.Errorf("of a record that is gone the process shows %v for %v", s.State, s.RetryAfter)
+		}
+		time.Sleep(time.Hour)
+		if n := p.events.of(engine.EventMissed); n != 1 {
+			t.Errorf("%d events report the loss, want 1", n)
+		}
+		must(t, act(w.handle, 0))
+		time.Sleep(time.Second)
+		list := p.events.transitions()
+		if s := p.handle.Status().State; s != engine.StateOpen || list[len(list)-1].To != engine.StateOpen {
+			t.Errorf("of the new record the process shows %v and has delivered %v", s, list)
+		}
+	})
+}
