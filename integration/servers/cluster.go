@@ -304,6 +304,48 @@ func (c *ClusterOf) MigrateSlot(slot uint16, to *Node) {
 			n.Do("cluster", "setslot", slot, "node", target)
 		}
 	}
+	c.awaitOwner(slot, to, target)
+}
+
+// awaitOwner waits until all nodes know the owner of a slot, and the config epoch by which it
+// owns it. Until then, a message that the previous owner sent before the move can make a node
+// believe that one again.
+func (c *ClusterOf) awaitOwner(slot uint16, owner *Node, id any) {
+	c.t.Helper()
+	waitUntil(c.t, fmt.Sprintf("all nodes know the owner of slot %d", slot), time.Minute, func() bool {
+		epoch := owner.clusterInfo()["cluster_my_epoch"]
+		for _, n := range c.Nodes {
+			reply, err := n.Try("cluster", "nodes")
+			if text, ok := reply.(string); err == nil && ok && !isOwner(text, fmt.Sprint(id), epoch, int(slot)) {
+				return false
+			}
+		}
+		return true
+	})
+}
+
+// isOwner reports whether the slot is that of the node of the id, at its config epoch,
+// according to a reply to CLUSTER NODES.
+func isOwner(nodes, id, epoch string, slot int) bool {
+	for line := range strings.Lines(nodes) {
+		// <id> <address> <flags> <master> <ping> <pong> <config epoch> <link> <slots> ...
+		fields := strings.Fields(line)
+		if len(fields) < 8 || fields[0] != id || fields[6] != epoch {
+			continue
+		}
+		for _, slots := range fields[8:] {
+			first, last, isRange := strings.Cut(slots, "-")
+			if !isRange {
+				last = first
+			}
+			from, err := strconv.Atoi(first)
+			to, err2 := strconv.Atoi(last)
+			if err == nil && err2 == nil && from <= slot && slot <= to { // else it is being moved
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // EachNode runs a command on every node that answers.
