@@ -3,7 +3,6 @@ package storage_test
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strings"
 	"testing"
 
@@ -158,15 +157,17 @@ func TestWatch_namespaceOfPatterns(t *testing.T) {
 	eachServer(t, func(t *testing.T, rdb *redis.Client) {
 		all := map[string]*events{}
 		handles := map[string]engine.Handle{}
-		for i, ns := range []string{"f*", "f?eet", "[f-g]leet", `fl\eet`, "fleet", "f*:events"} {
-			in := storage.WithNamespace(ns)
-			s := newStorage(t, rdb, in)
-			h, err := s.Bind(fmt.Sprint("dep", i), opensAtOnce, nil)
+		namespaces := []string{"f*", "f?eet", "[f-g]leet", `fl\eet`, "fleet", "f*:events"}
+		for _, ns := range namespaces {
+			h, err := newStorage(t, rdb, storage.WithNamespace(ns)).Bind(name, opensAtOnce, nil)
 			must(t, err)
 			acquire(t, h)
-			awaitNames(t, s, []string{fmt.Sprint("dep", i)})
 			handles[ns] = h
-			all[ns], _, _ = watchAll(t, newStorage(t, rdb, in))
+		}
+		for _, ns := range namespaces {
+			s := newStorage(t, rdb, storage.WithNamespace(ns))
+			awaitNames(t, s, []string{name})
+			all[ns], _, _ = watchAll(t, s)
 		}
 		for _, h := range handles {
 			must(t, act(h, 0))
