@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -25,8 +26,8 @@ func newWatch() *cobra.Command {
 		Short:   "Print the transitions of breakers as they happen",
 		GroupID: groupBreakers,
 		Long: `Print the transitions of the named breakers, or of all breakers of the namespace, as they
-happen, one per line, until an interrupt. It changes nothing. The time is that of this
-machine.
+happen, one per line, until an interrupt or the end of the reader, as in "redbreaker watch |
+head -1". It changes nothing. The time is that of this machine.
 
 If Redis lost events and the log no longer has their transitions, the number of missed
 transitions is printed. With -o json each line is one object, with kind (ready, transition,
@@ -46,10 +47,18 @@ healed, missed, dropped, lost, push_lost) and name.`,
 }
 
 // watch prints events until the context ends, or until they cannot be printed: those of the
-// names, or of all breakers if there are none, and those that are about no breaker.
+// names, or of all breakers if there are none, and those that are about no breaker. It also
+// ends when nothing reads the output any more, as in redbreaker watch | head -1.
 func (s *session) watch(ctx context.Context, w io.Writer, form format, names []string) error {
 	watching, stop := context.WithCancel(ctx)
 	defer stop()
+	if file, ok := w.(*os.File); ok {
+		go func() {
+			if awaitNoReader(watching, file) {
+				stop()
+			}
+		}()
+	}
 	var broken error
 	err := s.store.Watch(watching, func(e engine.Event) {
 		if isWanted := len(names) == 0 || e.Name == "" || slices.Contains(names, e.Name); isWanted && broken == nil {
