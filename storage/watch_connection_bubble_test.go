@@ -72,7 +72,7 @@ func TestWatch_mayNotPing(t *testing.T) {
 	})
 }
 
-// A record that is evicted, and that nobody uses since, is known to be gone within the time
+// A record that is evicted, and that no process uses since, is known to be gone within the time
 // between polls: Status shows the state that a new one would have, and one event reports the
 // loss. The next transition is delivered.
 func TestWatch_evictedAndUnused(t *testing.T) {
