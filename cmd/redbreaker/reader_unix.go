@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// awaitNoReader waits until nothing reads what is written to the file, which may be a pipe,
+// awaitNoReader waits until the file, such as a pipe, has no reader any more,
 // and reports whether that is so; false if the context ends first. Without it, a command
 // that prints rarely would outlive its reader until the next line.
 func awaitNoReader(ctx context.Context, file *os.File) bool {
