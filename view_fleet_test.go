@@ -67,7 +67,7 @@ func (f *fleet) run(t *testing.T, length time.Duration) {
 	ended := make(chan struct{})
 	if f.world.jumps {
 		rnd := rand.New(rand.NewPCG(f.rnd.Uint64(), 5))
-		faults.Go(func() { f.store.jumpClock(rnd, ended, func() {}) })
+		faults.Go(func() { jumpClock(rnd, ended, func(ahead time.Duration) { f.store.ahead.Store(int64(ahead)) }) })
 	}
 	if f.world.forgets {
 		rnd := rand.New(rand.NewPCG(f.rnd.Uint64(), 6))

@@ -20,7 +20,10 @@ import (
 	"github.com/redbreaker/redbreaker/storage/cas"
 )
 
-var oracleSeeds = flag.Int("oracles", 6, "seeds of simulated fleets that TestOracle_staleness runs")
+var (
+	oracleSeeds = flag.Int("oracles", 6, "seeds of simulated fleets that TestOracle_staleness runs")
+	oracleFrom  = flag.Int("oracles.from", 0, "the first of them")
+)
 
 // oracleStore is a store that keeps each record that it ever had. The oracle asks the
 // machine what a step at an instant would have answered.
@@ -30,11 +33,13 @@ type oracleStore struct {
 
 	mu      sync.Mutex
 	records []recordAt
+	ahead   time.Duration // its clock, against that of the bubble
 }
 
-// recordAt is a record from a time on.
+// recordAt is a record from a time on, by a clock that does not jump.
 type recordAt struct {
 	at     time.Time
+	ahead  time.Duration // the store's clock
 	fields []engine.Field
 	// constant is the answer at any instant, if it does not depend on the time.
 	constant oracleAnswer
@@ -65,6 +70,25 @@ func (s *oracleStore) Swap(ctx context.Context, name string, version int64, blob
 	return swapped, err
 }
 
+// Now implements cas.Clock.
+func (s *oracleStore) Now(context.Context) (time.Time, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return time.Now().Add(s.ahead), nil
+}
+
+// setAhead makes the clock jump. The record then is another one to the oracle.
+func (s *oracleStore) setAhead(ahead time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ahead = ahead
+	if n := len(s.records); n > 0 {
+		r := s.records[n-1]
+		r.at, r.ahead = time.Now(), ahead
+		s.records = append(s.records, r)
+	}
+}
+
 var unescapeBlob = strings.NewReplacer(`\\`, `\`, `\n`, "\n", `\s`, " ")
 
 func (s *oracleStore) noteRecord(blob []byte) {
@@ -80,6 +104,7 @@ func (s *oracleStore) noteRecord(blob []byte) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	r.ahead = s.ahead
 	s.records = append(s.records, r)
 }
 
@@ -119,7 +144,7 @@ func (s *oracleStore) gives(t *testing.T, r *recordAt, a oracleAnswer, at time.T
 			t.Error(err)
 			return true
 		}
-		reply := record.Step(&s.rules, at.UnixMilli(), rnd, engine.Batch{Admissions: 1})
+		reply := record.Step(&s.rules, at.Add(r.ahead).UnixMilli(), rnd, engine.Batch{Admissions: 1})
 		given := oracleAnswer{rejected: reply.Granted == 0 && !reply.AdmitsUncounted()}
 		if reply.Granted > 0 {
 			given.ticket = engine.Ticket{Epoch: reply.Epoch, Lease: reply.FirstLease}
@@ -152,13 +177,13 @@ type oracleFleet struct {
 // must not decide, because the oracle knows nothing of it.
 const oracleTimeout = time.Minute
 
-// TestOracle_staleness runs fleets with random policies, failures and commands. Each
-// answer must be one that the storage would have given at an instant of the last d: a
-// ticket, a rejection, and an admission uncounted alike. Leases come from the storage,
-// and none is given twice.
+// TestOracle_staleness runs fleets with random policies, failures and commands, and a
+// store's clock that jumps. Each answer must be one that the storage would have given at
+// an instant of the last d: a ticket, a rejection, and an admission uncounted alike.
+// Leases come from the storage, and none is given twice.
 func TestOracle_staleness(t *testing.T) {
 	answers, older := map[string]int{}, 0
-	for seed := range *oracleSeeds {
+	for seed := *oracleFrom; seed < *oracleFrom+*oracleSeeds; seed++ {
 		synctest.Test(t, func(t *testing.T) {
 			f := drawOracleFleet(t, uint64(seed))
 			f.run(12 * time.Second)
@@ -219,7 +244,12 @@ func drawOracleFleet(t *testing.T, seed uint64) *oracleFleet {
 // run lets the processes of the fleet work for so long.
 func (f *oracleFleet) run(length time.Duration) {
 	rnd := rand.New(rand.NewPCG(f.seed, 78))
-	var all sync.WaitGroup
+	var all, faults sync.WaitGroup
+	ended := make(chan struct{})
+	if f.seed%3 == 0 {
+		jumping := rand.New(rand.NewPCG(f.seed, 80))
+		faults.Go(func() { jumpClock(jumping, ended, f.store.setAhead) })
+	}
 	for i := range 1 + rnd.IntN(12) {
 		source := rand.New(rand.NewPCG(rnd.Uint64(), 1))
 		all.Go(func() { f.runProcess(fmt.Sprint("host", i), source, length) })
@@ -228,6 +258,8 @@ func (f *oracleFleet) run(length time.Duration) {
 		f.runOperator(rand.New(rand.NewPCG(f.seed, 79)), length)
 	}
 	all.Wait()
+	close(ended)
+	faults.Wait()
 }
 
 func (f *oracleFleet) runProcess(host string, rnd *rand.Rand, length time.Duration) {

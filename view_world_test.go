@@ -188,16 +188,15 @@ func (s *sharedStore) joinWorld(t *testing.T, p *simProcess, reporter string, ti
 	return b, storage
 }
 
-// jumpClock makes the store's clock jump now and then, forwards and back, until ended is
-// closed.
-func (s *sharedStore) jumpClock(rnd *rand.Rand, ended <-chan struct{}, noted func()) {
+// jumpClock makes a store's clock jump now and then, forwards and back, until ended is
+// closed. set sets how far it is ahead.
+func jumpClock(rnd *rand.Rand, ended <-chan struct{}, set func(time.Duration)) {
 	for {
 		select {
 		case <-ended:
 			return
 		case <-time.After(time.Duration(500+rnd.IntN(8000)) * time.Millisecond):
-			s.ahead.Store(int64(time.Duration(rnd.IntN(40_000)-20_000) * time.Millisecond))
-			noted()
+			set(time.Duration(rnd.IntN(40_000)-20_000) * time.Millisecond)
 		}
 	}
 }
