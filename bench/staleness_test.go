@@ -2,6 +2,7 @@ package bench
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"runtime"
 	"slices"
@@ -9,6 +10,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/redis/go-redis/v9"
 
 	"github.com/redbreaker/redbreaker"
 )
@@ -234,49 +237,105 @@ func paceCalls(breaker *redbreaker.Breaker, length time.Duration, every int) {
 	}
 }
 
+var registrySize = flag.Int("stale.breakers", 2000, "breakers of the registry of BenchmarkStalenessFootprint")
+
 // BenchmarkStalenessFootprint measures what a breaker with a view takes more than one
-// in strict mode, at rest and while it is used, and the goroutines of 2 000 breakers
-// that are used.
+// in strict mode, at rest and while it is used, and the goroutines of the breakers of a
+// registry that are used. steps/write is how many steps share a write to the server.
 func BenchmarkStalenessFootprint(b *testing.B) {
-	const n = 2000
-	measure := func(b *testing.B, d time.Duration, rests bool) (bytes float64, goroutines int) {
-		s := startRedis(b)
-		registry, err := redbreaker.NewRegistry(redbreaker.RegistryConfig{Policy: unbiased, Max: n}, append(s.options(b), redbreaker.WithMaxStaleness(d))...)
-		must(b, err)
-		list := make([]*redbreaker.Breaker, n)
-		before, own := heap(), runtime.NumGoroutine()
-		must(b, spread(n, func(i int) (err error) {
-			list[i], err = registry.Get(fmt.Sprint("breaker-", i))
-			if err == nil {
-				err = list[i].Do(ctx, succeed)
-			}
-			return err
-		}))
-		most := 0
-		for range 3 {
-			for _, breaker := range list {
-				_ = breaker.Do(ctx, succeed)
-			}
-			most = max(most, runtime.NumGoroutine()-own)
-		}
-		if rests {
-			time.Sleep(d + d/2)
-		}
-		bytes = float64(heap()-before) / n
-		registry.Stop()
-		return bytes, most
-	}
 	for _, kind := range []struct {
 		name  string
 		rests bool
 	}{{"used", false}, {"rest", true}} {
 		b.Run("kind="+kind.name, func(b *testing.B) {
 			for range b.N {
-				strict, _ := measure(b, 0, false)
-				seen, most := measure(b, stale, kind.rests)
-				b.ReportMetric(seen-strict, "B/breaker")
-				b.ReportMetric(float64(most), "goroutines")
+				strict := measureFootprint(b, 0, false)
+				seen := measureFootprint(b, registryStaleness(), kind.rests)
+				b.ReportMetric(seen.bytes-strict.bytes, "B/breaker")
+				b.ReportMetric(float64(seen.goroutines), "goroutines")
+				b.ReportMetric(seen.shared, "steps/write")
 			}
 		})
+	}
+}
+
+// registryStaleness is long enough for all breakers to be in use at once.
+func registryStaleness() time.Duration {
+	return max(stale, time.Duration(*registrySize)*stale/2000)
+}
+
+// footprint holds the cost of the breakers of a registry.
+type footprint struct {
+	bytes      float64 // of a breaker
+	goroutines int     // the most of all
+	shared     float64 // steps in a write, those of the first calls included
+}
+
+func measureFootprint(b *testing.B, d time.Duration, rests bool) footprint {
+	b.Helper()
+	s, n := startRedis(b), *registrySize
+	var sent writeCounter
+	s.client.AddHook(&sent)
+	p := redbreaker.Policy{Window: redbreaker.Window{Period: 10 * registryStaleness(), FailureRate: 0.9}}
+	registry, err := redbreaker.NewRegistry(redbreaker.RegistryConfig{Policy: p, Max: n}, append(s.options(b), redbreaker.WithMaxStaleness(d))...)
+	must(b, err)
+	list := make([]*redbreaker.Breaker, n)
+	before, own := heap(), runtime.NumGoroutine()
+	must(b, spread(n, func(i int) (err error) {
+		list[i], err = registry.Get(fmt.Sprint("breaker-", i))
+		if err == nil {
+			err = list[i].Do(ctx, succeed)
+		}
+		return err
+	}))
+	must(b, spread(n, func(i int) error { return list[i].Do(ctx, succeed) })) // now all are in use
+	var f footprint
+	for range 3 {
+		for _, breaker := range list {
+			_ = breaker.Do(ctx, succeed)
+		}
+		f.goroutines = max(f.goroutines, runtime.NumGoroutine()-own)
+	}
+	if rests {
+		time.Sleep(d + d/2)
+	}
+	f.bytes = float64(heap()-before) / float64(n)
+	f.shared = float64(sent.steps.Load()) / float64(sent.writes.Load())
+	registry.Stop()
+	return f
+}
+
+// writeCounter counts the steps that a client sends, and the writes that carry them.
+type writeCounter struct{ steps, writes atomic.Int64 }
+
+// DialHook implements redis.Hook.
+func (c *writeCounter) DialHook(next redis.DialHook) redis.DialHook { return next }
+
+// ProcessHook implements redis.Hook.
+func (c *writeCounter) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		c.count(cmd)
+		return next(ctx, cmd)
+	}
+}
+
+// ProcessPipelineHook implements redis.Hook.
+func (c *writeCounter) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(ctx context.Context, cmds []redis.Cmder) error {
+		c.count(cmds...)
+		return next(ctx, cmds)
+	}
+}
+
+func (c *writeCounter) count(cmds ...redis.Cmder) {
+	steps := int64(0)
+	for _, cmd := range cmds {
+		if cmd.Name() == "evalsha" {
+			steps++
+		}
+	}
+	if steps > 0 {
+		c.steps.Add(steps)
+		c.writes.Add(1)
 	}
 }
