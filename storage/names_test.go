@@ -44,7 +44,7 @@ func TestNames_ofBreakersInUse(t *testing.T) {
 // closed at once; one that is held without an end stays listed.
 func TestNames_ofCommands(t *testing.T) {
 	eachServer(t, func(t *testing.T, rdb *redis.Client) {
-		s, err := storage.NewRedis(rdb, storage.WithNamespace(fleet))
+		s, err := storage.NewRedis(rdb, storage.WithNamespace(fleet), storage.WithTimeout(20*time.Second))
 		must(t, err)
 		_, err = s.Control(ctx, "held", engine.Command{Action: engine.ActionForceOpen})
 		must(t, err)
