@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"regexp"
 	"testing"
 
@@ -57,3 +58,17 @@ func TestExistingError(t *testing.T) {
 		}
 	}
 }
+
+// A disk that is full fails the command.
+func TestVersion_writeError(t *testing.T) {
+	root := newRoot()
+	root.SetArgs([]string{"version"})
+	root.SetOut(fullDisk{})
+	if err := root.ExecuteContext(ctx); !errors.Is(err, io.ErrShortWrite) {
+		t.Errorf("got %v", err)
+	}
+}
+
+type fullDisk struct{}
+
+func (fullDisk) Write([]byte) (int, error) { return 0, io.ErrShortWrite }

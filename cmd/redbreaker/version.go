@@ -13,8 +13,9 @@ func newVersion() *cobra.Command {
 		Short:             "Print the version",
 		Args:              rejectArgs,
 		ValidArgsFunction: cobra.NoFileCompletions,
-		Run: func(cmd *cobra.Command, _ []string) {
-			fmt.Fprintln(cmd.OutOrStdout(), formatVersion(debug.ReadBuildInfo()))
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			_, err := fmt.Fprintln(cmd.OutOrStdout(), formatVersion(debug.ReadBuildInfo()))
+			return err
 		},
 	}
 }
