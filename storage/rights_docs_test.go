@@ -130,8 +130,16 @@ func TestRights_documented(t *testing.T) {
 			}
 			must(t, admin.Do(ctx, "acl", "log", "reset").Err())
 			setUser(t, admin, test.viewer+" "+docs.viewerWatching)
-			seen, _, _ := watchAll(t, as("viewer"))
-			_, err := as("breaker").Control(ctx, name, engine.Command{Action: engine.ActionTrip})
+			// The head of an open breaker does not say for how long, so its log is read, too.
+			mover := as("breaker")
+			_, err := mover.Control(ctx, name, engine.Command{Action: engine.ActionTrip})
+			must(t, err)
+			var reads readCounter
+			watcher := client("viewer")
+			watcher.AddHook(&reads)
+			seen, _, _ := watchAll(t, newStorage(t, watcher, storage.WithNamespace(namespace)))
+			eventually(t, "the log to be read", func() bool { return reads.n.Load() > 0 })
+			_, err = mover.Control(ctx, name, engine.Command{Action: engine.ActionReset})
 			must(t, err)
 			eventually(t, "the viewer to see the transition", func() bool { return len(seen.transitionsOf(name)) > 0 })
 			mustAllow("watching as a viewer")
