@@ -12,15 +12,16 @@ import (
 
 	"github.com/redbreaker/redbreaker/cluster"
 	"github.com/redbreaker/redbreaker/engine"
+	"github.com/redbreaker/redbreaker/storage/internal/transport"
 )
 
 // Names implements [engine.Lister] by the namespace's index, which has 16 parts:
-// on a cluster, a node that does not answer hides its parts only. A breaker is in
-// the index within a minute of its first use. Names writes nothing. It keeps the
-// names that it has yielded, to yield each once.
+// on a cluster, a node that does not answer hides its parts only, and is waited for
+// once. A breaker is in the index within a minute of its first use. Names writes
+// nothing. It keeps the names that it has yielded, to yield each once.
 func (r *Redis) Names(ctx context.Context) iter.Seq2[engine.Listed, error] {
 	return func(yield func(engine.Listed, error) bool) {
-		l := listing{redis: r, now: r.serverNow(ctx), yielded: map[string]bool{}}
+		l := listing{redis: r, now: r.serverNow(ctx), yielded: map[string]bool{}, silent: map[*transport.Node]error{}}
 		for part := range cluster.IndexParts {
 			err := l.scanPart(ctx, r.keys.IndexKey(part), yield)
 			if errors.Is(err, errLoopEnded) {
@@ -50,12 +51,19 @@ type listing struct {
 	redis   *Redis
 	now     float64
 	yielded map[string]bool // a scan may return a member twice
+	// silent are the servers that did not answer in time, with the error. Their other parts
+	// are not asked for: a list would wait for one timeout after another, up to 16.
+	silent map[*transport.Node]error
 }
 
 var errLoopEnded = errors.New("the caller's loop has ended")
 
 // scanPart yields the breakers of one part.
 func (l *listing) scanPart(ctx context.Context, key string, yield func(engine.Listed, error) bool) error {
+	node := l.redis.transport.Node(key)
+	if err := l.silent[node]; err != nil {
+		return withIndexError(err, key)
+	}
 	// A scan returns each member that is there all the time at least once, in pages of
 	// about a thousand, none of which holds the server up for long.
 	for cursor, first := uint64(0), true; first || cursor != 0; first = false {
@@ -64,6 +72,9 @@ func (l *listing) scanPart(ctx context.Context, key string, yield func(engine.Li
 		}
 		members, next, err := l.redis.transport.ScanSet(ctx, "list", key, cursor)
 		if err != nil {
+			if errors.Is(err, context.DeadlineExceeded) {
+				l.silent[node] = err
+			}
 			return withIndexError(err, key)
 		}
 		for i := 0; i+1 < len(members); i += 2 {

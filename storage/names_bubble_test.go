@@ -3,6 +3,8 @@
 package storage_test
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"runtime"
 	"slices"
@@ -13,6 +15,7 @@ import (
 	"github.com/alicebob/miniredis/v2/server"
 
 	"github.com/redbreaker/redbreaker/engine"
+	"github.com/redbreaker/redbreaker/internal/faultproxy"
 	"github.com/redbreaker/redbreaker/scripts"
 )
 
@@ -73,6 +76,31 @@ func TestNames_ofForgottenMode(t *testing.T) {
 		if got := listNames(t, w.store); !slices.Equal(got, []string{"forgotten"}) {
 			t.Errorf("listed %q, want the forced one", got)
 		}
+	})
+}
+
+// A server that hangs holds a list up for the timeout of the clock and of one part, not
+// of all 16. Each part has its error nevertheless.
+func TestNames_hangingServer(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *bubble) {
+		acquire(t, w.handle)
+		w.net.Set(faultproxy.Blackhole())
+		failed := map[string]bool{}
+		wantTook(t, 2*bound, func() {
+			for _, err := range w.store.Names(ctx) {
+				var e *engine.StorageError
+				if !errors.As(err, &e) || e.Class != engine.ClassUnknown || !errors.Is(err, context.DeadlineExceeded) {
+					t.Fatalf("got %v, want a timeout", err)
+				}
+				failed[e.Name] = true
+			}
+		})
+		if len(failed) != 16 {
+			t.Errorf("the errors name %d parts, want 16", len(failed))
+		}
+		w.net.Set(faultproxy.Pass())
+		time.Sleep(time.Minute)
+		listNames(t, w.store)
 	})
 }
 
