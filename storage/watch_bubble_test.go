@@ -72,6 +72,13 @@ func (r *road) connect(ctx context.Context, network, addr string) (net.Conn, err
 	return &roadConn{Conn: conn, road: r}, nil
 }
 
+// subscriptions returns how many connections have subscribed.
+func (r *road) subscriptions() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.subscribed)
+}
+
 func (c *roadConn) Write(b []byte) (int, error) {
 	c.road.set(func(r *road) { r.commands = append(r.commands, b...) })
 	if bytes.Contains(b, []byte("subscribe")) {
@@ -322,7 +329,7 @@ func TestWatch_cutInsideAFrame(t *testing.T) {
 		if n, _ := p.events.missed(); n != 0 {
 			t.Errorf("%d transitions were missed, want none: the log has them", n)
 		}
-		if subscribed := len(p.road.subscribed); subscribed < 2 {
+		if subscribed := p.road.subscriptions(); subscribed < 2 {
 			t.Errorf("%d connections were subscribed: nothing was cut", subscribed)
 		}
 	})

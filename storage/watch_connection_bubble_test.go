@@ -58,7 +58,7 @@ func TestWatch_mayNotPing(t *testing.T) {
 		acquire(t, w.handle)
 		p := w.watcher(t, opensAtOnce, true)
 		time.Sleep(time.Hour)
-		if n := len(p.road.subscribed); n != 1 {
+		if n := p.road.subscriptions(); n != 1 {
 			t.Errorf("%d subscriptions in an hour of silence, want 1", n)
 		}
 		must(t, act(w.handle, 0))
