@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto"
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/input"
@@ -182,6 +183,34 @@ func (b *tab) run(what string, actions ...chromedp.Action[chromedp.Void]) {
 	if err := chromedp.Do(b.ctx, actions...); err != nil {
 		b.t.Fatalf("%s: %v", what, err)
 	}
+}
+
+// use does something with an element. A live page may replace the element between the
+// look for it and the action, which then fails without an effect: both are done again.
+func (b *tab) use(action chromedp.Action[chromedp.Void], selector string) {
+	b.t.Helper()
+	waitUntil(b.t, "the use of "+selector, func() bool {
+		err := chromedp.Do(b.ctx, action)
+		if isReplaced(err) {
+			return false
+		}
+		if err != nil {
+			b.t.Fatalf("use %s: %v", selector, err)
+		}
+		return true
+	})
+}
+
+// isReplaced reports whether the browser no longer knows the element.
+func isReplaced(err error) bool {
+	var e *cdproto.Error
+	return errors.As(err, &e) && e.Code == -32000
+}
+
+// click clicks an element.
+func (b *tab) click(selector string) {
+	b.t.Helper()
+	b.use(chromedp.Click(selector), selector)
 }
 
 // open loads a page of the panel.

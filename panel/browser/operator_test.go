@@ -25,8 +25,10 @@ func TestOperator_forcesOpen(t *testing.T) {
 	if rows := eval[int](b, `document.querySelectorAll(".list tbody tr").length`); rows != 50 {
 		t.Errorf("the first page has %d rows, want 50", rows)
 	}
-	b.run("turn the page", chromedp.Click(`a[rel="next"]`), chromedp.WaitReady(`a[rel="prev"]`))
-	b.run("filter", chromedp.Click(`.tabs a.open`), chromedp.WaitReady(`.tabs a.open[aria-current]`))
+	b.click(`a[rel="next"]`)
+	b.run("turn the page", chromedp.WaitReady(`a[rel="prev"]`))
+	b.click(`.tabs a.open`)
+	b.run("filter", chromedp.WaitReady(`.tabs a.open[aria-current]`))
 	if names := eval[string](b, `[...document.querySelectorAll(".list a.name")].map(a => a.textContent).join()`); names != "geocoder,payments/eu" && names != "payments/eu,geocoder" {
 		t.Errorf("the open circuits are %s", names)
 	}
@@ -39,7 +41,8 @@ func TestOperator_forcesOpen(t *testing.T) {
 	}
 	// Enter ends the search, j goes to the first breaker, Enter opens it.
 	b.run("open the breaker", chromedp.KeyEvent(kb.Enter), chromedp.KeyEvent("j"), chromedp.KeyEvent(kb.Enter), chromedp.WaitReady("#timeline"))
-	b.run("force open", chromedp.Click(`//a[text()="Force open"]`), chromedp.WaitReady("form.confirm"))
+	b.click(`//a[text()="Force open"]`)
+	b.run("force open", chromedp.WaitReady("form.confirm"))
 
 	// Without a duration, the browser itself asks for one.
 	b.run("submit", chromedp.Click(`button[type="submit"]`))
@@ -91,7 +94,8 @@ func TestOperator_seesOthersLive(t *testing.T) {
 	// The page of the breaker follows too, and keeps the focus.
 	b.open("/breakers/payments")
 	b.waitFor(`document.getElementById("live").textContent === "Live"`)
-	b.run("focus", chromedp.Focus(`//a[text()="Shadow"]`))
+	shadow := `//a[text()="Shadow"]`
+	b.use(chromedp.Focus(shadow), shadow)
 	f.command("payments", engine.Command{Action: engine.ActionRelease})
 	b.waitFor(`document.querySelector("#now.closed") !== null`)
 	if focused := eval[string](b, `document.activeElement.textContent`); focused != "Shadow" {
@@ -141,11 +145,12 @@ func TestOperator_hostileName(t *testing.T) {
 	b := openPanel(t, f, panel.Options{})
 	b.open("/")
 	b.waitFor(`document.getElementById("live").textContent === "Live"`)
-	b.run("open", chromedp.Click(".list a.name"), chromedp.WaitReady("#timeline"))
+	b.click(".list a.name")
+	b.run("open", chromedp.WaitReady("#timeline"))
 	f.command(hostileName, engine.Command{Action: engine.ActionReset, Reason: text}) // by events too
 	b.waitFor(`document.querySelector("#now.closed") !== null`)
-	b.run("reset", chromedp.Click(`//a[text()="Reset"]`), chromedp.WaitReady("form.confirm"),
-		chromedp.Click(`button[type="submit"]`), chromedp.WaitReady("#timeline"))
+	b.click(`//a[text()="Reset"]`)
+	b.run("reset", chromedp.WaitReady("form.confirm"), chromedp.Click(`button[type="submit"]`), chromedp.WaitReady("#timeline"))
 	if s := f.inspect(hostileName); s.Log[len(s.Log)-1].By != "panel" {
 		t.Errorf("the form reset another breaker: %+v", s.Log)
 	}
