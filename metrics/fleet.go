@@ -73,7 +73,8 @@ var (
 )
 
 // Collect reads the storage and calls add for every value of the [FleetInstruments].
-// What cannot be read is missing, counts in fleet.errors, and is in the joined error.
+// What cannot be read is missing, counts in fleet.errors, and is in the joined error. If
+// nothing could be read, only fleet.errors has a value.
 //
 // Calls at the same time share one reading, so the values may be as old as that reading.
 // It ends with the deadline of the call that began it, or when the contexts of all its calls
@@ -95,7 +96,9 @@ func (f *Fleet) Collect(ctx context.Context, add func(Sample)) error {
 			circuits.addCircuit(all[i].label, all[i].state, all[i].mode)
 		}
 	}
-	circuits.collectCensus(FleetStatus, FleetOverride, nil, add)
+	if err == nil || len(all) > 0 { // a storage that cannot be read must not look like one without open circuits
+		circuits.collectCensus(FleetStatus, FleetOverride, nil, add)
+	}
 	for i := range records {
 		records[i].collectRecord(add)
 	}

@@ -165,6 +165,50 @@ func TestFleet_partOfItCannotBeRead(t *testing.T) {
 	}
 }
 
+// away is a storage that lists no names, or names of which it can read no record.
+type away struct {
+	*engine.Memory
+	lists bool
+}
+
+func (a away) Names(ctx context.Context) iter.Seq2[engine.Listed, error] {
+	if a.lists {
+		return a.Memory.Names(ctx)
+	}
+	return func(yield func(engine.Listed, error) bool) { yield(engine.Listed{}, errDown) }
+}
+
+func (a away) Inspect(_ context.Context, name string) (engine.Snapshot, error) {
+	return engine.Snapshot{Name: name}, errDown
+}
+
+// A storage that cannot be read must not look like one in which no circuit is open.
+func TestFleet_nothingCanBeRead(t *testing.T) {
+	memory, _ := newRecords(t)
+	for source, want := range map[FleetSource]string{
+		away{memory, false}: "fleet_errors_total 1\n",
+		away{memory, true}:  "fleet_errors_total 3\n",
+	} {
+		f, err := NewFleet(source, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := textOf(t, f); got != want || !errors.Is(err, errDown) {
+			t.Errorf("%+v: %v, want only %s, got:\n%s", source, err, want, got)
+		}
+	}
+}
+
+func TestFleet_noRecords(t *testing.T) {
+	f, err := NewFleet(engine.NewMemory(), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := textOf(t, f); err != nil || !strings.Contains(got, `fleet_status{name="",state="open"} 0`) {
+		t.Errorf("%v:\n%s", err, got)
+	}
+}
+
 // Names that print alike must not give two samples of one series.
 func TestFleet_namesThatPrintAlike(t *testing.T) {
 	memory := engine.NewMemory()
