@@ -1,6 +1,7 @@
 package redbreaker_test
 
 import (
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -140,4 +141,36 @@ func TestOnStatus_ofAnEventDuringNew(t *testing.T) {
 	_ = other.Do(ctx, fail)
 	g, hook := newGauge(t)
 	g.want(newBreaker(t, opensAtOnce, redbreaker.WithStorage(learnsAtBind{store}), hook), "dep open auto")
+}
+
+// A storage that fails now and then changes who decides with each call. Other events must
+// not be dropped for that while a hook is slow.
+func TestOnStatus_flappingStorage(t *testing.T) {
+	store := newFake()
+	began, release := make(chan bool, 1), make(chan struct{})
+	var moves, dropped atomic.Int32
+	b := newBreaker(t, opensAtOnce, redbreaker.WithStorage(store), redbreaker.WithHooks(redbreaker.Hooks{
+		OnStatus:     func(string, redbreaker.Status) {},
+		OnTransition: func(redbreaker.Transition) { moves.Add(1) },
+		OnDegraded:   func(redbreaker.Event) { began <- true; <-release },
+		OnAnomaly:    func(e redbreaker.Event) { dropped.Add(int32(e.Dropped)) },
+	}))
+	store.breaks("acquire", unreachable("acquire"))
+	_ = b.Do(ctx, succeed)
+	next(t, began)
+	control(t, b, redbreaker.Command{Action: redbreaker.ActionTrip})
+	control(t, b, redbreaker.Command{Action: redbreaker.ActionReset})
+	for range 300 {
+		store.breaks("acquire", nil)
+		_ = b.Do(ctx, succeed)
+		store.breaks("acquire", unreachable("acquire"))
+		_ = b.Do(ctx, succeed)
+	}
+	close(release)
+	if err := b.Shutdown(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if moves.Load() != 2 || dropped.Load() != 0 {
+		t.Errorf("%d transitions arrived and %d events were dropped, want 2 and none", moves.Load(), dropped.Load())
+	}
 }

@@ -73,8 +73,13 @@ func (c *core) waitForHooks(ctx context.Context) error {
 	}
 }
 
-// pushLocked appends an event, and drops the oldest if the queue is full.
+// pushLocked appends an event, and drops the oldest if the queue is full. The delivery of
+// each event reads the status of then, so an EventStatus adds nothing to those that wait.
+// A storage that fails now and then would fill the queue with them.
 func (q *queue) pushLocked(e Event) {
+	if e.Kind == EventStatus && len(q.events) > 0 {
+		return
+	}
 	if len(q.events) == queueLimit {
 		q.events = q.events[1:]
 		q.dropped++
