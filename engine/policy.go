@@ -134,7 +134,7 @@ type HalfOpen struct {
 	Lease time.Duration `json:"lease,omitzero" yaml:"lease,omitempty"`
 	// AllowSlow makes a slow success a success of the round, so that a dependency
 	// that is well again but still slow does not open the circuit again and again.
-	// It matters only with SlowCallRate. Zero: a slow success is a failure there.
+	// It needs Window.SlowCallRate. Zero: a slow success is a failure.
 	AllowSlow bool `json:"allow_slow,omitzero" yaml:"allow_slow,omitempty"`
 }
 

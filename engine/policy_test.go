@@ -70,6 +70,7 @@ func TestPolicy_invalid(t *testing.T) {
 		{engine.Policy{HalfOpen: engine.HalfOpen{Probes: 1001}}, "HalfOpen.Probes is 1001, use 1 to 1000"},
 		{engine.Policy{HalfOpen: engine.HalfOpen{Successes: -1}}, "HalfOpen.Successes is -1, use 1 to 1000"},
 		{engine.Policy{HalfOpen: engine.HalfOpen{Probes: 2, Successes: 3}}, "HalfOpen.Successes is 3, above Probes (2) the circuit can never close, use 2 or less"},
+		{engine.Policy{HalfOpen: engine.HalfOpen{AllowSlow: true}}, "HalfOpen.AllowSlow has no effect without Window.SlowCallRate, set both or neither"},
 		{engine.Policy{Ramp: engine.Ramp{From: 0.5}}, "Ramp.From needs Over, set how long the ramp lasts"},
 		{engine.Policy{HalfOpen: engine.HalfOpen{Lease: -time.Second}}, "HalfOpen.Lease is -1s, use " + days},
 	} {

@@ -76,6 +76,9 @@ func (p Policy) Rules() (Rules, error) {
 	f.windowRules(p.Window, &r)
 	f.backoffRules(p.Backoff, &r)
 	f.halfOpenRules(p.HalfOpen, &r)
+	if p.HalfOpen.AllowSlow && p.Window.SlowCallRate == 0 {
+		f.add("HalfOpen.AllowSlow has no effect without Window.SlowCallRate, set both or neither")
+	}
 	f.initialRules(p.Initial, &r)
 	f.rampRules(p.Ramp, &r)
 	if err := f.err(); err != nil {
