@@ -42,15 +42,31 @@ func (s *settings) checkStaleness(p Policy) error {
 	if s.staleness == 0 || err != nil { // a fault of the policy is reported by itself
 		return nil
 	}
-	var faults []error
 	shortest := time.Duration(float64(rules.OpenMS) * (1 - float64(rules.Jitter)/rampScale) * float64(time.Millisecond))
-	if s.staleness >= shortest {
-		faults = append(faults, engine.Invalid("WithMaxStaleness is %v, use less than the shortest open period, OpenFor * (1 - Backoff.Jitter), which is %v", s.staleness, shortest))
+	return errors.Join(s.checkOpenPeriod(shortest), s.checkWindow(p.Window.Period))
+}
+
+// checkOpenPeriod returns the fault of the staleness together with the shortest open period.
+func (s *settings) checkOpenPeriod(shortest time.Duration) error {
+	switch {
+	case s.staleness < shortest:
+		return nil
+	case shortest <= minStaleness: // no staleness is less
+		return engine.Invalid("WithMaxStaleness is %v, but the shortest open period, OpenFor * (1 - Backoff.Jitter), is %v, lower Jitter or raise OpenFor", s.staleness, shortest)
 	}
-	if longest := p.Window.Period / 10; p.Window.Period > 0 && s.staleness > longest {
-		faults = append(faults, engine.Invalid("WithMaxStaleness is %v, use at most %v, a tenth of Window.Period", s.staleness, longest))
+	return engine.Invalid("WithMaxStaleness is %v, use less than the shortest open period, OpenFor * (1 - Backoff.Jitter), which is %v", s.staleness, shortest)
+}
+
+// checkWindow returns the fault of the staleness together with the period of a time window.
+func (s *settings) checkWindow(period time.Duration) error {
+	switch longest := period / 10; {
+	case period == 0 || s.staleness <= longest:
+		return nil
+	case longest < minStaleness: // no staleness is that short
+		return engine.Invalid("WithMaxStaleness is %v, but a tenth of Window.Period is %v, raise Period to %v or more", s.staleness, longest, 10*minStaleness)
+	default:
+		return engine.Invalid("WithMaxStaleness is %v, use at most %v, a tenth of Window.Period", s.staleness, longest)
 	}
-	return errors.Join(faults...)
 }
 
 // checkPolicyOf returns the faults of the staleness together with the policy of a

@@ -27,6 +27,16 @@ func TestWithMaxStaleness_faults(t *testing.T) {
 			"redbreaker: WithMaxStaleness is 500ms, use less than the shortest open period, OpenFor * (1 - Backoff.Jitter), which is 500ms: invalid argument",
 			"redbreaker: WithMaxStaleness is 500ms, use at most 100ms, a tenth of Window.Period: invalid argument",
 		}},
+		{d: time.Second, policy: redbreaker.Policy{Backoff: redbreaker.Backoff{Jitter: 1}}, want: []string{
+			"redbreaker: WithMaxStaleness is 1s, but the shortest open period, OpenFor * (1 - Backoff.Jitter), is 0s, lower Jitter or raise OpenFor: invalid argument",
+		}},
+		{d: time.Millisecond, policy: redbreaker.Policy{OpenFor: time.Millisecond}, want: []string{
+			"redbreaker: WithMaxStaleness is 1ms, but the shortest open period, OpenFor * (1 - Backoff.Jitter), is 1ms, lower Jitter or raise OpenFor: invalid argument",
+		}},
+		{d: time.Millisecond, policy: redbreaker.Policy{Window: redbreaker.Window{Period: 5 * time.Millisecond, FailureCount: 1}}, want: []string{
+			"redbreaker: WithMaxStaleness is 1ms, but a tenth of Window.Period is 500µs, raise Period to 10ms or more: invalid argument",
+		}},
+		{d: time.Millisecond, policy: redbreaker.Policy{OpenFor: 2 * time.Millisecond}},
 		{d: time.Minute - 1},
 	} {
 		_, err := redbreaker.New("dep", c.policy, redbreaker.WithMaxStaleness(c.d))
