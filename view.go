@@ -75,8 +75,8 @@ type viewWork struct {
 	outlook *engine.Outlook
 
 	// Numbers of outcomes since the work began, in the order in which they were added:
-	// those up to settled were sent or dropped, the next ones are in flight, the others
-	// are pending.
+	// those up to settled were sent, the next ones are in flight, the others are pending.
+	// Outcomes that are dropped while they are pending give their numbers back.
 	settled, sending int64
 
 	flushNS int64 // when a flush is due; 0: none is

@@ -105,9 +105,10 @@ func (w *viewWork) settleWaiters(first, last int64, isStale func(n int64) bool) 
 	}
 }
 
-// sendThroughLocked flushes until the outcome that was added last was sent, and unlocks the view
-// meanwhile. It waits no longer than one step may take from when the report arrived: then the flush
-// goes on without it. It reports whether the outcome was stale, as far as is known.
+// sendThroughLocked flushes until the outcome that was added last is settled, and unlocks
+// the view meanwhile. It waits no longer than one step may take from when the report
+// arrived: then the flush goes on without it. It reports whether the outcome was stale, as
+// far as is known.
 func (v *view) sendThroughLocked(ctx context.Context, w *viewWork, arrivedNS int64) (stale bool) {
 	waiter := &viewWaiter{number: w.settled + w.sending + w.pending.count()}
 	w.waiters = append(w.waiters, waiter) // keeps the working memory

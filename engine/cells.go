@@ -21,8 +21,8 @@ func slowOf(o Outcome) int64 {
 }
 
 // outcomesUntilTurn returns how many outcomes the window takes before the policy's
-// shape may replace its own: until a count window that has stood long enough is
-// full. A batch must equal its outcomes one by one, so a run is cut there.
+// shape may replace its own: until a count window of another shape is full. A batch
+// must equal its outcomes one by one, so a run is cut there.
 func (m *machine) outcomesUntilTurn() int64 {
 	if m.shape.Kind == windowCount && m.p.Window.Kind != windowNone && m.shape != m.p.Window && m.calls.all < m.shape.Size {
 		return m.shape.Size - m.calls.all

@@ -14,9 +14,8 @@ function m.slow_of(code)
 end
 
 -- outcomes_until_turn returns how many outcomes the window takes before the
--- policy's shape may replace its own: until a count window that has stood long
--- enough is full. A batch must equal its outcomes one by one, so a run is cut
--- there.
+-- policy's shape may replace its own: until a count window of another shape is
+-- full. A batch must equal its outcomes one by one, so a run is cut there.
 function m.outcomes_until_turn()
   if m.kind == 'count' and p.kind ~= 'none' and not m.same_shape() and m.calls_all < m.size then
     return m.size - m.calls_all
