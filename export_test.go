@@ -92,4 +92,8 @@ func (b *Breaker) CancelTaskForTest() {
 }
 
 // HasClosingForTest reports whether a breaker that was removed has outcomes left to send.
-func (r *Registry) HasClosingForTest() bool { return len(r.listClosing()) > 0 }
+func (r *Registry) HasClosingForTest() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.listClosingLocked()) > 0
+}

@@ -342,7 +342,7 @@ func (r *Registry) Evictions() int64 { return r.evicted.Load() }
 // does. After it, Get returns [ErrStopped]. Stop may be called twice, and from a
 // hook.
 func (r *Registry) Stop() {
-	entries := r.takeEntries()
+	entries, _ := r.takeEntries()
 	for _, e := range entries {
 		e.stop()
 	}
@@ -354,7 +354,7 @@ func (r *Registry) Stop() {
 // [Breaker.Shutdown] does, and waits for their hooks. It returns the error of ctx
 // if that ends first; all breakers are stopped then too. Do not call it from a hook.
 func (r *Registry) Shutdown(ctx context.Context) error {
-	cores, entries := r.listClosing(), r.takeEntries()
+	entries, cores := r.takeEntries()
 	for _, e := range entries {
 		cores = append(cores, e.core)
 	}
@@ -375,17 +375,18 @@ func (r *Registry) Shutdown(ctx context.Context) error {
 	return err
 }
 
-// takeEntries stops Get and removes all entries.
-func (r *Registry) takeEntries() []*entry {
+// takeEntries stops Get and removes all entries. It returns them, and the breakers that
+// were removed before and whose views still send: each breaker is in one of the lists.
+func (r *Registry) takeEntries() (entries []*entry, closing []*core) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.stopped = true
-	entries := slices.Collect(maps.Values(r.entries))
+	entries = slices.Collect(maps.Values(r.entries))
 	for _, e := range entries {
 		r.unlinkLocked(e)
 	}
 	clear(r.entries)
-	return entries
+	return entries, r.listClosingLocked()
 }
 
 // noteClosing notes the breakers that were stopped and whose views still send.
@@ -399,10 +400,8 @@ func (r *Registry) noteClosing(entries []*entry) {
 	}
 }
 
-// listClosing returns the breakers that were removed and whose views still send.
-func (r *Registry) listClosing() []*core {
-	r.mu.Lock()
-	defer r.mu.Unlock()
+// listClosingLocked returns the breakers that were removed and whose views still send.
+func (r *Registry) listClosingLocked() []*core {
 	return slices.DeleteFunc(slices.Clone(r.closing), (*core).isViewClosed)
 }
 
