@@ -179,6 +179,7 @@ const (
 // addition. It returns if the context ends or the storage is closed.
 func (f *feed) pollRecords(ctx context.Context, deliver func(engine.Event)) {
 	known := map[string]int64{} // epochs
+	unread := map[string]bool{} // breakers not read yet: what their logs have is not new
 	for isFirst := true; ; {
 		r, err := f.fleet.readAnew(ctx)
 		if errors.Is(err, engine.ErrStopped) {
@@ -188,12 +189,16 @@ func (f *feed) pollRecords(ctx context.Context, deliver func(engine.Event)) {
 		if err == nil {
 			for _, b := range r.breakers {
 				if !b.hasSnapshot() {
+					if isFirst {
+						unread[b.Name] = true
+					}
 					continue
 				}
-				if !isFirst {
+				if !isFirst && !unread[b.Name] {
 					deliverNewer(&b.Snapshot, known[b.Name], deliver)
 				}
 				known[b.Name] = b.Epoch
+				delete(unread, b.Name)
 			}
 			if isFirst {
 				deliver(engine.Event{Kind: engine.EventReady})

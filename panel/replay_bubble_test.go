@@ -4,9 +4,11 @@ package panel
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -62,6 +64,50 @@ func TestBubble_replayIsForgotten(t *testing.T) {
 		p.forwardEvents(ctx, &stream{events: make(chan engine.Event), lost: make(chan struct{})}, out)
 		if n := len(out.replayed); n != 0 {
 			t.Errorf("%d ids are kept after a heartbeat", n)
+		}
+	})
+}
+
+// repaired is a storage of which one breaker cannot be read until it is repaired.
+type repaired struct {
+	*engine.Memory
+	done atomic.Bool
+}
+
+func (r *repaired) Inspect(ctx context.Context, name string) (engine.Snapshot, error) {
+	if name == "b" && !r.done.Load() {
+		return engine.Snapshot{}, errors.New("WRONGTYPE")
+	}
+	return r.Memory.Inspect(ctx, name)
+}
+
+// A breaker that cannot be read at first has its log from before: nothing in it is new.
+func TestBubble_pollUnreadable(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := &repaired{Memory: engine.NewMemory()}
+		trip := func(name string) {
+			if _, err := store.Control(t.Context(), name, engine.Command{Action: engine.ActionTrip}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		trip("a")
+		trip("b")
+		f := newFeed(store, newFleet(store, store))
+		events := make(chan engine.Event, 9)
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		go f.pollRecords(ctx, func(e engine.Event) { events <- e })
+		time.Sleep(pollTime + pollTime/2)
+		synctest.Wait()
+		store.done.Store(true)
+		time.Sleep(2 * pollTime)
+		synctest.Wait()
+		if e := <-events; e.Kind != engine.EventReady || len(events) != 0 {
+			t.Errorf("got %v and %d events more, want only ready", e, len(events))
+		}
+		trip("b")
+		if e := <-events; e.Kind != engine.EventTransition {
+			t.Errorf("got %v, want the new transition", e)
 		}
 	})
 }
