@@ -105,6 +105,11 @@ func (p *Panel) replayEvents(ctx context.Context, out *eventWriter, after *event
 	}
 	until := time.Now().Add(replayTime)
 	write := func(e engine.Event) error {
+		select {
+		case <-p.feed.closed:
+			return context.Canceled
+		default:
+		}
 		if time.Now().After(until) {
 			return context.DeadlineExceeded
 		}

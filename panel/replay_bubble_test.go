@@ -68,6 +68,21 @@ func TestBubble_replayIsForgotten(t *testing.T) {
 	})
 }
 
+// Close ends a replay too: a server that shuts down must not wait for a slow browser.
+func TestBubble_replayEndsWithThePanel(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newBusyPanel(t, 10)
+		w := &slowWriter{httptest.NewRecorder(), time.Second}
+		out := &eventWriter{w: w, control: http.NewResponseController(w)}
+		began := time.Now()
+		time.AfterFunc(5*time.Second, p.Close)
+		err := p.replayEvents(t.Context(), out, &eventID{0, "0-0"})
+		if took := time.Since(began); err == nil || took > 6*time.Second {
+			t.Errorf("the replay took %v, %v", took, err)
+		}
+	})
+}
+
 // repaired is a storage of which one breaker cannot be read until it is repaired.
 type repaired struct {
 	*engine.Memory
