@@ -132,8 +132,7 @@
 // fallback. Use OnStatus for gauges: it is called in every process that learns of
 // another state or mode. OnCall and OnReject run on the caller's goroutine, so they must
 // be quick. The others may be slow; [Breaker.Shutdown] waits for them at the end of a
-// program. All may panic or call the
-// breaker.
+// program. All may panic or call the breaker.
 //
 // # Testing
 //

@@ -30,8 +30,8 @@ type Hooks struct {
 	// (storage.WithWatch) it is called for the transitions of other processes too.
 	// It suits logs and counters: page and count on Own without Local, and each
 	// transition of a fleet counts once. Local marks those that the fallback made in
-	// this process while the storage failed. It does not suit a gauge: without WithWatch it is not
-	// called when another process closes the circuit.
+	// this process while the storage failed. It does not suit a gauge: without
+	// WithWatch it is not called when another process closes the circuit.
 	OnTransition func(Transition)
 	// OnStatus is called when this process learns of another state or mode, by
 	// whatever way: its own step, a reply that shows another process's transition,
