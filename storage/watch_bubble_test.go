@@ -258,6 +258,34 @@ func TestWatch_pollFails(t *testing.T) {
 	})
 }
 
+// After an own transition Status has all that its reply says: the ramp, and the end of the
+// mode, whether the event comes before the reply or after it.
+func TestWatch_statusAfterOwnTransition(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *bubble) {
+		p := w.watcher(t, engine.Policy{ConsecutiveFailures: 1, OpenFor: time.Second, Ramp: engine.Ramp{Over: time.Hour, From: 0.5}}, true)
+		time.Sleep(time.Second)
+		for _, delay := range []time.Duration{0, bound / 2} {
+			p.road.set(func(r *road) { r.replyDelay = delay })
+			_, err := p.handle.Control(ctx, engine.Command{Action: engine.ActionTrip, For: time.Second})
+			must(t, err)
+			time.Sleep(time.Second)
+			report(t, p.handle, acquire(t, p.handle), engine.Success)
+			if s := p.handle.Status(); s.State != engine.StateClosed || s.RampFor < 59*time.Minute || s.RampShare < 0.5 {
+				t.Errorf("replies after %v: after the recovery Status is %+v, want a ramp of an hour", delay, s)
+			}
+			_, err = p.handle.Control(ctx, engine.Command{Action: engine.ActionShadow, For: time.Hour})
+			must(t, err)
+			_, err = p.handle.Control(ctx, engine.Command{Action: engine.ActionTrip})
+			must(t, err)
+			if s := p.handle.Status(); s.State != engine.StateOpen || s.ModeFor < 59*time.Minute {
+				t.Errorf("replies after %v: after a trip in a mode Status is %+v, want a mode of an hour", delay, s)
+			}
+			_, err = p.handle.Control(ctx, engine.Command{Action: engine.ActionRelease})
+			must(t, err)
+		}
+	})
+}
+
 // A push may come before the reply of its step or after it: the transition is own
 // both times, and delivered once.
 func TestWatch_ownBeforeAndAfter(t *testing.T) {

@@ -108,6 +108,26 @@ func TestFollower_statusAfterFailover(t *testing.T) {
 	}
 }
 
+// Status follows the reply to an own step, which has the times that are left, and not the
+// transition in it, which has only the planned ones.
+func TestFollower_statusOfReply(t *testing.T) {
+	var f Follower
+	f.Polled(1*time.Second, f.SendPoll(), Known{Exists: true, Epoch: 10}, 1, &Output{})
+	for _, pushedFirst := range []bool{false, true} {
+		epoch, n, _ := f.Epoch()
+		own := engine.Transition{Was: epoch, Epoch: epoch + 1, N: n + 1, Cause: engine.CauseOperator}
+		id := f.BeginStep(2 * time.Second)
+		if pushedFirst {
+			f.Push(2*time.Second, own, &Output{})
+		}
+		var out Output
+		current := f.Reply(2*time.Second, id, own.Epoch, []engine.Transition{own}, false, &out)
+		if !current || out.Status.Cause != "" || len(out.Events) != 1 {
+			t.Errorf("pushed first %v: the reply is current: %v; then Status follows %+v; events %v", pushedFirst, current, out.Status, out.Events)
+		}
+	}
+}
+
 // A poll that finds Status at another epoch than the record makes it be read.
 func TestFollower_pollCorrectsStatus(t *testing.T) {
 	var f Follower

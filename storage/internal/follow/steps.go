@@ -90,6 +90,9 @@ func (f *Follower) Reply(now time.Duration, id StepID, epoch int64, own []engine
 	current = f.isCurrent(began, epoch)
 	if current {
 		f.status, f.statusAt = epoch, now
+		if len(own) > 0 {
+			out.Status = engine.Transition{} // the reply says more: the times that are left, and the ramp
+		}
 	}
 	// A reply whose epoch is neither known nor waiting comes from a step of another
 	// process that this one has not received the event of, or from a failover.
