@@ -12,6 +12,7 @@ import (
 	"net"
 	"regexp"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -162,6 +163,15 @@ func (r *road) hangSubscription() {
 	})
 }
 
+// cutSubscription ends the connections that are subscribed now.
+func (r *road) cutSubscription() {
+	var conns []*roadConn
+	r.set(func(r *road) { conns = slices.Clone(r.subscribed) })
+	for _, c := range conns {
+		_ = c.Close()
+	}
+}
+
 func (w *bubble) watcher(t *testing.T, p engine.Policy, inline bool) *watcher {
 	t.Helper()
 	return w.watcherOver(t, p, inline, func(*redis.Client) {})
@@ -254,6 +264,36 @@ func TestWatch_pollFails(t *testing.T) {
 		time.Sleep(7 * time.Second)
 		if s := idle.handle.Status().State; s != engine.StateOpen {
 			t.Errorf("after the server is back, the process shows %v", s)
+		}
+	})
+}
+
+// A poll that fails does not put off the one that silence makes due, though it was in flight
+// while all records were looked at.
+func TestWatch_pollFailsDuringScan(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *bubble) {
+		idle := w.watcher(t, opensAtOnce, true)
+		time.Sleep(20 * time.Second)
+		acquire(t, idle.handle) // silence is long after 50 s, and all records are looked at after 30 s
+		time.Sleep(10*time.Second - bound/4)
+		var refuses atomic.Bool
+		refuses.Store(true)
+		w.mini.Server().SetPreHook(func(c *server.Peer, cmd string, _ ...string) bool {
+			refused := strings.EqualFold(cmd, "hget") && refuses.Load()
+			if refused {
+				time.Sleep(bound / 2)
+				c.WriteError("LOADING Redis is loading the dataset in memory")
+			}
+			return refused
+		})
+		idle.road.set(func(r *road) { r.dropsEvents = true })
+		idle.road.cutSubscription() // the next one asks for a poll
+		time.Sleep(2 * time.Second)
+		refuses.Store(false)
+		must(t, act(w.handle, 0))
+		time.Sleep(20 * time.Second)
+		if s := idle.handle.Status().State; s != engine.StateOpen {
+			t.Errorf("after 32 s without a reply the process shows %v", s)
 		}
 	})
 }

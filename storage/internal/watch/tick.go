@@ -213,7 +213,7 @@ func (r *Followed) findDue(now time.Duration) dueWork {
 	case !r.polling && now >= r.retryAt && now+scanEvery > due.silentAt:
 		due.silent = true
 	}
-	// A poll confirms the record, or applyPoll asks for another look.
+	// A poll confirms the record, or applyPoll asks for a look in time.
 	if due.poll || due.silent || r.polling {
 		due.silentAt = now + follow.PollAfter
 	}
@@ -348,8 +348,7 @@ func (r *Followed) applyPoll(mark uint32, a transport.Answer) {
 		default:
 			r.follower.Polled(now, mark, knownOf(&s), record.Number(), out)
 		}
-		if r.follower.PollDue() <= now+scanEvery {
-			r.watcher.scanBy(now + scanEvery)
-		}
+		// findDue has assumed that this poll confirms the record.
+		r.watcher.scanBy(max(r.follower.PollDue(), now+scanEvery))
 	})
 }
