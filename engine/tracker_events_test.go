@@ -250,3 +250,27 @@ func TestTracker_probesIgnored(t *testing.T) {
 		}
 	}
 }
+
+// What an event began is counted from its arrival, also if the status follows it later. Zero
+// would be a time without an end.
+func TestTracker_followLateTransition(t *testing.T) {
+	opens := engine.Transition{Was: 1, Epoch: 2, To: engine.StateOpen, Cause: engine.CauseConsecutive, For: time.Minute}
+	forces := engine.Transition{Was: 1, Epoch: 2, ToMode: engine.ModeForcedOpen, Cause: engine.CauseOperator, For: time.Minute}
+	for _, tt := range []struct {
+		move engine.Transition
+		ago  time.Duration
+		want engine.Status
+	}{
+		{opens, 0, engine.Status{State: engine.StateOpen, RetryAfter: time.Minute}},
+		{opens, time.Second, engine.Status{State: engine.StateOpen, RetryAfter: 59 * time.Second}},
+		{forces, time.Second, engine.Status{Mode: engine.ModeForcedOpen, RetryAfter: 59 * time.Second, ModeFor: 59 * time.Second}},
+		{forces, time.Hour, engine.Status{Mode: engine.ModeForcedOpen, RetryAfter: time.Millisecond, ModeFor: time.Millisecond}},
+	} {
+		w := watch(t, engine.Policy{})
+		tt.move.Ago = tt.ago
+		w.FollowTransition(tt.move)
+		if diff := cmp.Diff(tt.want, w.Status()); diff != "" {
+			t.Errorf("%v, %v ago (-want +got):\n%s", tt.move, tt.ago, diff)
+		}
+	}
+}

@@ -59,14 +59,18 @@ func (t *Tracker) FollowCommand(s Snapshot, moves []Transition, current bool) {
 	t.followLocked(knownFromSnapshot(&s), now, len(moves) > 0, last, len(moves) == 0)
 }
 
-// FollowTransition makes the status follow a transition of which an event arrived
-// just now. The event carries no time that is left, so the time that the
-// transition began is taken to begin now.
+// FollowTransition makes the status follow a transition of which an event arrived, move.Ago
+// before now. The event carries no time that is left, so what the transition began is
+// taken to begin when the event arrived.
 func (t *Tracker) FollowTransition(move Transition) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	k := knownState{state: move.To, mode: move.ToMode, epoch: move.Epoch}
-	switch length := CeilMillis(move.For); {
+	length := CeilMillis(move.For)
+	if length > 0 { // at least 1 ms, because 0 is a time without an end
+		length = max(1, length-move.Ago.Milliseconds())
+	}
+	switch {
 	case move.ToMode != move.FromMode && move.ToMode != ModeAuto:
 		k.modeLeftMS = length
 		if move.ToMode == ModeForcedOpen {
@@ -75,6 +79,7 @@ func (t *Tracker) FollowTransition(move Transition) {
 	case move.To == StateOpen:
 		k.leftMS = length
 	}
+	move.Ago = 0 // that of a snapshot
 	t.observeEpochLocked(k.epoch)
 	t.followLocked(k, t.nowNS(), false, move, true)
 }

@@ -129,7 +129,7 @@ type Output struct {
 	// lost push, in order.
 	Events []engine.Event
 	// Status is the newest transition that Status has to follow, if Cause is set. It is
-	// newer than Known.
+	// newer than Known. Ago is how long ago its event arrived.
 	Status engine.Transition
 	// Voided is an epoch that ends views of the record, 0 if there is none: that of an event
 	// that is not known, or of a record that was read.
@@ -261,6 +261,7 @@ func (f *Follower) deliverNext(now time.Duration, out *Output) {
 		// An event that came after a higher epoch was not shown. If a read has meanwhile shown
 		// that the record went back, Status is behind the event now.
 		if e.Epoch > f.status {
+			e.Ago = now - e.at
 			f.showStatus(now, e.Transition, out)
 		}
 	}

@@ -106,6 +106,9 @@ func TestFollower_statusAfterFailover(t *testing.T) {
 	if epoch, _, _ := f.Epoch(); epoch != next.Epoch || out.Status.Epoch != next.Epoch {
 		t.Errorf("the follower is at epoch %d, and Status shows %d after the read one, want %d", epoch, out.Status.Epoch, next.Epoch)
 	}
+	if out.Status.Ago != time.Second || out.Events[len(out.Events)-1].Transition.Ago != 0 {
+		t.Errorf("the event arrived 1s ago; Status has %v, the hooks %+v", out.Status.Ago, out.Events)
+	}
 }
 
 // Status follows the reply to an own step, which has the times that are left, and not the
