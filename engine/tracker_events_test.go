@@ -274,3 +274,32 @@ func TestTracker_followLateTransition(t *testing.T) {
 		}
 	}
 }
+
+// A transition within a mode leaves the end of the mode as it is, and a mode that begins again
+// has its own.
+func TestTracker_followTransitionInMode(t *testing.T) {
+	inMode := func(m engine.Mode, from, to engine.State, c engine.Cause, length time.Duration) engine.Transition {
+		return engine.Transition{Was: 1, Epoch: 2, FromMode: m, ToMode: m, From: from, To: to, Cause: c, For: length}
+	}
+	const left = 9 * time.Minute // of the mode when the transition arrives
+	for what, tt := range map[string]struct {
+		move engine.Transition
+		want engine.Status
+	}{
+		"opens":                 {inMode(engine.ModeShadow, engine.StateClosed, engine.StateOpen, engine.CauseConsecutive, time.Hour), engine.Status{State: engine.StateOpen, Mode: engine.ModeShadow, ModeFor: left}},
+		"probes":                {inMode(engine.ModeShadow, engine.StateOpen, engine.StateHalfOpen, engine.CauseElapsed, 0), engine.Status{State: engine.StateHalfOpen, Mode: engine.ModeShadow, ModeFor: left}},
+		"tripped":               {inMode(engine.ModeShadow, engine.StateClosed, engine.StateOpen, engine.CauseOperator, time.Hour), engine.Status{State: engine.StateOpen, Mode: engine.ModeShadow, ModeFor: left}},
+		"forced for longer":     {inMode(engine.ModeForcedOpen, engine.StateClosed, engine.StateClosed, engine.CauseOperator, time.Hour), engine.Status{Mode: engine.ModeForcedOpen, RetryAfter: time.Hour, ModeFor: time.Hour}},
+		"forced without an end": {inMode(engine.ModeForcedOpen, engine.StateClosed, engine.StateClosed, engine.CauseOperator, 0), engine.Status{Mode: engine.ModeForcedOpen}},
+	} {
+		t.Run(what, func(t *testing.T) {
+			w := watch(t, engine.Policy{})
+			w.FollowRecord(tt.move.From, tt.move.FromMode, 1, 0, 10*time.Minute)
+			w.now += int64(time.Minute)
+			w.FollowTransition(tt.move)
+			if diff := cmp.Diff(tt.want, w.Status()); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}

@@ -70,18 +70,44 @@ func (t *Tracker) FollowTransition(move Transition) {
 	if length > 0 { // at least 1 ms, because 0 is a time without an end
 		length = max(1, length-move.Ago.Milliseconds())
 	}
+	now := t.nowNS()
 	switch {
-	case move.ToMode != move.FromMode && move.ToMode != ModeAuto:
+	case move.beginsMode():
 		k.modeLeftMS = length
-		if move.ToMode == ModeForcedOpen {
-			k.leftMS = length
-		}
-	case move.To == StateOpen:
+	case move.keepsMode() && t.last.epoch == move.Was:
+		k.modeLeftMS = t.modeLeftMSLocked(now)
+	}
+	switch {
+	case move.ToMode == ModeForcedOpen:
+		k.leftMS = k.modeLeftMS
+	case move.To == StateOpen && !move.beginsMode():
 		k.leftMS = length
 	}
 	move.Ago = 0 // that of a snapshot
 	t.observeEpochLocked(k.epoch)
-	t.followLocked(k, t.nowNS(), false, move, true)
+	t.followLocked(k, now, false, move, true)
+}
+
+// beginsMode reports whether a mode begins with the transition, possibly the same one again.
+// In a forced mode no open period begins, so a length is the mode's.
+func (t *Transition) beginsMode() bool {
+	isForced := t.ToMode == ModeForcedOpen || t.ToMode == ModeForcedClosed
+	return t.ToMode != ModeAuto && (t.ToMode != t.FromMode || isForced && t.For > 0)
+}
+
+// keepsMode reports whether a mode goes on for certain. A command that keeps the state may
+// have begun the mode again, without an end.
+func (t *Transition) keepsMode() bool {
+	return t.ToMode != ModeAuto && t.ToMode == t.FromMode && (t.Cause != CauseOperator || t.From != t.To)
+}
+
+// modeLeftMSLocked returns how long the last known mode still lasts, at least 1 ms; 0 if it has
+// no end.
+func (t *Tracker) modeLeftMSLocked(now int64) int64 {
+	if t.last.modeLeftMS == 0 {
+		return 0
+	}
+	return max(1, t.last.modeLeftMS-(now-t.learnedNS)/int64(time.Millisecond))
 }
 
 // FollowRecord makes the status follow a record that was read just now: its state,
