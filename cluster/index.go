@@ -1,6 +1,10 @@
 package cluster
 
-import "strings"
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"strings"
+)
 
 // IndexParts is how many keys share the index of a namespace's breakers: each
 // is in a slot of its own, and small enough to be moved between nodes without
@@ -31,17 +35,18 @@ func (k Keys) IndexMember(key string) (member string, part int, ok bool) {
 	return member, int(Slot(member) % IndexParts), true
 }
 
-// isEncoded reports whether encode may have returned the text.
+// isEncoded reports whether encodeName may return the text. It never returns %61 for an a:
+// a record under such a key would be one that no process uses.
 func isEncoded(text string) bool {
-	if text == "" || text[0] == digestMark[0] {
+	head, digest, isDigest := strings.Cut(text, digestMark)
+	if _, ok := decodeName(head); !ok {
 		return false
 	}
-	for i := range len(text) {
-		if !isPlain(text[i]) && text[i] != '%' && text[i] != digestMark[0] {
-			return false
-		}
+	if !isDigest {
+		return true
 	}
-	return true
+	sum, err := hex.DecodeString(digest)
+	return err == nil && len(head) <= maxHead && len(sum) == sha256.Size && hex.EncodeToString(sum) == digest
 }
 
 // IndexedKey returns the key of a member of the index.

@@ -74,7 +74,14 @@ func TestIndexMember_ofOtherKeys(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, key := range []string{"", "shop:{}", "shop:{#ping}", "shop:{#index:0}", "shop:{a}b", "other:{a}", "shop:{a b}", "shop:{all}:a"} {
+	digest := strings.Repeat("a1", 32)
+	if member, _, ok := k.IndexMember("shop:{a%20b#" + digest + "}"); !ok || member != "a%20b#"+digest {
+		t.Errorf("the member of a digest is %q (%v)", member, ok)
+	}
+	for _, key := range []string{"", "shop:{}", "shop:{#ping}", "shop:{#index:0}", "shop:{a}b", "other:{a}", "shop:{a b}", "shop:{all}:a",
+		"shop:{%61}", "shop:{a%2f}", "shop:{a%}", "shop:{a%zz}", "shop:{" + strings.Repeat("a", maxEncoded+1) + "}",
+		"shop:{#" + digest + "}", "shop:{a#}", "shop:{a#" + digest[1:] + "}", "shop:{a#" + strings.ToUpper(digest) + "}", "shop:{%61#" + digest + "}",
+		"shop:{" + strings.Repeat("a", maxHead+1) + "#" + digest + "}"} {
 		if member, _, ok := k.IndexMember(key); ok {
 			t.Errorf("%q has the member %q", key, member)
 		}

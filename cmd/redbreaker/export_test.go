@@ -196,7 +196,8 @@ func TestImport_twoLinesOfOneBreaker(t *testing.T) {
 }
 
 // A time to live that no time.Duration expresses would delete the record that was just
-// written, and what follows a breaker on its line would be lost.
+// written, what follows a breaker on its line would be lost, and no process would use the
+// record of a member that is encoded in another way.
 func TestParseArchived_refusesLosses(t *testing.T) {
 	keys, err := cluster.New("shop")
 	if err != nil {
@@ -206,6 +207,7 @@ func TestParseArchived_refusesLosses(t *testing.T) {
 		`{"member":"a","ttl_ms":9223372036855,"fields":{"x":"y"}}`: "ttl_ms is 9223372036855, use 0 to 9223372036854",
 		`{"member":"a"}{"member":"b"}`:                             "no line that export wrote: more than one value",
 		`{"member":"a"}}`:                                          "no line that export wrote: more than one value",
+		`{"member":"%61","fields":{"x":"y"}}`:                      `the member "%61" is no encoded name`,
 	} {
 		if _, err := parseArchived([]byte(bad), keys); err == nil || err.Error() != want {
 			t.Errorf("%s: got %v, want %s", bad, err, want)
