@@ -26,7 +26,8 @@ func newExport() *cobra.Command {
 		GroupID: groupBreakers,
 		Long: `Write breakers of the namespace as JSON lines, sorted by name: those that are named, or
 all that "redbreaker ls" lists. Each line contains one record, unchanged, and the time
-until it expires.
+until it expires. The exit code is 3 if one of the names has no breaker; the others are
+written.
 
 It changes nothing. It needs the rights of a viewer, and +pttl.`,
 		Example: `  redbreaker export -n shop > breakers.jsonl
@@ -36,7 +37,8 @@ It changes nothing. It needs the rights of a viewer, and +pttl.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return at.run(cmd.Context(), func(s *session) error {
 				members, fault := s.exportedMembers(cmd.Context(), args)
-				return errors.Join(s.export(cmd.Context(), cmd.OutOrStdout(), members), fault)
+				absent, err := s.export(cmd.Context(), cmd.OutOrStdout(), members)
+				return errors.Join(err, fault, s.absentNames(cmd.Context(), args, absent))
 			})
 		},
 	}
@@ -74,24 +76,36 @@ func (s *session) exportedMembers(ctx context.Context, names []string) ([]string
 	return slices.Compact(members), errors.Join(faults...)
 }
 
-// export writes the records of the members.
-func (s *session) export(ctx context.Context, w io.Writer, members []string) error {
+// export writes the records of the members, and returns the members that have none.
+func (s *session) export(ctx context.Context, w io.Writer, members []string) (absent []string, err error) {
 	var faults []error
 	for chunk := range slices.Chunk(members, maxExported) {
-		records, err := s.readRecords(ctx, chunk)
-		faults = append(faults, err)
+		records, without, err := s.readRecords(ctx, chunk)
+		absent, faults = append(absent, without...), append(faults, err)
 		for i := range records {
 			if err := writeJSONLine(w, &records[i]); err != nil {
-				return err
+				return nil, err
 			}
 		}
 	}
-	return errors.Join(faults...)
+	return absent, errors.Join(faults...)
 }
 
-// readRecords returns the records of members that exist, and the faults of those that
-// could not be read.
-func (s *session) readRecords(ctx context.Context, members []string) ([]archived, error) {
+// absentNames returns an absentError for each of the names whose member has no record.
+func (s *session) absentNames(ctx context.Context, names, absent []string) error {
+	var missing []error
+	for _, name := range names { // of the listed ones, a record may have expired meanwhile
+		key, _ := s.keys.Key(name)
+		if member, _, _ := s.keys.IndexMember(key); slices.Contains(absent, member) {
+			missing = append(missing, newAbsentError(ctx, name, s))
+		}
+	}
+	return errors.Join(missing...)
+}
+
+// readRecords returns the records of members, the members that have none, and the faults of
+// those that could not be read.
+func (s *session) readRecords(ctx context.Context, members []string) (records []archived, absent []string, err error) {
 	fields := make([]*redis.MapStringStringCmd, len(members))
 	ttls := make([]*redis.DurationCmd, len(members))
 	_, _ = s.client.Pipelined(ctx, func(p redis.Pipeliner) error { // each command has its own error
@@ -100,7 +114,6 @@ func (s *session) readRecords(ctx context.Context, members []string) ([]archived
 		}
 		return nil
 	})
-	var records []archived
 	var faults []error
 	for i, member := range members {
 		key := s.keys.IndexedKey(member)
@@ -112,9 +125,11 @@ func (s *session) readRecords(ctx context.Context, members []string) ([]archived
 		// go-redis gives -1 and -2 ns for a key without an end and for none.
 		if len(fields[i].Val()) > 0 && ttls[i].Val() != -2 {
 			records = append(records, newArchived(name, member, max(0, engine.CeilMillis(ttls[i].Val())), fields[i].Val()))
+		} else {
+			absent = append(absent, member)
 		}
 	}
-	return records, errors.Join(faults...)
+	return records, absent, errors.Join(faults...)
 }
 
 // newReadError returns the error of a record that could not be read.

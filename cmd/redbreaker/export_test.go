@@ -215,14 +215,20 @@ func TestParseArchived_refusesLosses(t *testing.T) {
 	}
 }
 
+// A name without a breaker fails an export, as it fails other commands: a file that lacks it
+// would pass for a copy. The others are written.
 func TestExport_names(t *testing.T) {
 	onServers(t, func(t *testing.T, s server) {
 		for _, name := range []string{"one", "two", "three"} {
 			s.must(t, "reset", name, "--create")
 		}
-		lines := strings.Split(strings.TrimSpace(s.must(t, "export", "two", "none", "one")), "\n")
+		lines := strings.Split(strings.TrimSpace(s.must(t, "export", "two", "one")), "\n")
 		if len(lines) != 2 || !strings.HasPrefix(lines[0], `{"name":"one","member":"one","ttl_ms":`) || !strings.HasPrefix(lines[1], `{"name":"two"`) {
 			t.Errorf("prints %q", lines)
+		}
+		out, err := s.run("export", "absent", "one")
+		if exitCode(err) != exitAbsent || !strings.Contains(err.Error(), `there is no breaker "absent"`) || !strings.HasPrefix(out, `{"name":"one"`) {
+			t.Errorf("a name without a breaker: %v, exit code %d; prints %q", err, exitCode(err), out)
 		}
 	})
 }

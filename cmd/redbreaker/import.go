@@ -56,9 +56,10 @@ copied unchanged: state, mode, tallies, epoch, log. Times are those of the serve
 clock, so the clocks of both servers should agree.
 
 All lines are read before anything is written. If export did not write one of them, or if
-two are of one breaker, nothing is imported. If a breaker exists, nothing is imported either, unless --overwrite is given;
-a key that holds other data is never overwritten. Each breaker is written atomically, and
-listed at once. Processes that watch learn of a breaker that was overwritten within 30 s.
+two are of one breaker, nothing is imported. If a breaker exists, nothing is imported
+either, unless --overwrite is given; a key that holds other data is never overwritten. Each
+breaker is written atomically, and listed at once. Processes that watch learn of a breaker
+that was overwritten within 30 s.
 
 It needs the rights of a service, and +watch +multi +exec +unwatch +del +exists.`,
 		Example: `  redbreaker import -n shop2 breakers.jsonl
