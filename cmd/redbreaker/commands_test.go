@@ -206,7 +206,7 @@ func TestGet_text(t *testing.T) {
 			"key                " + s.namespace + ":{dep} in redis at " + s.addr + "\n",
 			"opened             once for 1h0m0s\n",
 			"policy             consecutive_failures=1 open_for=1h0m0s probes=1 successes=1 lease=1h0m0s\nfingerprint        " + s.inspect(t, "dep").Fingerprint + "\n\nAGO ",
-			"closed  open    consecutive  web-1  streak=1 calls=0 failures=0 slow=0 *errors.errorString\n",
+			"closed  open    consecutive  web-1  streak=1 *errors.errorString\n",
 		} {
 			if !strings.Contains(out, want) {
 				t.Errorf("no %q in:\n%s", want, out)

@@ -139,9 +139,10 @@ func formatState(s redbreaker.State, m redbreaker.Mode) string {
 	return s.String() + "/" + m.String()
 }
 
-// describeCause returns the tallies that caused a transition, and its text.
+// describeCause returns the tallies that caused a transition, and its text. As in
+// Transition.String, a policy without a window shows no window that counted nothing.
 func describeCause(t *redbreaker.Transition) string {
-	text := plaintext.QuoteUnprintable(t.Tally)
+	text := plaintext.QuoteUnprintable(strings.TrimSuffix(t.Tally, " calls=0 failures=0 slow=0"))
 	if t.Text != "" {
 		text += " " + plaintext.QuoteUnprintable(t.Text)
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"strings"
 	"testing"
 	"time"
 
@@ -103,4 +104,16 @@ func newTestSession(t *testing.T, addr, namespace string) *session {
 		t.Fatal(err)
 	}
 	return &session{server: server, namespace: namespace, keys: keys}
+}
+
+// A log shows of a tally the same as Transition.String.
+func TestDescribeCause(t *testing.T) {
+	for tally, want := range map[string]string{
+		"": "", "streak=5 calls=0 failures=0 slow=0": "streak=5", "streak=0 calls=20 failures=12 slow=0": "streak=0 calls=20 failures=12 slow=0",
+	} {
+		move := redbreaker.Transition{Tally: tally}
+		if got := describeCause(&move); got != want || !strings.HasSuffix(strings.TrimSpace(move.String()), got) {
+			t.Errorf("%q: %q, want %q; String returns %q", tally, got, want, move)
+		}
+	}
 }
