@@ -132,12 +132,17 @@ func TestWatch_junk(t *testing.T) {
 			key + "\x00" + entry, "\x00\xff\xfe" + entry, key + " \x00\xff\r\n+OK\r\n", key + strings.ReplaceAll(entry, " ", "\t"), fleet + ":{\xff\x00}" + entry, fleet + ":{}" + entry, fleet + ":{a{b}" + entry,
 			fleet + ":{other}" + entry, "another" + key + entry, fleet + ":{#ping}" + entry, fleet + ":{#index:0}" + entry, key + ":#x" + entry,
 		}
+		// Fewer than the log keeps, so that a process that is slow to receive reads what it lacks.
+		moves := 0
 		for i, payload := range junk {
 			must(t, rdb.Publish(ctx, fleet+":events", payload).Err())
-			must(t, act(active, i))
+			if i%2 == 0 {
+				must(t, act(active, moves))
+				moves++
+			}
 		}
 		for what, got := range map[string]*events{"a handle": e, "a watch": all} {
-			eventually(t, what+" to deliver all", func() bool { return len(got.transitionsOf(name)) == len(junk) })
+			eventually(t, what+" to deliver all", func() bool { return len(got.transitionsOf(name)) == moves })
 			wantOrdered(t, got)
 			for _, move := range got.transitions() {
 				if move.Name != name {
