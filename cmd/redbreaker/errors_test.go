@@ -139,7 +139,6 @@ func TestErrors_keyOfAnotherType(t *testing.T) {
 	})
 }
 
-// An error of a command that may have been carried out says so.
 // A node of a cluster that does not answer may be one to which another node redirects.
 func TestAdviceFor_cluster(t *testing.T) {
 	for servers, want := range map[string]string{
@@ -159,6 +158,7 @@ func TestAdviceFor_cluster(t *testing.T) {
 	}
 }
 
+// An error of a command that may have been carried out says so.
 func TestExplainError_unknown(t *testing.T) {
 	where, err := target.Parse("10.0.0.1:6379", target.Settings{})
 	if err != nil {

@@ -30,8 +30,9 @@ func (t *Transport) withConnectAdvice(err error) error {
 }
 
 // withClientAdvice adds what to do to errors that the choice or the use of the client
-// causes. Of an error that only nodes of clusters return it says which client to use. Of a client of a cluster the error has another cause, and of a wrapper that
-// hides its client the cause is not known.
+// causes. Of an error that only nodes of clusters return it says which client to use. Of a
+// client of a cluster the error has another cause, and of a wrapper that hides its client
+// the cause is not known.
 func (t *Transport) withClientAdvice(err error) error {
 	// A client of a cluster also closes clients of nodes that left it.
 	if t.singleServers && errors.Is(err, redis.ErrClosed) {
