@@ -171,7 +171,7 @@ func adviceForCluster(err error, s *session) string {
 	case !s.server.IsCluster():
 		return ""
 	case errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, context.DeadlineExceeded), isTimeout(err):
-		return "the servers of a cluster redirect to the addresses that CLUSTER NODES shows; make each reachable from here, or raise --timeout"
+		return "check the addresses and whether the servers use TLS; a cluster redirects to those that CLUSTER NODES shows, so make each reachable from here, or raise --timeout"
 	}
 	return ""
 }

@@ -143,7 +143,7 @@ func TestErrors_keyOfAnotherType(t *testing.T) {
 func TestAdviceFor_cluster(t *testing.T) {
 	for servers, want := range map[string]string{
 		"127.0.0.1:1":             "check the address",
-		"127.0.0.1:1,127.0.0.1:2": "the servers of a cluster redirect to the addresses that CLUSTER NODES shows; make each reachable",
+		"127.0.0.1:1,127.0.0.1:2": "check the addresses and whether the servers use TLS; a cluster redirects to those that CLUSTER NODES shows, so make each reachable",
 	} {
 		r := redisFlags{}
 		server, err := r.parse(servers)
