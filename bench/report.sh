@@ -49,6 +49,7 @@ suite latency bench 'Latency' -benchtime 500ms
 suite watch bench 'Watch(Receive|Footprint|Poll|Returns|Close|Fleet|Bubble)|Listing' -benchtime 1x
 suite push bench 'WatchLatency' -benchtime 2000x
 suite staleness bench 'Staleness(Rate|Overhead|Steps|Footprint)?' -benchtime 150ms
+suite fleets bench 'StalenessFleet' -benchtime 1x
 suite growth bench 'Growth|Window|Processes' -benchtime 500ms
 suite outage bench 'Outage' -benchtime 300x
 suite footprint bench 'Footprint' -benchtime 1x

@@ -86,7 +86,7 @@ func BenchmarkStalenessRate(b *testing.B) {
 				var done work
 				for range b.N {
 					before := s.work(b)
-					calls += callFor(b, breaker, 2*time.Second, every)
+					calls += callFor(b, []*redbreaker.Breaker{breaker}, 2*time.Second, every)
 					done = s.work(b).since(before)
 				}
 				b.ReportMetric(float64(calls)/b.Elapsed().Seconds(), "calls/s")
@@ -111,19 +111,19 @@ func shareOf(every int) string {
 	return fmt.Sprint(100 / every)
 }
 
-// callFor makes calls from 64 goroutines, of which one in every fails, and returns their
-// number. None may be rejected.
-func callFor(b *testing.B, breaker *redbreaker.Breaker, length time.Duration, every int) int64 {
+// callFor makes calls from 64 goroutines, or from one for each breaker if these are more,
+// and returns their number. One in every fails; none may be rejected.
+func callFor(b *testing.B, breakers []*redbreaker.Breaker, length time.Duration, every int) int64 {
 	b.Helper()
 	var calls atomic.Int64
 	var rejected atomic.Pointer[error]
 	var all sync.WaitGroup
 	end := time.Now().Add(length)
-	for g := range 64 {
+	for g := range max(64, len(breakers)) {
 		all.Add(1)
 		go func() {
 			defer all.Done()
-			n := int64(0)
+			breaker, n := breakers[g%len(breakers)], int64(0)
 			for i := g; n%64 != 0 || time.Now().Before(end); i++ {
 				f := succeed
 				if every > 0 && i%every == 0 {
